@@ -1,0 +1,146 @@
+// Generates src/gen from the Envoy protos of @grpc/grpc-js-xds and our own: copies the files that the entry points
+// import into a scratch module, and has buf and protoc-gen-es write TypeScript, without the annotation options that
+// only documentation and C++ validation use (they would cost the agent memory at run time).
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const shipped = join(root, 'node_modules/@grpc/grpc-js-xds/deps');
+const searchPath = [
+  join(root, 'protos'),
+  ...['envoy-api', 'googleapis', 'xds', 'protoc-gen-validate'].map((d) => join(shipped, d)),
+];
+const scratch = join(root, '.tools/protos');
+const stampFile = join(root, '.tools/gen.stamp');
+const outDir = join(root, 'src/gen');
+
+const entryPoints = [
+  // The transport.
+  'envoy/service/discovery/v3/ads.proto',
+  'envoy/service/status/v3/csds.proto',
+  'google/rpc/status.proto',
+  // What it carries.
+  'envoy/config/bootstrap/v3/bootstrap.proto',
+  'envoy/config/cluster/v3/cluster.proto',
+  'envoy/config/endpoint/v3/endpoint.proto',
+  'envoy/config/listener/v3/listener.proto',
+  'envoy/config/route/v3/route.proto',
+  // Extensions inside of these.
+  'envoy/extensions/access_loggers/file/v3/file.proto',
+  'envoy/extensions/filters/http/health_check/v3/health_check.proto',
+  'envoy/extensions/filters/http/router/v3/router.proto',
+  'envoy/extensions/filters/listener/http_inspector/v3/http_inspector.proto',
+  'envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto',
+  'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
+  'envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto',
+  'envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto',
+  'envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto',
+  'envoy/extensions/transport_sockets/tls/v3/tls.proto',
+  'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+  // The certificate authority.
+  'istio/v1/ca.proto',
+];
+
+/** Options that annotate the Envoy API and mean nothing at run time. */
+const droppedOptions = [
+  'validate.rules',
+  'validate.disabled',
+  'validate.required',
+  'udpa.annotations.versioning',
+  'udpa.annotations.file_status',
+  'udpa.annotations.file_migrate',
+  'udpa.annotations.message_migrate',
+  'udpa.annotations.field_migrate',
+  'udpa.annotations.enum_migrate',
+  'udpa.annotations.enum_value_migrate',
+  'udpa.annotations.security',
+  'udpa.annotations.sensitive',
+  'xds.annotations.v3.file_status',
+  'xds.annotations.v3.message_status',
+  'xds.annotations.v3.field_status',
+  'google.api.http',
+  'envoy.annotations.deprecated_at_minor_version',
+  'envoy.annotations.deprecated_at_minor_version_enum',
+  'envoy.annotations.disallowed_by_default',
+  'envoy.annotations.disallowed_by_default_enum',
+];
+
+function findProto(path: string): string {
+  const dir = searchPath.find((d) => existsSync(join(d, path)));
+  if (dir === undefined) throw new Error(`${path}: imported by a proto file, but in none of ${searchPath.join(', ')}`);
+  return readFileSync(join(dir, path), 'utf8');
+}
+
+/** All files that the entry points need, by path, with their text. */
+function importClosure(): Map<string, string> {
+  const files = new Map<string, string>();
+  const queue = [...entryPoints];
+  for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+    if (files.has(path) || path.startsWith('google/protobuf/')) continue;
+    const text = findProto(path);
+    files.set(path, text);
+    for (const found of text.matchAll(/^import (?:public )?"([^"]+)"/gm)) queue.push(found[1] ?? '');
+  }
+  return files;
+}
+
+/** The validate.proto that is shipped lacks a field which the Envoy protos shipped with it use. */
+function completeValidateRules(text: string): string {
+  return text.includes('ignore_empty = 26')
+    ? text
+    : text.replace('message StringRules {', 'message StringRules {\n  optional bool ignore_empty = 26;');
+}
+
+const files = importClosure();
+const digest = createHash('sha256');
+digest.update(readFileSync(import.meta.filename)).update(readFileSync(join(root, 'package-lock.json')));
+for (const [path, text] of [...files].sort(([a], [b]) => a.localeCompare(b))) digest.update(path).update(text);
+const stamp = digest.digest('hex');
+if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp && existsSync(join(outDir, 'istio'))) {
+  process.exit(0);
+}
+
+rmSync(scratch, { recursive: true, force: true });
+for (const [path, text] of files) {
+  const target = join(scratch, 'in', path);
+  mkdirSync(dirname(target), { recursive: true });
+  writeFileSync(target, path === 'validate/validate.proto' ? completeValidateRules(text) : text);
+}
+writeFileSync(join(scratch, 'buf.yaml'), JSON.stringify({ version: 'v2', modules: [{ path: 'in' }] }));
+const annotationsUsed = [...files.values()].join('\n');
+writeFileSync(
+  join(scratch, 'buf.gen.yaml'),
+  JSON.stringify({
+    version: 'v2',
+    inputs: [
+      {
+        directory: '.',
+        paths: entryPoints.map((p) => join('in', p)),
+        // buf refuses to drop an option that no file declares.
+        exclude_types: droppedOptions.filter((o) =>
+          annotationsUsed.includes(`package ${o.slice(0, o.lastIndexOf('.'))};`),
+        ),
+      },
+    ],
+    plugins: [
+      {
+        local: join(root, 'node_modules/.bin/protoc-gen-es'),
+        out: 'out',
+        include_imports: true,
+        opt: ['target=ts', 'import_extension=ts', 'erasable_syntax=true'],
+      },
+    ],
+  }),
+);
+execFileSync(join(root, 'node_modules/.bin/buf'), ['generate'], {
+  cwd: scratch,
+  stdio: 'inherit',
+  env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}` },
+});
+for (const name of readdirSync(outDir)) {
+  if (name !== 'README.md') rmSync(join(outDir, name), { recursive: true });
+}
+execFileSync('cp', ['-r', `${join(scratch, 'out')}/.`, outDir]);
+writeFileSync(stampFile, stamp);

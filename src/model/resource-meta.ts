@@ -1,0 +1,22 @@
+/** The envelope that all resources of the API share. */
+import type { SourceLocation } from './diagnostic.ts';
+
+export interface ResourceMeta {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly source: SourceLocation;
+  /** Istio's precedence: lower is older and wins. Ties go to name, then namespace. */
+  readonly age: number;
+}
+
+/** `VirtualService default/reviews`, as diagnostics name it. */
+export function describeObject(meta: Pick<ResourceMeta, 'kind' | 'namespace' | 'name'>): string {
+  return `${meta.kind} ${meta.namespace}/${meta.name}`;
+}
+
+/** Oldest first, then by name, then by namespace. */
+export function compareAge(a: ResourceMeta, b: ResourceMeta): number {
+  return a.age - b.age || a.name.localeCompare(b.name) || a.namespace.localeCompare(b.namespace);
+}

@@ -1,0 +1,22 @@
+/** Waiting for what happens in another process. */
+import { setTimeout as delay } from 'node:timers/promises';
+
+/**
+ * Repeats `attempt` until it neither throws nor returns false, at most `timeoutMs`; then its last error is thrown.
+ * Returns the value of the attempt that succeeded.
+ */
+export async function eventually<T>(what: string, attempt: () => Promise<T> | T, timeoutMs = 10_000): Promise<T> {
+  const end = Date.now() + timeoutMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const value = await attempt();
+      if (value !== false) return value;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: last });
+    await delay(25);
+  }
+}
