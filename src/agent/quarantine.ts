@@ -1,0 +1,111 @@
+/**
+ * Keeps a resource that Envoy refused from costing more than itself: it is replaced by its last accepted version (or
+ * left out when there is none) until translation makes a different one. Envoy itself holds its last good state only as
+ * long as it lives; this holds it for the next one too.
+ */
+import type { Diagnostic } from '../model/diagnostic.ts';
+import type { Resource, Resources, TypeUrl } from '../xds/resource.ts';
+
+/** What a rejection said, as the xDS server reports it. */
+export interface Rejection {
+  readonly typeUrl: TypeUrl;
+  /** The resources that are to blame; empty when Envoy's message names none. */
+  readonly names: readonly string[];
+  readonly message: string;
+}
+
+interface Refused {
+  /** The version that was refused, by identity. */
+  readonly resource: Resource;
+  readonly message: string;
+}
+
+const KIND = /\.([A-Za-z]+)$/;
+
+/** `Cluster`, of `type.googleapis.com/envoy.config.cluster.v3.Cluster`. */
+function kindOf(typeUrl: TypeUrl): string {
+  return KIND.exec(typeUrl)?.[1] ?? typeUrl;
+}
+
+export class Quarantine {
+  #served: Resources = new Map();
+  readonly #accepted = new Map<TypeUrl, ReadonlyMap<string, Resource>>();
+  readonly #refused = new Map<TypeUrl, Map<string, Refused>>();
+  /** Rejections that name nobody, by type; cleared by the next acceptance. */
+  readonly #unattributed = new Map<TypeUrl, string>();
+
+  /** What is to be served instead of `resources`: the same object when nothing is in quarantine. */
+  apply(resources: Resources): Resources {
+    let result: Map<TypeUrl, ReadonlyMap<string, Resource>> | undefined;
+    for (const [typeUrl, refused] of this.#refused) {
+      const wanted = resources.get(typeUrl);
+      const replaced = new Map(wanted);
+      for (const [name, { resource }] of refused) {
+        if (wanted?.get(name) !== resource) {
+          refused.delete(name);
+          continue;
+        }
+        const lastGood = this.#accepted.get(typeUrl)?.get(name);
+        if (lastGood === undefined) replaced.delete(name);
+        else replaced.set(name, lastGood);
+      }
+      if (refused.size === 0) {
+        this.#refused.delete(typeUrl);
+      } else {
+        result ??= new Map(resources);
+        result.set(typeUrl, replaced);
+      }
+    }
+    this.#served = result ?? resources;
+    return this.#served;
+  }
+
+  /** Envoy has accepted all resources of a type as they are served now. */
+  accept(typeUrl: TypeUrl): void {
+    const served = this.#served.get(typeUrl);
+    if (served !== undefined) this.#accepted.set(typeUrl, served);
+    this.#unattributed.delete(typeUrl);
+  }
+
+  /** Envoy has refused. Returns whether something different is to be served now: `apply` again. */
+  refuse(rejection: Rejection): boolean {
+    const served = this.#served.get(rejection.typeUrl);
+    let changed = false;
+    for (const name of rejection.names) {
+      const resource = served?.get(name);
+      // The last good version refused as well (another Envoy version, say): nothing better is left to serve.
+      if (resource === undefined || resource === this.#accepted.get(rejection.typeUrl)?.get(name)) continue;
+      const ofType = this.#refused.get(rejection.typeUrl) ?? new Map<string, Refused>();
+      ofType.set(name, { resource, message: rejection.message });
+      this.#refused.set(rejection.typeUrl, ofType);
+      changed = true;
+    }
+    if (!changed) this.#unattributed.set(rejection.typeUrl, rejection.message);
+    return changed;
+  }
+
+  /** One for each resource in quarantine. */
+  get diagnostics(): readonly Diagnostic[] {
+    const named = [...this.#refused].flatMap(([typeUrl, refused]) =>
+      [...refused].map(
+        ([name, { message }]): Diagnostic => ({
+          code: 'TRY0101',
+          severity: 'error',
+          object: `${kindOf(typeUrl)} ${name}`,
+          message: `Envoy refused it: ${message}`,
+          remedy: 'Correct the resource that it was made from; its last accepted version is served until then.',
+        }),
+      ),
+    );
+    const unnamed = [...this.#unattributed].map(
+      ([typeUrl, message]): Diagnostic => ({
+        code: 'TRY0101',
+        severity: 'error',
+        object: kindOf(typeUrl),
+        message: `Envoy refused an update of this type: ${message}`,
+        remedy: 'Correct what the message speaks of; what Envoy accepted before stays in force.',
+      }),
+    );
+    return [...named, ...unnamed];
+  }
+}

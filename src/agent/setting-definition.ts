@@ -1,0 +1,125 @@
+/**
+ * How a setting is defined: once, as a schema that carries its description. From that one definition come the file key,
+ * the flag, the environment variable, the default and the documentation.
+ */
+import * as z from 'zod/mini';
+import type { Form } from './setting-forms.ts';
+
+type Children = Readonly<Record<string, z.core.$ZodType>>;
+
+/** What a schema of `settings-schema.ts` says of itself. */
+export type SettingNote =
+  | { readonly kind: 'section' | 'list'; readonly about: string; readonly children: Children }
+  | { readonly kind: 'map'; readonly about: string; readonly form: Form<unknown> }
+  | {
+      readonly kind: 'value';
+      readonly about: string;
+      readonly form: Form<unknown>;
+      /** What holds when it is absent, for people; undefined: it is required. */
+      readonly absent: string | undefined;
+    };
+
+const NOTES = z.registry<SettingNote>();
+
+/** The note of a schema that one of the functions below made. */
+export function noteOf(schema: z.core.$ZodType): SettingNote | undefined {
+  return NOTES.get(schema as never);
+}
+
+/** A value as an error message shows it. */
+export function showValue(input: unknown): string {
+  if (typeof input === 'string') return JSON.stringify(input.length > 80 ? `${input.slice(0, 77)}…` : input);
+  if (Array.isArray(input)) return 'a list';
+  return typeof input === 'object' && input !== null ? 'a map' : String(input);
+}
+
+function schemaOf<T>(form: Form<T>): z.ZodMiniType<T, unknown> {
+  return z.pipe(
+    z.unknown(),
+    z.transform((input, context): T => {
+      const value = form.parse(input);
+      if (value !== undefined) return value;
+      const message = input === undefined ? 'is required' : `${redactUserInfo(showValue(input))} is not ${form.noun}`;
+      context.issues.push({ code: 'custom', message, input });
+      return z.NEVER;
+    }),
+  );
+}
+
+/** A password inside of a URL is a secret also where the URL is refused. */
+function redactUserInfo(text: string): string {
+  return text.replace(/:\/\/[^/@\s]*@/, '://…@');
+}
+
+function note<S extends z.core.$ZodType>(schema: S, value: SettingNote): S {
+  NOTES.add(schema as never, value);
+  return schema;
+}
+
+/** A value that must be there. */
+export function required<T>(form: Form<T>, about: string): z.ZodMiniType<T, unknown> {
+  return note(schemaOf(form), { kind: 'value', about, form, absent: undefined });
+}
+
+/** A value that may be absent; `absent` says what holds then. */
+export function optional<T>(
+  form: Form<T>,
+  about: string,
+  absent: string,
+): z.ZodMiniOptional<z.ZodMiniType<T, unknown>> {
+  return note(z.optional(schemaOf(form)), { kind: 'value', about, form, absent });
+}
+
+/** A value with a fixed default, written as in the file. */
+export function defaulted<T>(
+  form: Form<T>,
+  fallback: string | number | boolean,
+  about: string,
+): z.ZodMiniPrefault<z.ZodMiniType<T, unknown>> {
+  return note(z.prefault(schemaOf(form), fallback), { kind: 'value', about, form, absent: `\`${fallback}\`` });
+}
+
+const notAMap = { error: (issue: { readonly input?: unknown }) => `${showValue(issue.input)} is not a map` };
+
+/** A map of known keys that may be absent altogether. */
+export function section<S extends z.core.$ZodShape>(
+  about: string,
+  shape: S,
+): z.ZodMiniPrefault<z.ZodMiniObject<S, z.core.$strict>> {
+  const schema = z.prefault(z.strictObject(shape, notAMap), {} as never);
+  return note(schema, { kind: 'section', about, children: shape });
+}
+
+/** As `section`, but undefined when absent. */
+export function optionalSection<S extends z.core.$ZodShape>(
+  about: string,
+  shape: S,
+): z.ZodMiniOptional<z.ZodMiniObject<S, z.core.$strict>> {
+  return note(z.optional(z.strictObject(shape, notAMap)), { kind: 'section', about, children: shape });
+}
+
+/** A list of maps. */
+export function list<S extends z.core.$ZodShape>(
+  about: string,
+  shape: S,
+): z.ZodMiniPrefault<z.ZodMiniArray<z.ZodMiniObject<S, z.core.$strict>>> {
+  const items = z.array(z.strictObject(shape, notAMap), {
+    error: (issue) => `${showValue(issue.input)} is not a list`,
+  });
+  return note(z.prefault(items, []), { kind: 'list', about, children: shape });
+}
+
+/** A list of plain values. */
+export function listOf<T>(form: Form<T>, about: string): z.ZodMiniPrefault<z.ZodMiniArray<z.ZodMiniType<T, unknown>>> {
+  const items = z.array(schemaOf(form), { error: (issue) => `${showValue(issue.input)} is not a list` });
+  return note(z.prefault(items, []), { kind: 'map', about, form });
+}
+
+/** A map with keys of the user's choice. */
+export function mapOf<T>(
+  form: Form<T>,
+  about: string,
+): z.ZodMiniPrefault<z.ZodMiniRecord<z.ZodMiniString, z.ZodMiniType<T, unknown>>> {
+  const entries = z.record(z.string(), schemaOf(form), notAMap);
+  return note(z.prefault(entries, {}), { kind: 'map', about, form });
+}

@@ -1,0 +1,216 @@
+/** The forms that a setting's value can take: each reads raw YAML (or a flag's text) and says what it expects. */
+import { isIP } from 'node:net';
+import { parseDurationMs } from '../lib/duration.ts';
+import type { SocketAddress } from '../model/host.ts';
+import type { Locality } from '../model/service.ts';
+
+/** How one kind of value is read and described. */
+export interface Form<T> {
+  /** What it must be, as in "is not a duration". */
+  readonly noun: string;
+  /** One valid value, for the remedy. */
+  readonly example: string;
+  /** The value, or undefined when `input` (plain YAML data) does not have the form. */
+  parse(input: unknown): T | undefined;
+  /** A flag's or environment variable's text as YAML data; the text itself when absent. */
+  fromText?(text: string): unknown;
+}
+
+const textMatching = (noun: string, example: string, pattern: RegExp): Form<string> => ({
+  noun,
+  example,
+  parse: (input) => (typeof input === 'string' && pattern.test(input) ? input : undefined),
+});
+
+/** Any text that is not empty. */
+export const TEXT = textMatching('text', 'canary', /\S/);
+
+/** A name of a service or a namespace: a DNS label without `--`, which parts the two in Consul. */
+export const DNS_LABEL: Form<string> = {
+  noun: 'a DNS label (lower-case letters, digits and single "-", at most 63)',
+  example: 'reviews',
+  parse: (input) =>
+    typeof input === 'string' && /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(input) && !input.includes('--')
+      ? input
+      : undefined,
+};
+
+/** One segment of a SPIFFE id's path. */
+export const SPIFFE_SEGMENT: Form<string> = {
+  noun: 'a name that a SPIFFE id can hold (letters, digits, ".", "_" and "-")',
+  example: 'reviews',
+  parse: (input) =>
+    typeof input === 'string' && /^[A-Za-z0-9._-]{1,253}$/.test(input) && !/^\.{1,2}$/.test(input) ? input : undefined,
+};
+
+/** `namespace/service account`. */
+export const ACCOUNT: Form<{ readonly namespace: string; readonly serviceAccount: string }> = {
+  noun: 'a namespace and a service account with "/" between them',
+  example: 'default/reviews',
+  parse: (input) => {
+    if (typeof input !== 'string') return undefined;
+    const [namespace, serviceAccount, ...rest] = input.split('/');
+    if (
+      rest.length > 0 ||
+      DNS_LABEL.parse(namespace) === undefined ||
+      SPIFFE_SEGMENT.parse(serviceAccount) === undefined
+    )
+      return undefined;
+    return { namespace: namespace ?? '', serviceAccount: serviceAccount ?? '' };
+  },
+};
+
+/** A whole number within bounds. */
+export function wholeNumber(noun: string, min: number, max: number, example: string): Form<number> {
+  return {
+    noun: `${noun} from ${min} to ${max}`,
+    example,
+    parse: (input) =>
+      typeof input === 'number' && Number.isInteger(input) && input >= min && input <= max ? input : undefined,
+    fromText: (text) => (/^\d{1,15}$/.test(text) ? Number(text) : text),
+  };
+}
+
+export const PORT = wholeNumber('a port', 1, 65_535, '9080');
+
+export const FLAG: Form<boolean> = {
+  noun: 'true or false',
+  example: 'true',
+  parse: (input) => (typeof input === 'boolean' ? input : undefined),
+  fromText: (text) => (text === 'true' ? true : text === 'false' ? false : text),
+};
+
+/** One word of a fixed list. */
+export function oneOf<const T extends string>(...words: readonly [T, ...T[]]): Form<T> {
+  return {
+    noun: `one of ${words.join(', ')}`,
+    example: words[0],
+    parse: (input) => words.find((word) => word === input),
+  };
+}
+
+/** A duration of at least `minMs`, as milliseconds. */
+export function duration(minMs: number, minText: string, example: string): Form<number> {
+  return {
+    noun: `a duration of ${minText} or more`,
+    example,
+    parse: (input) => {
+      if (typeof input !== 'string') return undefined;
+      const ms = parseDurationMs(input);
+      return ms === undefined || ms < minMs ? undefined : ms;
+    },
+  };
+}
+
+/** An IP address of this machine that others can dial. */
+export const IP_ADDRESS: Form<string> = {
+  noun: 'an IP address that peers can dial',
+  example: '10.0.0.5',
+  parse: (input) => (typeof input === 'string' && isIP(input) !== 0 && !isWildcard(input) ? input : undefined),
+};
+
+/** Whether it stands for all of a machine's addresses. */
+export function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || /^[0:]+$/.test(address);
+}
+
+/** Whether only this machine can reach it. */
+export function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1' || address === '0:0:0:0:0:0:0:1';
+}
+
+function splitHostPort(input: unknown): { readonly host: string; readonly port: number } | undefined {
+  if (typeof input !== 'string') return undefined;
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(input);
+  const port = PORT.parse(Number(match?.[3]));
+  if (match === null || port === undefined) return undefined;
+  if (match[1] !== undefined && isIP(match[1]) !== 6) return undefined;
+  return { host: match[1] ?? match[2] ?? '', port };
+}
+
+/** `IP:port`, with brackets around IPv6. */
+export const SOCKET_ADDRESS: Form<SocketAddress> = {
+  noun: 'an IP address and a port',
+  example: '127.0.0.1:9080',
+  parse: (input) => {
+    const split = splitHostPort(input);
+    return split === undefined || isIP(split.host) === 0 ? undefined : { address: split.host, port: split.port };
+  },
+};
+
+/** `host:port` of a server; the host may be a name. */
+export const HOST_PORT: Form<string> = {
+  noun: 'a host and a port',
+  example: 'ca.example.com:15012',
+  parse: (input) => {
+    const split = splitHostPort(input);
+    return split !== undefined && /^[A-Za-z0-9.:_-]+$/.test(split.host) ? String(input) : undefined;
+  },
+};
+
+/** `region`, `region/zone` or `region/zone/subzone`. */
+export const LOCALITY: Form<Locality> = {
+  noun: 'a locality of up to three parts (region/zone/subzone)',
+  example: 'eu-1/a/rack-7',
+  parse: (input) => {
+    if (typeof input !== 'string') return undefined;
+    const [region = '', zone = '', subzone = '', ...rest] = input.split('/');
+    return rest.length > 0 || region === '' ? undefined : { region, zone, subzone };
+  },
+};
+
+/** `http://host:port`, `https://host:port` or `unix:///path`; never with a user name, a password or a path. */
+export const CONSUL_ADDRESS: Form<string> = {
+  noun: 'an address of Consul (http://host:port, https://host:port or unix:///path)',
+  example: 'http://127.0.0.1:8500',
+  parse: (input) => {
+    if (typeof input !== 'string') return undefined;
+    if (/^unix:\/\/\/[^\0?#]+$/.test(input)) return input;
+    const url = URL.parse(input);
+    if (url === null || !/^https?:\/\//.test(input) || url.username !== '' || url.password !== '') return undefined;
+    return url.pathname === '/' && url.search === '' && url.hash === '' ? input.replace(/\/$/, '') : undefined;
+  },
+};
+
+/** A path of a file or a folder; what it is relative to, the setting says. */
+export const FILE_PATH: Form<string> = {
+  noun: 'a path',
+  example: '/etc/trysail/consul.token',
+  parse: (input) => (typeof input === 'string' && input !== '' && !input.includes('\0') ? input : undefined),
+};
+
+/** The path part of a URL. */
+export const HTTP_PATH = textMatching('a path that begins with "/"', '/health', /^\/[!-~]*$/);
+
+/** Program and arguments; no shell is involved. */
+export const COMMAND: Form<readonly string[]> = {
+  noun: 'a list of a program and its arguments',
+  example: '[/usr/local/bin/healthy, --quick]',
+  parse: (input) =>
+    Array.isArray(input) &&
+    input.length > 0 &&
+    input.every((part): part is string => typeof part === 'string' && part !== '')
+      ? input
+      : undefined,
+};
+
+/** Name of a gRPC service; empty for the server as a whole. https://github.com/grpc/grpc/blob/master/doc/health-checking.md */
+export const GRPC_SERVICE = textMatching('a gRPC service, or "" for the whole server', '""', /^[A-Za-z0-9._]*$/);
+
+/** A service as an upstream names it: a host name, or name and namespace. */
+export type ServiceReference = string | { readonly name: string; readonly namespace: string };
+
+export const SERVICE_REFERENCE: Form<ServiceReference> = {
+  noun: 'a service (a short name, a host name, or {name, namespace})',
+  example: 'ratings',
+  parse: (input) => {
+    if (typeof input === 'string') return /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(input) ? input : undefined;
+    if (typeof input !== 'object' || input === null || Object.keys(input).toSorted().join() !== 'name,namespace')
+      return undefined;
+    const { name, namespace } = input as { readonly name: unknown; readonly namespace: unknown };
+    const parsed = { name: DNS_LABEL.parse(name), namespace: DNS_LABEL.parse(namespace) };
+    return parsed.name === undefined || parsed.namespace === undefined
+      ? undefined
+      : { name: parsed.name, namespace: parsed.namespace };
+  },
+};

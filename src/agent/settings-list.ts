@@ -1,0 +1,67 @@
+/** The settings as a flat list: what flags, environment variables and the documentation are made of. */
+import type * as z from 'zod/mini';
+import { noteOf } from './setting-definition.ts';
+import type { Form } from './setting-forms.ts';
+import { SETTINGS_SCHEMA } from './settings-schema.ts';
+
+/** One setting, or a heading above several. */
+export interface Setting {
+  /** As in `services[].check.http`. */
+  readonly path: string;
+  readonly about: string;
+  /** Undefined for a heading. */
+  readonly form: Form<unknown> | undefined;
+  /** What holds when it is absent; undefined: it is required (or a heading). */
+  readonly absent: string | undefined;
+  /** Such as `--consul-address`; undefined for headings, lists and what is in them. */
+  readonly flag: string | undefined;
+  /** Such as `TRYSAIL_CONSUL_ADDRESS`. */
+  readonly variable: string | undefined;
+}
+
+function words(path: string): readonly string[] {
+  return path.split('.').flatMap((part) => part.split(/(?=[A-Z])/).map((word) => word.toLowerCase()));
+}
+
+function walk(shape: Readonly<Record<string, z.core.$ZodType>>, base: string, settable: boolean): readonly Setting[] {
+  return Object.entries(shape).flatMap(([key, schema]): readonly Setting[] => {
+    const note = noteOf(schema);
+    if (note === undefined) throw new Error(`setting ${base}${key} has no description`);
+    const path = `${base}${key}`;
+    const { about } = note;
+    switch (note.kind) {
+      case 'section':
+      case 'list': {
+        const inside = note.kind === 'list' ? `${path}[].` : `${path}.`;
+        return [
+          { path, about, form: undefined, absent: undefined, flag: undefined, variable: undefined },
+          ...walk(note.children, inside, settable && note.kind === 'section'),
+        ];
+      }
+      case 'map':
+        return [{ path, about, form: note.form, absent: 'empty', flag: undefined, variable: undefined }];
+      case 'value':
+        return [
+          {
+            path,
+            about,
+            form: note.form,
+            absent: note.absent,
+            flag: settable ? `--${words(path).join('-')}` : undefined,
+            variable: settable ? `TRYSAIL_${words(path).join('_').toUpperCase()}` : undefined,
+          },
+        ];
+    }
+  });
+}
+
+/** Every setting in the order of the schema. */
+export const SETTINGS: readonly Setting[] = walk(SETTINGS_SCHEMA.shape, '', true);
+
+/** The setting at a path of a document, such as `services[0].labels.team`. */
+export function settingAt(path: string): Setting | undefined {
+  const pattern = path.replaceAll(/\[\d+\]/g, '[]');
+  return SETTINGS.find(
+    (setting) => setting.path === pattern || (setting.absent === 'empty' && pattern.startsWith(setting.path)),
+  );
+}
