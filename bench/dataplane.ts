@@ -1,19 +1,18 @@
 // Benchmark (d): requests a second, Envoy's CPU and latency through a pair of our sidecars, against the same Envoy with
 // the smallest hand-written configuration for the same work. Rounds alternate, so that a noisy machine is noisy for both.
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createTestRoot } from '../test/support/certificates.ts';
-import { startChild } from '../test/support/child.ts';
 import { eventually } from '../test/support/eventually.ts';
-import { startCa, startHost } from '../test/support/local-mesh.ts';
 import { freePorts } from '../test/support/ports.ts';
-import { envoyBinary } from '../test/support/tools.ts';
+import { startApplication, startEnvoy } from './application.ts';
 import type { Report } from './main.ts';
-import { minimalApplication, minimalClient, minimalServer } from './minimal-envoy.ts';
+import { minimalClient, minimalServer } from './minimal-envoy.ts';
 import { type BenchOwner, createOwner } from './owner.ts';
+import { startPair } from './pair.ts';
 import { cpuMs, median } from './process-usage.ts';
 
 const ROUNDS = 7;
@@ -48,19 +47,9 @@ async function load(url: string, seconds: number, rate: number): Promise<LoadRes
   return JSON.parse(stdout) as LoadResult;
 }
 
-async function startEnvoy(owner: BenchOwner, dir: string, name: string, config: object): Promise<number> {
-  const file = join(dir, `${name}.json`);
-  await writeFile(file, JSON.stringify(config));
-  const args = ['-c', file, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'error'];
-  const child = startChild(owner, envoyBinary(), args);
-  return child.process.pid ?? 0;
-}
+type StartedVariant = Pick<Variant, 'name' | 'url' | 'envoyPids'>;
 
-async function startMinimal(
-  owner: BenchOwner,
-  dir: string,
-  appPort: number,
-): Promise<Omit<Variant, 'rates' | 'cpuUs' | 'p50Us' | 'p99Us'>> {
+async function startMinimal(owner: BenchOwner, dir: string, appPort: number): Promise<StartedVariant> {
   const root = await createTestRoot();
   const identity = await root.issue('spiffe://cluster.local/ns/default/sa/bench');
   const tls = {
@@ -77,48 +66,11 @@ async function startMinimal(
   return { name: 'minimal', url: `http://127.0.0.1:${clientPort}/`, envoyPids: [client, server] };
 }
 
-async function startOurs(
-  owner: BenchOwner,
-  dir: string,
-  appPort: number,
-): Promise<Omit<Variant, 'rates' | 'cpuUs' | 'p50Us' | 'p99Us'>> {
-  const resources = join(dir, 'resources');
-  await mkdir(resources, { recursive: true });
-  const [servicePort = 0, upstreamPort = 0] = await freePorts(2, '127.0.0.1');
-  const backendAddress = '127.0.11.2';
-  await writeFile(
-    join(resources, 'backend.yaml'),
-    JSON.stringify({
-      apiVersion: 'networking.istio.io/v1',
-      kind: 'ServiceEntry',
-      metadata: { name: 'backend', namespace: 'default' },
-      spec: {
-        hosts: ['backend.default.mesh'],
-        location: 'MESH_INTERNAL',
-        resolution: 'STATIC',
-        ports: [{ number: servicePort, name: 'http', protocol: 'HTTP' }],
-        endpoints: [{ address: backendAddress, serviceAccount: 'backend' }],
-      },
-    }),
-  );
-  const ca = await startCa(owner, dir);
-  const common = { dir, resources, ca };
-  const backend = await startHost(owner, {
-    ...common,
-    name: 'backend',
-    address: backendAddress,
-    services: [{ name: 'backend', port: servicePort, protocol: 'HTTP', application: `127.0.0.1:${appPort}` }],
-  });
-  const frontend = await startHost(owner, {
-    ...common,
-    name: 'frontend',
-    address: '127.0.11.1',
-    services: [{ name: 'frontend' }],
-    upstreams: [{ service: 'backend', listen: `127.0.0.1:${upstreamPort}` }],
-  });
+async function startOurs(owner: BenchOwner, dir: string, appPort: number): Promise<StartedVariant> {
+  const { frontend, backend, url } = await startPair(owner, dir, appPort);
   await Promise.all([backend.ready(), frontend.ready()]);
   const pids = await Promise.all([backend, frontend].map(async (host) => (await host.status())['envoy'].pid as number));
-  return { name: 'trysail', url: `http://127.0.0.1:${upstreamPort}/`, envoyPids: pids };
+  return { name: 'trysail', url, envoyPids: pids };
 }
 
 async function measure(variant: Variant): Promise<void> {
@@ -139,7 +91,7 @@ export async function run(report: Report): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'tsb-'));
   try {
     const [appPort = 0] = await freePorts(1);
-    await startEnvoy(owner, dir, 'application', minimalApplication(appPort));
+    await startApplication(owner, dir, appPort);
     const started = [
       await startMinimal(owner, dir, appPort),
       await startOurs(owner, dir, appPort),

@@ -1,17 +1,24 @@
 // Bundles the program into one file, as packages carry it: dist/trysail.cjs. CommonJS, since grpc-js does not survive
 // an ESM bundle ("Dynamic require").
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 
-/** Writes the bundle and returns its path. */
-export async function bundle(outFile = join(root, 'dist/trysail.cjs')): Promise<string> {
-  mkdirSync(join(outFile, '..'), { recursive: true });
+/** The flags and environment with which the program runs; scripts/trysail has the same and says why. */
+const launcher = (node: string): string => `#!/bin/sh
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+export MALLOC_ARENA_MAX="\${MALLOC_ARENA_MAX-1}" NODE_COMPILE_CACHE="\${NODE_COMPILE_CACHE-$here/compile-cache}"
+exec ${node} --max-semi-space-size=1 --single-threaded-gc --v8-pool-size=1 "$here/trysail.cjs" "$@"
+`;
+
+/** Writes `trysail.cjs` and its launcher `trysail` into a folder; returns the launcher's path. */
+export async function bundle(outDir = join(root, 'dist')): Promise<string> {
+  mkdirSync(outDir, { recursive: true });
   await build({
     entryPoints: [join(root, 'src/cli/main.ts')],
-    outfile: outFile,
+    outfile: join(outDir, 'trysail.cjs'),
     bundle: true,
     platform: 'node',
     format: 'cjs',
@@ -21,7 +28,10 @@ export async function bundle(outFile = join(root, 'dist/trysail.cjs')): Promise<
     legalComments: 'linked',
     logLevel: 'warning',
   });
-  return outFile;
+  const program = join(outDir, 'trysail');
+  writeFileSync(program, launcher(process.execPath));
+  chmodSync(program, 0o755);
+  return program;
 }
 
 if (process.argv[1] === import.meta.filename) await bundle();
