@@ -98,6 +98,7 @@ export async function run(report: Report): Promise<void> {
     report('agent.firstRequestMs.noCertificate', median(cold.firstRequestMs), 'ms');
     report('agent.readyMs.afterKill', median(killedMs), 'ms');
   } finally {
+    delete process.env['TRYSAIL_PROGRAM'];
     await owner.end();
     await rm(dir, { recursive: true, force: true });
   }

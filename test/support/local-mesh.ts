@@ -16,11 +16,11 @@ const run = promisify(execFile);
 type Owner = Pick<TestContext, 'after'>;
 
 /** The program as it stands in the checkout, or the bundle that `TRYSAIL_PROGRAM` names. */
-export const TRYSAIL = process.env['TRYSAIL_PROGRAM'] ?? join(ROOT, 'scripts/trysail');
+export const program = (): string => process.env['TRYSAIL_PROGRAM'] ?? join(ROOT, 'scripts/trysail');
 
 /** Runs a command to its end; throws with its output when it fails. */
 export async function trysail(...args: readonly string[]): Promise<string> {
-  const { stdout } = await run(TRYSAIL, args, { timeout: 30_000 });
+  const { stdout } = await run(program(), args, { timeout: 30_000 });
   return stdout;
 }
 
@@ -42,7 +42,7 @@ export async function startCa(t: Owner, dir: string, trustDomain = 'cluster.loca
   const config = join(dir, 'server.yaml');
   await writeFile(config, JSON.stringify({ ca: { dir: caDir, listen: address, names: ['127.0.0.1', 'localhost'] } }));
   const start = async (): Promise<Child> => {
-    const child = startChild(t, TRYSAIL, ['server', '--roles', 'ca', '--config', config]);
+    const child = startChild(t, program(), ['server', '--roles', 'ca', '--config', config]);
     await eventually('the CA listens', async () => {
       if (child.process.exitCode !== null) throw new Error(child.output());
       const { connect } = await import('node:net');
@@ -145,7 +145,7 @@ export async function startHost(t: Owner, options: LocalHostOptions): Promise<Lo
       ...options.overrides,
     }),
   );
-  const start = (): Child => startChild(t, TRYSAIL, ['agent', '--config', configFile]);
+  const start = (): Child => startChild(t, program(), ['agent', '--config', configFile]);
   const host: LocalHost = {
     dir,
     configFile,
@@ -153,7 +153,7 @@ export async function startHost(t: Owner, options: LocalHostOptions): Promise<Lo
     runDir,
     child: start(),
     status: async () => {
-      const { stdout } = await run(TRYSAIL, ['status', '--config', configFile, '-o', 'json'], {
+      const { stdout } = await run(program(), ['status', '--config', configFile, '-o', 'json'], {
         timeout: 10_000,
       }).catch((error: unknown) => error as { stdout: string });
       return JSON.parse(stdout) as Record<string, unknown>;
