@@ -19,11 +19,12 @@ export type SettingNote =
       readonly absent: string | undefined;
     };
 
-const NOTES = z.registry<SettingNote>();
+// Not zod's registry: it rewrites the types of what it holds.
+const NOTES = new WeakMap<z.core.$ZodType, SettingNote>();
 
 /** The note of a schema that one of the functions below made. */
 export function noteOf(schema: z.core.$ZodType): SettingNote | undefined {
-  return NOTES.get(schema as never);
+  return NOTES.get(schema);
 }
 
 /** A value as an error message shows it. */
@@ -33,7 +34,7 @@ export function showValue(input: unknown): string {
   return typeof input === 'object' && input !== null ? 'a map' : String(input);
 }
 
-function schemaOf<T>(form: Form<T>): z.ZodMiniType<T, unknown> {
+function schemaOf<T>(form: Form<T>): z.ZodMiniType<T> {
   return z.pipe(
     z.unknown(),
     z.transform((input, context): T => {
@@ -52,21 +53,17 @@ function redactUserInfo(text: string): string {
 }
 
 function note<S extends z.core.$ZodType>(schema: S, value: SettingNote): S {
-  NOTES.add(schema as never, value);
+  NOTES.set(schema, value);
   return schema;
 }
 
 /** A value that must be there. */
-export function required<T>(form: Form<T>, about: string): z.ZodMiniType<T, unknown> {
+export function required<T>(form: Form<T>, about: string): z.ZodMiniType<T> {
   return note(schemaOf(form), { kind: 'value', about, form, absent: undefined });
 }
 
 /** A value that may be absent; `absent` says what holds then. */
-export function optional<T>(
-  form: Form<T>,
-  about: string,
-  absent: string,
-): z.ZodMiniOptional<z.ZodMiniType<T, unknown>> {
+export function optional<T>(form: Form<T>, about: string, absent: string): z.ZodMiniOptional<z.ZodMiniType<T>> {
   return note(z.optional(schemaOf(form)), { kind: 'value', about, form, absent });
 }
 
@@ -75,7 +72,7 @@ export function defaulted<T>(
   form: Form<T>,
   fallback: string | number | boolean,
   about: string,
-): z.ZodMiniPrefault<z.ZodMiniType<T, unknown>> {
+): z.ZodMiniPrefault<z.ZodMiniType<T>> {
   return note(z.prefault(schemaOf(form), fallback), { kind: 'value', about, form, absent: `\`${fallback}\`` });
 }
 
@@ -110,7 +107,7 @@ export function list<S extends z.core.$ZodShape>(
 }
 
 /** A list of plain values. */
-export function listOf<T>(form: Form<T>, about: string): z.ZodMiniPrefault<z.ZodMiniArray<z.ZodMiniType<T, unknown>>> {
+export function listOf<T>(form: Form<T>, about: string): z.ZodMiniPrefault<z.ZodMiniArray<z.ZodMiniType<T>>> {
   const items = z.array(schemaOf(form), { error: (issue) => `${showValue(issue.input)} is not a list` });
   return note(z.prefault(items, []), { kind: 'map', about, form });
 }
@@ -119,7 +116,7 @@ export function listOf<T>(form: Form<T>, about: string): z.ZodMiniPrefault<z.Zod
 export function mapOf<T>(
   form: Form<T>,
   about: string,
-): z.ZodMiniPrefault<z.ZodMiniRecord<z.ZodMiniString, z.ZodMiniType<T, unknown>>> {
+): z.ZodMiniPrefault<z.ZodMiniRecord<z.ZodMiniString, z.ZodMiniType<T>>> {
   const entries = z.record(z.string(), schemaOf(form), notAMap);
   return note(z.prefault(entries, {}), { kind: 'map', about, form });
 }

@@ -23,36 +23,41 @@ function words(path: string): readonly string[] {
   return path.split('.').flatMap((part) => part.split(/(?=[A-Z])/).map((word) => word.toLowerCase()));
 }
 
+type Described = Pick<Setting, 'path' | 'about' | 'form' | 'absent'>;
+
+function named(setting: Described, settable: boolean): Setting {
+  const parts = words(setting.path);
+  return {
+    ...setting,
+    flag: settable ? `--${parts.join('-')}` : undefined,
+    variable: settable ? `TRYSAIL_${parts.join('_').toUpperCase()}` : undefined,
+  };
+}
+
 function walk(shape: Readonly<Record<string, z.core.$ZodType>>, base: string, settable: boolean): readonly Setting[] {
-  return Object.entries(shape).flatMap(([key, schema]): readonly Setting[] => {
+  const found: Setting[] = [];
+  for (const [key, schema] of Object.entries(shape)) {
     const note = noteOf(schema);
     if (note === undefined) throw new Error(`setting ${base}${key} has no description`);
     const path = `${base}${key}`;
     const { about } = note;
     switch (note.kind) {
       case 'section':
-      case 'list': {
-        const inside = note.kind === 'list' ? `${path}[].` : `${path}.`;
-        return [
-          { path, about, form: undefined, absent: undefined, flag: undefined, variable: undefined },
-          ...walk(note.children, inside, settable && note.kind === 'section'),
-        ];
-      }
+      case 'list':
+        found.push(named({ path, about, form: undefined, absent: undefined }, false));
+        found.push(
+          ...walk(note.children, note.kind === 'list' ? `${path}[].` : `${path}.`, settable && note.kind === 'section'),
+        );
+        break;
       case 'map':
-        return [{ path, about, form: note.form, absent: 'empty', flag: undefined, variable: undefined }];
+        found.push(named({ path, about, form: note.form, absent: 'empty' }, false));
+        break;
       case 'value':
-        return [
-          {
-            path,
-            about,
-            form: note.form,
-            absent: note.absent,
-            flag: settable ? `--${words(path).join('-')}` : undefined,
-            variable: settable ? `TRYSAIL_${words(path).join('_').toUpperCase()}` : undefined,
-          },
-        ];
+        found.push(named({ path, about, form: note.form, absent: note.absent }, settable));
+        break;
     }
-  });
+  }
+  return found;
 }
 
 /** Every setting in the order of the schema. */

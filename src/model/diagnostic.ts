@@ -43,5 +43,6 @@ export function compareDiagnostics(a: Diagnostic, b: Diagnostic): number {
 export function formatDiagnostic(d: Diagnostic): string {
   const place = d.source === undefined ? '' : `${d.source.file}:${d.source.line}: `;
   const about = [d.object, d.path].filter((part) => part !== undefined).join(' ');
-  return `${place}${d.severity} ${d.code}${about === '' ? '' : ` ${about}`}: ${d.message}${d.remedy === undefined ? '' : ` ${d.remedy}`}`;
+  const message = /[.!?]$/.test(d.message) ? d.message : `${d.message}.`;
+  return `${place}${d.severity} ${d.code}${about === '' ? '' : ` ${about}`}: ${message}${d.remedy === undefined ? '' : ` ${d.remedy}`}`;
 }

@@ -1,0 +1,159 @@
+/** From what is written to complete settings: defaults that depend on the machine or on other settings, absolute paths. */
+import type { Locality } from '../model/service.ts';
+import { SPIFFE_SEGMENT } from './setting-forms.ts';
+import type { Account, AgentSettings, CheckSettings, ServiceSettings } from './settings.ts';
+import { type PathBase, resolvePath, resolveSecretPath } from './settings-files.ts';
+import type { Complaint } from './settings-place.ts';
+import type { WrittenSettings } from './settings-schema.ts';
+
+/** What the machine says of itself. */
+export interface Machine {
+  /** Its host name. */
+  readonly hostName: string;
+  /** Address of the interface of the default route; undefined: there is none. */
+  readonly address: string | undefined;
+  /** Processor cores that this process may use. */
+  readonly cores: number;
+}
+
+interface Surroundings {
+  readonly file: string | undefined;
+  readonly base: PathBase;
+  readonly machine: Machine;
+  readonly exists: (path: string) => boolean;
+}
+
+const DEFAULT_MESH_CONFIG_FILE = '/etc/trysail/meshconfig.yaml';
+/** Istio's number for the health of its proxy. */
+const HEALTH_PORT = 15_021;
+const CHECK_INTERVAL_MS = 10_000;
+const CHECK_TIMEOUT_MS = 2000;
+
+type WrittenService = WrittenSettings['services'][number];
+
+function checkOf({ check, port }: WrittenService): CheckSettings | undefined {
+  const times = { intervalMs: check?.interval ?? CHECK_INTERVAL_MS, timeoutMs: check?.timeout ?? CHECK_TIMEOUT_MS };
+  if (check?.http !== undefined) return { kind: 'http', path: check.http, ...times };
+  if (check?.grpc !== undefined) return { kind: 'grpc', service: check.grpc, ...times };
+  if (check?.command !== undefined) return { kind: 'command', command: check.command, ...times };
+  if (check?.ttl !== undefined) return { kind: 'ttl', ttlMs: check.ttl };
+  return port === undefined ? undefined : { kind: 'tcp', ...times };
+}
+
+function serviceOf(written: WrittenService): ServiceSettings {
+  const { name, namespace, version, port, protocol } = written;
+  return {
+    name,
+    namespace,
+    serviceAccount: written.serviceAccount ?? name,
+    version,
+    labels: version === undefined ? written.labels : { ...written.labels, version },
+    tags: written.tags,
+    weights: written.weights,
+    inbound:
+      port === undefined
+        ? undefined
+        : { port, protocol, application: written.application ?? { address: '127.0.0.1', port } },
+    check: checkOf(written),
+    deregisterCriticalServiceAfterMs: written.deregisterCriticalServiceAfter,
+  };
+}
+
+/** The only account of the services, or undefined. */
+function onlyAccount(services: readonly ServiceSettings[]): Account | undefined {
+  const [first] = services;
+  if (first === undefined) return undefined;
+  const same = services.every(
+    ({ namespace, serviceAccount }) => namespace === first.namespace && serviceAccount === first.serviceAccount,
+  );
+  return same ? { namespace: first.namespace, serviceAccount: first.serviceAccount } : undefined;
+}
+
+/** Complete settings, or what the machine could not say. */
+export function completeSettings(
+  written: WrittenSettings,
+  { file, base, machine, exists }: Surroundings,
+): { readonly settings: AgentSettings } | { readonly complaints: readonly Complaint[] } {
+  const name = written.host.name ?? SPIFFE_SEGMENT.parse(machine.hostName);
+  const address = written.host.address ?? machine.address;
+  if (name === undefined || address === undefined)
+    return {
+      complaints: [
+        ...(name === undefined
+          ? [
+              {
+                code: 'TRY0202',
+                path: ['host', 'name'],
+                message: `the machine's host name ${JSON.stringify(machine.hostName)} is not ${SPIFFE_SEGMENT.noun}`,
+                remedy: 'Set host.name.',
+              },
+            ]
+          : []),
+        ...(address === undefined
+          ? [
+              {
+                code: 'TRY0202',
+                path: ['host', 'address'],
+                message: 'the machine has no default route that would tell its address',
+                remedy: 'Set host.address to the address where peers reach this host.',
+              },
+            ]
+          : []),
+      ],
+    };
+  const services = written.services.map(serviceOf);
+  const path = (text: string): string => resolvePath(text, base);
+  const secret = (text: string | undefined): string | undefined =>
+    text === undefined ? undefined : resolveSecretPath(text, base);
+  const { certificateFile, keyFile, rootFile } = written.identity.files;
+  const { provider } = written.identity;
+  const locality: Locality | undefined = written.host.locality;
+  return {
+    settings: {
+      file,
+      host: { name, address, locality },
+      mesh: {
+        configFile:
+          written.mesh.config !== undefined
+            ? path(written.mesh.config)
+            : exists(DEFAULT_MESH_CONFIG_FILE)
+              ? DEFAULT_MESH_CONFIG_FILE
+              : undefined,
+        resourcesDir: path(written.mesh.resources),
+      },
+      registry: written.registry,
+      consul: {
+        address: written.consul.address,
+        tokenFile: secret(written.consul.tokenFile),
+        caFile: secret(written.consul.caFile),
+        certFile: secret(written.consul.certFile),
+        keyFile: secret(written.consul.keyFile),
+      },
+      identity: {
+        provider,
+        persist: written.identity.persist,
+        ca: { address: written.identity.ca.address, joinTokenFile: secret(written.identity.ca.joinTokenFile) },
+        files:
+          provider === 'files'
+            ? {
+                certificateFile: secret(certificateFile) ?? '',
+                keyFile: secret(keyFile) ?? '',
+                rootFile: secret(rootFile) ?? '',
+              }
+            : undefined,
+      },
+      services,
+      upstreams: written.upstreams.map(({ service, port, listen }) => ({ service, port, listen })),
+      callAs: provider === 'none' ? undefined : (written.callAs ?? onlyAccount(services)),
+      envoy: {
+        binary: written.envoy.binary === undefined ? undefined : path(written.envoy.binary),
+        concurrency: written.envoy.concurrency ?? machine.cores,
+        healthListener: written.envoy.healthListener ?? { address, port: HEALTH_PORT },
+        drainTimeMs: written.envoy.drainTime,
+        baseId: written.envoy.baseId,
+      },
+      paths: { state: path(written.paths.state), run: path(written.paths.run) },
+      log: written.log,
+    },
+  };
+}

@@ -1,0 +1,305 @@
+/** What settings must satisfy together, each on its own being well formed: listeners, checks, identities, Consul. */
+
+import { nearest } from '../lib/nearest.ts';
+import type { Path } from '../lib/yaml-document.ts';
+import type { SocketAddress } from '../model/host.ts';
+import { isLoopback, isWildcard } from './setting-forms.ts';
+import type { Account, AgentSettings, ServiceSettings } from './settings.ts';
+import type { Complaint } from './settings-place.ts';
+import type { WrittenSettings } from './settings-schema.ts';
+
+const RULE = 'TRY0202';
+/** Longest path of a Unix socket: `sun_path` without its terminator. https://man7.org/linux/man-pages/man7/unix.7.html */
+const MAX_SOCKET_PATH = 107;
+const LONGEST_SOCKET_NAME = '/admin.sock';
+
+/** `10.0.0.5:80`, `[::1]:80`. */
+export function formatSocketAddress({ address, port }: SocketAddress): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+interface Listener {
+  readonly path: Path;
+  readonly what: string;
+  readonly at: SocketAddress;
+  /** Whether the agent's Envoy binds it; else the application does. */
+  readonly ours: boolean;
+}
+
+function listeners(settings: AgentSettings): readonly Listener[] {
+  const { host, envoy } = settings;
+  return [
+    ...settings.services.flatMap(({ name, inbound }, i): Listener[] =>
+      inbound === undefined
+        ? []
+        : [
+            {
+              path: ['services', i, 'port'],
+              what: `service ${name}`,
+              at: { address: host.address, port: inbound.port },
+              ours: true,
+            },
+            {
+              path: ['services', i, 'application'],
+              what: `the application of service ${name}`,
+              at: inbound.application,
+              ours: false,
+            },
+          ],
+    ),
+    ...settings.upstreams.map(({ listen }, i) => ({
+      path: ['upstreams', i, 'listen'],
+      what: `upstreams[${i}]`,
+      at: listen,
+      ours: true,
+    })),
+    { path: ['envoy', 'healthListener'], what: "Envoy's health listener", at: envoy.healthListener, ours: true },
+  ];
+}
+
+function collide(a: SocketAddress, b: SocketAddress): boolean {
+  return a.port === b.port && (a.address === b.address || isWildcard(a.address) || isWildcard(b.address));
+}
+
+/** Two listeners of ours at one address, or one of ours where an application listens. */
+function listenerComplaints(settings: AgentSettings): readonly Complaint[] {
+  const complaints: Complaint[] = [];
+  const all = listeners(settings);
+  for (const [i, later] of all.entries()) {
+    const earlier = all.slice(0, i).find((other) => (other.ours || later.ours) && collide(other.at, later.at));
+    if (earlier === undefined) continue;
+    // A service whose application already holds the mesh's own port is the one mistake that everybody makes once.
+    const sameService =
+      !later.ours && earlier.ours && earlier.path[1] === later.path[1] && earlier.path[0] === 'services';
+    complaints.push({
+      code: RULE,
+      path: later.path,
+      message: `${formatSocketAddress(later.at)} of ${later.what} is taken by ${earlier.what} (${formatSocketAddress(earlier.at)})`,
+      remedy: sameService
+        ? 'Let the application listen on 127.0.0.1 and another port than Envoy, and name it in application.'
+        : 'Give each its own address or port.',
+    });
+  }
+  return complaints;
+}
+
+function upstreamComplaints(settings: AgentSettings): readonly Complaint[] {
+  return settings.upstreams.flatMap(({ listen }, i): Complaint[] =>
+    isLoopback(listen.address)
+      ? []
+      : [
+          {
+            code: RULE,
+            path: ['upstreams', i, 'listen'],
+            message: `${formatSocketAddress(listen)} is not a loopback address: every machine that reaches it could call with this host's identity`,
+            remedy: `Write 127.0.0.1:${listen.port}, or another address in 127.0.0.0/8 or ::1.`,
+          },
+        ],
+  );
+}
+
+const KINDS = ['http', 'tcp', 'grpc', 'command', 'ttl'] as const;
+
+function checkComplaints(written: WrittenSettings): readonly Complaint[] {
+  return written.services.flatMap(({ name, check, port }, i): Complaint[] => {
+    if (check === undefined) return [];
+    const path = ['services', i, 'check'];
+    const given = KINDS.filter((kind) => check[kind] !== undefined && check[kind] !== false);
+    const [kind] = given;
+    if (given.length !== 1 || kind === undefined)
+      return [
+        {
+          code: RULE,
+          path,
+          message:
+            given.length === 0
+              ? `the check of service ${name} does not say what to check`
+              : `the check of service ${name} is ${given.join(' and ')} at once`,
+          remedy: `Write exactly one of ${KINDS.join(', ')}.`,
+        },
+      ];
+    if (port === undefined && (kind === 'http' || kind === 'tcp' || kind === 'grpc'))
+      return [
+        {
+          code: RULE,
+          path: [...path, kind],
+          message: `service ${name} has no port that a ${kind} check could ask`,
+          remedy: 'Give the service a port, or check it by command or ttl.',
+        },
+      ];
+    if (kind === 'ttl')
+      return (['interval', 'timeout'] as const).flatMap((key) =>
+        check[key] === undefined
+          ? []
+          : [
+              {
+                code: RULE,
+                path: [...path, key],
+                message: `a ttl check has no ${key}: the application reports by itself`,
+                remedy: `Remove ${key}.`,
+              },
+            ],
+      );
+    return [];
+  });
+}
+
+function serviceComplaints(settings: AgentSettings, written: WrittenSettings): readonly Complaint[] {
+  const complaints: Complaint[] = [];
+  const seen = new Map<string, number>();
+  for (const [i, service] of settings.services.entries()) {
+    const id = `${service.namespace}/${service.name}`;
+    const earlier = seen.get(id);
+    if (earlier === undefined) seen.set(id, i);
+    else
+      complaints.push({
+        code: RULE,
+        path: ['services', i, 'name'],
+        message: `service ${id} stands here and at services[${earlier}]`,
+        remedy: 'A host runs one instance of a service: remove one, or rename it.',
+      });
+    const { labels, version, port, application } = written.services[i] ?? {};
+    if (version !== undefined && labels?.['version'] !== undefined && labels['version'] !== version)
+      complaints.push({
+        code: RULE,
+        path: ['services', i, 'labels', 'version'],
+        message: `label version "${labels['version']}" contradicts version "${version}"`,
+        remedy: 'Remove the label: version makes it.',
+      });
+    if (port === undefined && application !== undefined)
+      complaints.push({
+        code: RULE,
+        path: ['services', i, 'application'],
+        message: `service ${service.name} has an application address and no port that peers could dial`,
+        remedy: 'Add port, or remove application.',
+      });
+    if (application !== undefined && isWildcard(application.address))
+      complaints.push({
+        code: RULE,
+        path: ['services', i, 'application'],
+        message: `${formatSocketAddress(application)} cannot be dialled`,
+        remedy: `Write the address that Envoy shall connect to, such as 127.0.0.1:${application.port}.`,
+      });
+  }
+  return complaints;
+}
+
+const describeAccount = (account: Account): string => `${account.namespace}/${account.serviceAccount}`;
+
+/** The distinct accounts of the services, sorted. */
+export function accountsOf(
+  services: readonly Pick<ServiceSettings, 'namespace' | 'serviceAccount'>[],
+): readonly string[] {
+  return [...new Set(services.map(describeAccount))].toSorted();
+}
+
+function identityComplaints(settings: AgentSettings, written: WrittenSettings): readonly Complaint[] {
+  const complaints: Complaint[] = [];
+  const complain = (path: Path, message: string, remedy: string): number =>
+    complaints.push({ code: RULE, path, message, remedy });
+  const { identity, callAs } = settings;
+  const accounts = accountsOf(settings.services);
+  if (written.callAs !== undefined && !accounts.includes(describeAccount(written.callAs))) {
+    const text = describeAccount(written.callAs);
+    const suggestion = nearest(text, accounts);
+    complain(
+      ['callAs'],
+      `${text} is not an account of a service of this host${accounts.length === 0 ? '' : ` (${accounts.join(', ')})`}`,
+      suggestion === undefined ? 'Name the account of one of services.' : `Did you mean "${suggestion}"?`,
+    );
+  } else if (identity.provider !== 'none' && settings.upstreams.length > 0 && callAs === undefined) {
+    if (accounts.length === 0)
+      complain(
+        ['upstreams'],
+        'this host calls upstreams and has no service whose identity the calls could carry',
+        'Add the calling program to services (without a port), or set identity.provider to none for plain text.',
+      );
+    else
+      complain(
+        ['upstreams'],
+        `a loopback listener cannot tell which of ${accounts.join(', ')} calls`,
+        `Set callAs to one of them, such as callAs: ${accounts[0] ?? ''}`,
+      );
+  }
+  if (identity.provider === 'files') {
+    for (const key of ['certificateFile', 'keyFile', 'rootFile'] as const)
+      if (written.identity.files[key] === undefined)
+        complain(['identity', 'files'], `identity provider "files" needs ${key}`, `Set identity.files.${key}.`);
+    if (accounts.length > 1)
+      complain(
+        ['identity', 'provider'],
+        `one certificate file is one identity, and the services have ${accounts.length} (${accounts.join(', ')})`,
+        'Give the services one service account, or use provider trysail-ca.',
+      );
+  } else if (Object.values(written.identity.files).some((file) => file !== undefined)) {
+    complain(
+      ['identity', 'files'],
+      `identity.files is set and the provider is ${identity.provider}`,
+      'Set identity.provider to files, or remove identity.files.',
+    );
+  }
+  return complaints;
+}
+
+function consulComplaints(settings: AgentSettings): readonly Complaint[] {
+  const { address, tokenFile, certFile, keyFile } = settings.consul;
+  const complaints: Complaint[] = [];
+  for (const key of ['caFile', 'certFile', 'keyFile'] as const)
+    if (settings.consul[key] !== undefined && !address.startsWith('https://'))
+      complaints.push({
+        code: RULE,
+        path: ['consul', key],
+        message: `${key} has no effect on ${address}`,
+        remedy: `Write an https:// address, or remove ${key}.`,
+      });
+  if ((certFile === undefined) !== (keyFile === undefined))
+    complaints.push({
+      code: RULE,
+      path: ['consul', certFile === undefined ? 'keyFile' : 'certFile'],
+      message: 'a client certificate needs both certFile and keyFile',
+      remedy: `Set consul.${certFile === undefined ? 'certFile' : 'keyFile'} too.`,
+    });
+  const host = address.startsWith('http://') ? (URL.parse(address)?.hostname ?? '') : undefined;
+  if (
+    tokenFile !== undefined &&
+    host !== undefined &&
+    host !== 'localhost' &&
+    !isLoopback(host.replaceAll(/[[\]]/g, ''))
+  )
+    complaints.push({
+      code: 'TRY0206',
+      severity: 'warning',
+      path: ['consul', 'address'],
+      message: `the ACL token travels to ${address} in plain text`,
+      remedy: "Use the host's own Consul agent on 127.0.0.1, or https://.",
+    });
+  return complaints;
+}
+
+function pathComplaints(settings: AgentSettings): readonly Complaint[] {
+  const longest = `${settings.paths.run}${LONGEST_SOCKET_NAME}`;
+  const bytes = Buffer.byteLength(longest);
+  return bytes <= MAX_SOCKET_PATH
+    ? []
+    : [
+        {
+          code: RULE,
+          path: ['paths', 'run'],
+          message: `${longest} has ${bytes} bytes, and the path of a Unix socket at most ${MAX_SOCKET_PATH}`,
+          remedy: 'Choose a shorter folder, such as /run/trysail.',
+        },
+      ];
+}
+
+/** Everything that is wrong with settings that are each well formed. */
+export function settingsComplaints(settings: AgentSettings, written: WrittenSettings): readonly Complaint[] {
+  return [
+    ...serviceComplaints(settings, written),
+    ...checkComplaints(written),
+    ...upstreamComplaints(settings),
+    ...listenerComplaints(settings),
+    ...identityComplaints(settings, written),
+    ...consulComplaints(settings),
+    ...pathComplaints(settings),
+  ];
+}
