@@ -1,0 +1,139 @@
+/**
+ * What `trysail status -o json` prints and the fleet's page shows: the whole state of one host as JSON. Times are
+ * ISO 8601 in UTC; absent facts are absent keys. Keys are added, never renamed or given another meaning.
+ */
+import type { Diagnostic } from '../model/diagnostic.ts';
+
+/** ISO 8601, UTC. */
+export type Timestamp = string;
+
+export interface Status {
+  readonly agent: AgentStatus;
+  readonly host: HostStatus;
+  readonly services: readonly ServiceStatus[];
+  readonly upstreams: readonly UpstreamStatus[];
+  /** Absent with `registry: files`. */
+  readonly consul?: ConsulStatus;
+  readonly envoy: EnvoyStatus;
+  /** One entry a type that Envoy asked for. */
+  readonly xds: readonly XdsTypeStatus[];
+  readonly certificates: CertificatesStatus;
+  /** What still takes or uses plain text, and why. */
+  readonly plainText: readonly PlainText[];
+  /** Most severe first. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+export interface AgentStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly since: Timestamp;
+  /** `starting` until Envoy has acknowledged its first configuration, `draining` during a graceful stop. */
+  readonly state: 'starting' | 'running' | 'draining';
+  /** Whether it serves what was kept on disk because its sources have not answered since it started. */
+  readonly lastGood: boolean;
+}
+
+export interface HostStatus {
+  readonly name: string;
+  readonly address: string;
+  /** `region/zone/subzone`. */
+  readonly locality?: string;
+  readonly trustDomain: string;
+}
+
+export interface HealthStatus {
+  readonly state: 'passing' | 'warning' | 'critical' | 'unknown';
+  /** When it became so. */
+  readonly since?: Timestamp;
+  /** The check's own words. */
+  readonly output?: string;
+}
+
+export interface ServiceStatus {
+  readonly namespace: string;
+  readonly name: string;
+  readonly version?: string;
+  /** SPIFFE id. */
+  readonly identity?: string;
+  /** Port that peers dial; absent: it only calls others. */
+  readonly port?: number;
+  /** Whether Consul knows it; absent with `registry: files`. */
+  readonly registered?: boolean;
+  /** Why it is not registered. */
+  readonly registrationError?: string;
+  readonly application: HealthStatus;
+  readonly proxy: HealthStatus;
+}
+
+export interface UpstreamStatus {
+  /** Canonical host of the service. */
+  readonly service: string;
+  readonly port?: number;
+  /** `127.0.0.1:9082`. */
+  readonly listen: string;
+  readonly endpoints: { readonly healthy: number; readonly total: number };
+  /** `mixed`: mutual TLS with the endpoints that offer it. */
+  readonly tls: 'mtls' | 'mixed' | 'plain';
+}
+
+export interface ConsulStatus {
+  readonly connected: boolean;
+  readonly address: string;
+  readonly lastContact?: Timestamp;
+  /** Open blocking queries. */
+  readonly watches: number;
+  /** What fails now, one sentence each. */
+  readonly errors: readonly string[];
+}
+
+export interface EnvoyStatus {
+  readonly state: 'stopped' | 'starting' | 'running' | 'draining' | 'crashed';
+  readonly ready: boolean;
+  readonly version?: string;
+  readonly pid?: number;
+  /** Hot-restart epoch. */
+  readonly epoch?: number;
+  /** How often it ended unasked since the agent started. */
+  readonly restarts: number;
+  readonly since?: Timestamp;
+  /** Why it does not run or is not ready. */
+  readonly error?: string;
+}
+
+export interface XdsTypeStatus {
+  /** Short, such as `cluster`, `listener`, `secret`. */
+  readonly type: string;
+  /** Resources that Envoy was sent, those it acknowledged, and how many responses it has not answered yet. */
+  readonly sent: number;
+  readonly acknowledged: number;
+  readonly inFlight: number;
+  readonly rejected: readonly { readonly name: string; readonly why: string }[];
+}
+
+export interface CertificateStatus {
+  readonly spiffeId: string;
+  /** Hexadecimal. */
+  readonly serial?: string;
+  readonly notAfter?: Timestamp;
+  readonly nextRenewal?: Timestamp;
+  /** Why there is none, or why the last renewal failed. */
+  readonly error?: string;
+}
+
+export interface CertificatesStatus {
+  readonly provider: 'trysail-ca' | 'files' | 'none';
+  readonly workloads: readonly CertificateStatus[];
+  /** The host's own credential, good for the CA only. */
+  readonly host?: CertificateStatus;
+  readonly roots: readonly { readonly subject: string; readonly sha256: string; readonly notAfter: Timestamp }[];
+}
+
+export interface PlainText {
+  /** Whether this host takes it (inbound) or uses it (outbound). */
+  readonly direction: 'inbound' | 'outbound';
+  /** Such as `port 9080 of default/reviews` or `ratings.default.mesh: 2 of 5 endpoints`. */
+  readonly what: string;
+  /** Such as `PERMISSIVE by default` or `the Service record says migrating`. */
+  readonly why: string;
+}
