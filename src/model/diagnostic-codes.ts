@@ -3,6 +3,7 @@
  * this list by a test. `IST` codes are Istio's own, with Istio's meaning.
  */
 export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
+  IST0002: 'A deprecated field or value; it still works.',
   IST0101: 'A resource refers to something that does not exist: a host, a subset, a port.',
   IST0106: 'A resource does not follow its schema.',
   IST0109: 'Two VirtualServices of the mesh claim one host; the older one holds.',
@@ -10,6 +11,8 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0002: 'A document is of a kind that Trysail does not know.',
   TRY0003: 'A field or kind of the Istio API is known and not supported; the resource is not applied.',
   TRY0004: 'Two resources have the same kind, namespace and name; the first holds.',
+  TRY0005: 'A field is known and has no effect here; the rest of the resource is applied.',
+  TRY0006: 'A directory or file of resources cannot be read; what was read before stays in force.',
   TRY0101: 'Envoy refused a resource; the last good version of it stays in force.',
   TRY0200: 'agent.yaml is missing, unreadable or not one YAML document.',
   TRY0201:
@@ -19,4 +22,14 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0204: 'A secret stands in agent.yaml itself instead of in a file of its own.',
   TRY0205: 'An environment variable begins with TRYSAIL_ and is no setting; it has no effect.',
   TRY0206: 'The ACL token of Consul travels over the network in plain text.',
+  TRY0601: 'The host asks for more Consul services than it may follow; some are not followed.',
+  TRY0602: 'An empty answer of Consul is not believed, as the sentinel service is invisible; endpoints are kept.',
+  TRY0603: 'Most instances turned critical at once by Consul’s node check; their last endpoints are kept for a time.',
+  TRY0604: 'Consul cannot be read; the last known endpoints are kept.',
+  TRY0605: 'A catalogue entry is not usable, in part or as a whole, and left out.',
+  TRY0201: 'Instances of one service disagree on its port or protocol.',
+  TRY0202: 'Two sources claim one host name; only one of them holds.',
+  TRY0203: 'Endpoints are left out, because they do not offer the mutual TLS that their service requires.',
+  TRY0204: 'An endpoint is left out, because its registration cannot be used.',
+  TRY0205: 'A service has no usable identity, so that nobody can be let serve it.',
 };
