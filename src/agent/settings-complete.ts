@@ -82,7 +82,7 @@ export function completeSettings(
         ...(name === undefined
           ? [
               {
-                code: 'TRY0202',
+                code: 'TRY0902',
                 path: ['host', 'name'],
                 message: `the machine's host name ${JSON.stringify(machine.hostName)} is not ${SPIFFE_SEGMENT.noun}`,
                 remedy: 'Set host.name.',
@@ -92,7 +92,7 @@ export function completeSettings(
         ...(address === undefined
           ? [
               {
-                code: 'TRY0202',
+                code: 'TRY0902',
                 path: ['host', 'address'],
                 message: 'the machine has no default route that would tell its address',
                 remedy: 'Set host.address to the address where peers reach this host.',

@@ -37,7 +37,7 @@ export function credentialComplaint(path: Path, written: string, base: PathBase)
   if (!written.startsWith(CREDENTIALS) || base.credentials !== undefined) return undefined;
   const name = written.slice(CREDENTIALS.length + 1);
   return {
-    code: 'TRY0203',
+    code: 'TRY0903',
     path,
     message: `${written} cannot be found: the environment has no CREDENTIALS_DIRECTORY`,
     remedy: `Let systemd set it by LoadCredential=${name}:/path/of/${name} in the unit, or write an absolute path.`,
@@ -55,7 +55,7 @@ export function fileComplaint(
   file: string,
   options: { readonly secret: boolean; readonly mayBeMissing?: boolean },
 ): Complaint | undefined {
-  const complain = (message: string, remedy: string): Complaint => ({ code: 'TRY0203', path, message, remedy });
+  const complain = (message: string, remedy: string): Complaint => ({ code: 'TRY0903', path, message, remedy });
   const name = file.slice(file.lastIndexOf('/') + 1);
   try {
     const status = statSync(file);
@@ -72,7 +72,7 @@ export function fileComplaint(
     const code = errorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') {
       if (UUID.test(name))
-        return { ...complain('the value looks like a token, not like the path of a file', NO_INLINE), code: 'TRY0204' };
+        return { ...complain('the value looks like a token, not like the path of a file', NO_INLINE), code: 'TRY0904' };
       return options.mayBeMissing === true
         ? undefined
         : complain(`${file} does not exist`, 'Create the file, or correct the path.');

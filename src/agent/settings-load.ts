@@ -58,7 +58,7 @@ function setAt(root: Record<string, unknown>, path: readonly string[], value: un
 
 function readDocument(file: string): { readonly document?: YamlDocument; readonly issues: readonly Diagnostic[] } {
   const unreadable = (message: string, remedy: string, line = 1): Diagnostic => ({
-    code: 'TRY0200',
+    code: 'TRY0900',
     severity: 'error',
     source: { file, line },
     message,
@@ -105,7 +105,7 @@ function unknownVariables(env: SettingsSources['env']): readonly Diagnostic[] {
     .map((name) => {
       const suggestion = nearest(name, known);
       return {
-        code: 'TRY0205',
+        code: 'TRY0905',
         severity: 'warning',
         message: `environment variable ${name} is no setting`,
         remedy: suggestion === undefined ? 'Remove it.' : `Did you mean "${suggestion}"?`,
@@ -128,13 +128,13 @@ function schemaIssues(
       const secret = message.startsWith('unknown key') && SECRET_KEY.test(key);
       if (secret)
         return place.diagnosticAt(path, line, {
-          code: 'TRY0204',
+          code: 'TRY0904',
           message: `"${key}" would be a secret inside of this file`,
           remedy: NO_INLINE,
         });
       const form = settingAt(path)?.form;
       const expected = form === undefined ? 'Correct it.' : `Write it like ${form.example}.`;
-      return place.diagnosticAt(path, line, { code: 'TRY0201', message, remedy: remedy ?? expected });
+      return place.diagnosticAt(path, line, { code: 'TRY0901', message, remedy: remedy ?? expected });
     }),
   };
 }

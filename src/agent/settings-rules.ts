@@ -8,7 +8,7 @@ import type { Account, AgentSettings, ServiceSettings } from './settings.ts';
 import type { Complaint } from './settings-place.ts';
 import type { WrittenSettings } from './settings-schema.ts';
 
-const RULE = 'TRY0202';
+const RULE = 'TRY0902';
 /** Longest path of a Unix socket: `sun_path` without its terminator. https://man7.org/linux/man-pages/man7/unix.7.html */
 const MAX_SOCKET_PATH = 107;
 const LONGEST_SOCKET_NAME = '/admin.sock';
@@ -267,7 +267,7 @@ function consulComplaints(settings: AgentSettings): readonly Complaint[] {
     !isLoopback(host.replaceAll(/[[\]]/g, ''))
   )
     complaints.push({
-      code: 'TRY0206',
+      code: 'TRY0906',
       severity: 'warning',
       path: ['consul', 'address'],
       message: `the ACL token travels to ${address} in plain text`,

@@ -14,14 +14,6 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0005: 'A field is known and has no effect here; the rest of the resource is applied.',
   TRY0006: 'A directory or file of resources cannot be read; what was read before stays in force.',
   TRY0101: 'Envoy refused a resource; the last good version of it stays in force.',
-  TRY0200: 'agent.yaml is missing, unreadable or not one YAML document.',
-  TRY0201:
-    'A setting of agent.yaml, a flag or an environment variable is unknown or does not have the form that it needs.',
-  TRY0202: 'Settings contradict each other: listeners at one address, checks, identities, Consul addresses.',
-  TRY0203: 'A file that a setting names is missing, cannot be read, or is a secret that others could read.',
-  TRY0204: 'A secret stands in agent.yaml itself instead of in a file of its own.',
-  TRY0205: 'An environment variable begins with TRYSAIL_ and is no setting; it has no effect.',
-  TRY0206: 'The ACL token of Consul travels over the network in plain text.',
   TRY0601: 'The host asks for more Consul services than it may follow; some are not followed.',
   TRY0602: 'An empty answer of Consul is not believed, as the sentinel service is invisible; endpoints are kept.',
   TRY0603: 'Most instances turned critical at once by Consul’s node check; their last endpoints are kept for a time.',
@@ -32,4 +24,12 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0203: 'Endpoints are left out, because they do not offer the mutual TLS that their service requires.',
   TRY0204: 'An endpoint is left out, because its registration cannot be used.',
   TRY0205: 'A service has no usable identity, so that nobody can be let serve it.',
+  TRY0900: 'agent.yaml is missing, unreadable or not one YAML document.',
+  TRY0901:
+    'A setting of agent.yaml, a flag or an environment variable is unknown or does not have the form that it needs.',
+  TRY0902: 'Settings contradict each other: listeners at one address, checks, identities, Consul addresses.',
+  TRY0903: 'A file that a setting names is missing, cannot be read, or is a secret that others could read.',
+  TRY0904: 'A secret stands in agent.yaml itself instead of in a file of its own.',
+  TRY0905: 'An environment variable begins with TRYSAIL_ and is no setting; it has no effect.',
+  TRY0906: 'The ACL token of Consul travels over the network in plain text.',
 };
