@@ -1,0 +1,100 @@
+/** Why an Envoy did not start or did not stay: its last words turned into what, where, why and what to do. */
+import { errorCode, errorMessage } from '../lib/errors.ts';
+import { parseLogLine } from './log-line.ts';
+import { describeOwner, portOwner } from './port-owner.ts';
+
+export interface EnvoyFailure {
+  /** Stable: `ENVOY_BINARY_MISSING`, `ENVOY_BINARY_UNUSABLE`, `ENVOY_PORT_IN_USE`, `ENVOY_BASE_ID_IN_USE`, `ENVOY_BOOTSTRAP_REFUSED`, `ENVOY_FILE_REFUSED`, `ENVOY_EXITED`. */
+  readonly code: string;
+  /** What happened, where and why. */
+  readonly message: string;
+  readonly remedy: string;
+  /** The last lines that Envoy wrote, oldest first. */
+  readonly lastLines: readonly string[];
+}
+
+export interface Exit {
+  /** Undefined where it is not known: an adopted Envoy is not our child. */
+  readonly code?: number | undefined;
+  readonly signal?: string | undefined;
+}
+
+/** How a process ended, in words. */
+export function describeExit({ code, signal }: Exit): string {
+  if (signal !== undefined) return `was ended by ${signal}`;
+  if (code !== undefined) return `exited with status ${code}`;
+  return 'is gone';
+}
+
+/** The failure of a program that could not be started at all. */
+export function spawnFailure(binary: string, error: unknown): EnvoyFailure {
+  const code = errorCode(error);
+  if (code === 'ENOENT')
+    return {
+      code: 'ENVOY_BINARY_MISSING',
+      message: `there is no Envoy at ${binary}`,
+      remedy: 'Install Envoy or set envoy.binary to its path.',
+      lastLines: [],
+    };
+  if (code === 'EACCES' || code === 'ENOEXEC')
+    return {
+      code: 'ENVOY_BINARY_UNUSABLE',
+      message: `${binary} cannot be executed (${code})`,
+      remedy: 'Give the file execute permission, or use the Envoy of this machine’s architecture.',
+      lastLines: [],
+    };
+  return {
+    code: 'ENVOY_FILE_REFUSED',
+    message: `Envoy could not be started: ${errorMessage(error)}`,
+    remedy: 'See whether the run folder can be written and has space left.',
+    lastLines: [],
+  };
+}
+
+/**
+ * The failure of an Envoy that ended by itself.
+ * @param lines what it wrote since its start, oldest first
+ */
+export function exitFailure(binary: string, exit: Exit, lines: readonly string[]): EnvoyFailure {
+  const lastLines = lines.slice(-20);
+  const text = lines.map((line) => parseLogLine(line).message).join('\n');
+
+  const bind = /cannot bind '?\[?(?<address>[^'\]]+)\]?:(?<port>\d+)'?: (?<reason>[^\n\\]+)/.exec(text)?.groups;
+  if (bind !== undefined) {
+    const address = bind['address'] ?? '';
+    const port = Number(bind['port']);
+    const inUse = /in use/.test(bind['reason'] ?? '');
+    const owner = inUse ? portOwner(address, port) : undefined;
+    return {
+      code: inUse ? 'ENVOY_PORT_IN_USE' : 'ENVOY_ADDRESS_REFUSED',
+      message: `Envoy cannot listen on ${address}:${port}: ${bind['reason']}${owner === undefined ? '' : `, by ${describeOwner(owner)}`}`,
+      remedy: inUse
+        ? 'Stop that program or give the listener another port.'
+        : 'Use an address of this host, and a port that this user may listen on.',
+      lastLines,
+    };
+  }
+  const baseId = /unable to bind domain socket with base_id=(\d+)/.exec(text)?.[1];
+  if (baseId !== undefined)
+    return {
+      code: 'ENVOY_BASE_ID_IN_USE',
+      message: `another Envoy on this machine uses the base id ${baseId}`,
+      remedy: 'Set envoy.baseId to a number that no other Envoy on this machine has.',
+      lastLines,
+    };
+  const refused = /error (?:initializing configuration|`)(?<why>[^\n]*)/.exec(text)?.groups?.['why'];
+  if (refused !== undefined)
+    return {
+      code: 'ENVOY_BOOTSTRAP_REFUSED',
+      message: `Envoy refuses its bootstrap: ${refused.trim().slice(0, 600)}`,
+      remedy: `See whether ${binary} is a version that Trysail supports (trysail check).`,
+      lastLines,
+    };
+  const last = parseLogLine(lines.at(-1) ?? '').message;
+  return {
+    code: 'ENVOY_EXITED',
+    message: `Envoy (${binary}) ${describeExit(exit)}${last === '' ? '' : `; its last words: ${last.slice(0, 300)}`}`,
+    remedy: 'Read the last lines of Envoy’s log; Envoy is started again.',
+    lastLines,
+  };
+}

@@ -1,0 +1,385 @@
+/**
+ * The life of the host's Envoy: started apart from the agent, adopted by the next agent, started again when it ends by
+ * itself, drained before it is stopped.
+ *
+ * Every way out of a running Envoy:
+ * 1. it ends by itself (crash, SIGTERM by a person, OOM): `backoff`, then a new one;
+ * 2. `stop()`: drain, SIGTERM, SIGKILL;
+ * 3. `leave()`: nothing happens to it, we let go;
+ * 4. it was started with another bootstrap or other arguments than ours: `start()` replaces it, by 2.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Backoff } from '../lib/backoff.ts';
+import { errorMessage, TrysailError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { sleep } from '../lib/sleep.ts';
+import { AdminClient } from './admin.ts';
+import { type ArgumentOptions, argumentsHash, envoyArguments } from './arguments.ts';
+import { type Bootstrap, bootstrapText, hashText, writeBootstrap } from './bootstrap.ts';
+import { type DrainResult, drain } from './drain.ts';
+import type { EnvoyState, EnvoyStatus } from './envoy-state.ts';
+import { type EnvoyFailure, exitFailure, spawnFailure } from './failure.ts';
+import { adoptProcess, type LiveEnvoy, spawnEnvoy, terminate } from './live-envoy.ts';
+import { parseLogLine } from './log-line.ts';
+import { LogTail } from './log-tail.ts';
+import { isReady, untilReady } from './readiness.ts';
+import { askIdentity, binaryStamp, fileHash, findRunning } from './running-envoy.ts';
+import { type EnvoyRecord, removeRecord, writeRecord } from './state-file.ts';
+
+/** An Envoy that ran for this long is a new story: its next end is met with the shortest wait. */
+const STABLE_MS = 10_000;
+const HEALTH_POLL_MS = 5000;
+/** After SIGTERM, before SIGKILL. Envoy ends within milliseconds. */
+const TERMINATE_MS = 3000;
+/** When a person should hear what Envoy waits for. */
+const SLOW_START_MS = 10_000;
+const KEPT_LINES = 50;
+
+export interface EnvoyProcessOptions extends Omit<ArgumentOptions, 'bootstrapPath'> {
+  /** Path of the program. */
+  readonly binary: string;
+  readonly bootstrap: Bootstrap;
+  /** The admin socket that the bootstrap names. */
+  readonly adminSocket: string;
+  /** Folder of the bootstrap, the log and the record of the process (`envoyFiles`); one per Envoy. */
+  readonly runDir: string;
+  readonly log: Log;
+  /** Called on every change of the state. */
+  readonly onChange?: (status: EnvoyStatus) => void;
+  /** Wait before a restart; default 50 ms to 10 s. */
+  readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
+}
+
+/** The files of one Envoy. */
+export function envoyFiles(runDir: string): {
+  readonly bootstrap: string;
+  readonly log: string;
+  readonly record: string;
+} {
+  return {
+    bootstrap: join(runDir, 'envoy-bootstrap.json'),
+    log: join(runDir, 'envoy.log'),
+    record: join(runDir, 'envoy.json'),
+  };
+}
+
+/** The supervisor of one Envoy. `start` once; then `stop` or `leave` once. */
+export class EnvoyProcess {
+  readonly admin: AdminClient;
+  readonly #options: EnvoyProcessOptions;
+  readonly #files: ReturnType<typeof envoyFiles>;
+  readonly #args: readonly string[];
+  readonly #text: string;
+  readonly #backoff: Backoff;
+  readonly #tail: LogTail;
+  readonly #ending = new AbortController();
+  #supervision: Promise<void> = Promise.resolve();
+  #live: LiveEnvoy | undefined;
+  #lines: string[] = [];
+  #status: EnvoyStatus = {
+    state: { kind: 'stopped' },
+    version: undefined,
+    adopted: false,
+    startedAtMs: undefined,
+    readyAfterMs: undefined,
+    restarts: 0,
+    lastFailure: undefined,
+    outdated: undefined,
+  };
+  #changed = Promise.withResolvers<void>();
+
+  constructor(options: EnvoyProcessOptions) {
+    this.#options = options;
+    this.#files = envoyFiles(options.runDir);
+    this.#args = envoyArguments({ ...options, bootstrapPath: this.#files.bootstrap });
+    this.#text = bootstrapText(options.bootstrap);
+    this.#backoff = new Backoff(options.backoff ?? { baseMs: 50, maxMs: 10_000 });
+    this.admin = new AdminClient(options.adminSocket);
+    this.#tail = new LogTail({ path: this.#files.log, onLine: (line) => this.#onLogLine(line) });
+  }
+
+  get status(): EnvoyStatus {
+    return this.#status;
+  }
+
+  /**
+   * Adopts the Envoy that runs already, or starts one, and keeps it running. Resolves when a process runs, or when the
+   * first try has failed: `status` tells which, and tries go on.
+   * @throws TrysailError ENVOY_RUN_DIR when the run folder cannot be used
+   */
+  async start(): Promise<void> {
+    try {
+      await mkdir(this.#options.runDir, { recursive: true, mode: 0o700 });
+      await this.#tail.start();
+    } catch (error) {
+      throw new TrysailError('ENVOY_RUN_DIR', `${this.#options.runDir} cannot be used: ${errorMessage(error)}`, {
+        remedy: 'Make the folder writable for the agent’s user, or set paths.run to another.',
+        cause: error,
+      });
+    }
+    const first = (async () => {
+      this.#live = await this.#adopt();
+      return this.#live ?? (await this.#launch());
+    })();
+    this.#supervision = first.then(async (live) => this.#supervise(live));
+    await first;
+  }
+
+  /**
+   * Resolves when Envoy is ready, whatever it takes.
+   * @throws TrysailError with the code of the last failure, or ENVOY_NOT_READY, when `signal` aborts first
+   */
+  async ready(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    while (this.#status.state.kind !== 'ready') {
+      if (signal.aborted) {
+        const { lastFailure } = this.#status;
+        if (lastFailure !== undefined)
+          throw new TrysailError(lastFailure.code, lastFailure.message, { remedy: lastFailure.remedy });
+        throw new TrysailError('ENVOY_NOT_READY', `Envoy is not ready: ${await this.#waitingFor()}`, {
+          remedy: 'See trysail status for what Envoy has rejected or still waits for.',
+        });
+      }
+      await Promise.race([this.#changed.promise, aborted]);
+    }
+  }
+
+  /**
+   * Drains and ends Envoy, within `drainTimeMs` and some seconds. Never rejects.
+   * @param drain how long it may take; default: the drain time that Envoy was started with
+   */
+  async stop(
+    options: { readonly drainTimeMs?: number; readonly minimumDrainMs?: number } = {},
+  ): Promise<{ readonly drained: DrainResult; readonly ended: 'terminated' | 'killed' } | undefined> {
+    this.#ending.abort();
+    await this.#supervision;
+    const live = this.#live;
+    const result = live === undefined ? undefined : await this.#retire(live, options);
+    this.#live = undefined;
+    await this.#tail.stop();
+    this.#set({ kind: 'stopped' });
+    return result;
+  }
+
+  /** Lets go: Envoy serves on, and the next agent adopts it. */
+  async leave(): Promise<void> {
+    this.#ending.abort();
+    await this.#supervision;
+    const pid = this.#live?.identity.pid;
+    this.#live?.release();
+    this.#live = undefined;
+    await this.#tail.stop();
+    this.#set({ kind: 'left', pid });
+  }
+
+  async #supervise(first: LiveEnvoy | undefined): Promise<void> {
+    const { signal } = this.#ending;
+    const ended = new Promise<undefined>((resolve) => {
+      signal.addEventListener('abort', () => resolve(undefined), { once: true });
+    });
+    let live = first;
+    while (!signal.aborted) {
+      if (live !== undefined) {
+        const watching = new AbortController();
+        const watcher = this.#watchHealth(live, AbortSignal.any([signal, watching.signal]));
+        const exit = await Promise.race([live.exited, ended]);
+        watching.abort();
+        await watcher;
+        if (exit === undefined) return;
+        this.#live = undefined;
+        await this.#tail.read();
+        if (Date.now() - (this.#status.startedAtMs ?? 0) > STABLE_MS) this.#backoff.reset();
+        this.#fail(exitFailure(this.#options.binary, exit, this.#lines));
+      }
+      if (this.#status.state.kind === 'backoff') {
+        const waited = await sleep(this.#status.state.retryAtMs - Date.now(), signal);
+        if (!waited) return;
+      }
+      this.#status = { ...this.#status, restarts: this.#status.restarts + 1 };
+      live = await this.#launch();
+    }
+  }
+
+  /** Starts a process; undefined, and state `backoff`, when that fails. */
+  async #launch(): Promise<LiveEnvoy | undefined> {
+    const { binary, log } = this.#options;
+    this.#lines = [];
+    try {
+      const stamp = await binaryStamp(binary);
+      await writeBootstrap(this.#files.bootstrap, this.#text);
+      const startedAtMs = Date.now();
+      const live = await spawnEnvoy(binary, this.#args, this.#files.log);
+      this.#live = live;
+      this.#status = { ...this.#status, adopted: false, startedAtMs, readyAfterMs: undefined, outdated: undefined };
+      this.#set({ kind: 'starting', pid: live.identity.pid, sinceMs: startedAtMs });
+      log.info({ pid: live.identity.pid, binary }, 'Envoy started');
+      await this.#record({
+        ...live.identity,
+        epoch: 0,
+        startedAtMs,
+        bootstrapHash: hashText(this.#text),
+        argumentsHash: argumentsHash(this.#args),
+        binary: stamp,
+        adminSocket: this.#options.adminSocket,
+      });
+      return live;
+    } catch (error) {
+      this.#fail(spawnFailure(binary, error));
+      return undefined;
+    }
+  }
+
+  /** A record that cannot be written costs the next agent a search, and is no reason to end a good Envoy. */
+  async #record(record: EnvoyRecord): Promise<void> {
+    try {
+      await writeRecord(this.#files.record, record);
+    } catch (err) {
+      this.#options.log.warn({ err, path: this.#files.record }, 'the record of the Envoy process cannot be written');
+    }
+  }
+
+  /** The Envoy of an earlier agent, if it is what we would start; any other that holds our files is ended. */
+  async #adopt(): Promise<LiveEnvoy | undefined> {
+    const { log, binary } = this.#options;
+    let adopted: LiveEnvoy | undefined;
+    for (const { identity, record } of await findRunning(this.#files.record, this.#files.bootstrap)) {
+      const live = adoptProcess(identity);
+      const info = adopted === undefined ? await askIdentity(this.admin, identity, this.#files.bootstrap) : undefined;
+      if (info === undefined || info.state === 'DRAINING') {
+        log.warn(
+          { pid: identity.pid, state: info?.state },
+          'an Envoy of an earlier agent cannot be adopted; ending it',
+        );
+        await terminate(live, TERMINATE_MS);
+        live.release();
+        continue;
+      }
+      const bootstrapHash = record?.bootstrapHash ?? (await fileHash(this.#files.bootstrap));
+      const startedAtMs = record?.startedAtMs;
+      this.#status = { ...this.#status, adopted: true, version: info.version, startedAtMs };
+      const differs =
+        bootstrapHash === hashText(this.#text)
+          ? record !== undefined && record.argumentsHash !== argumentsHash(this.#args)
+            ? 'other arguments'
+            : undefined
+          : 'another bootstrap';
+      if (differs !== undefined) {
+        log.info({ pid: identity.pid, reason: differs }, 'replacing the running Envoy');
+        await this.#retire(live, {});
+        continue;
+      }
+      const stamp = await binaryStamp(binary).catch(() => undefined);
+      const outdated = record !== undefined && stamp !== record.binary ? 'another binary' : undefined;
+      this.#status = { ...this.#status, outdated };
+      adopted = live;
+      this.#set({ kind: 'starting', pid: identity.pid, sinceMs: Date.now() });
+      log.info({ pid: identity.pid, version: info.version, outdated }, 'Envoy adopted');
+      if (record === undefined)
+        await this.#record({
+          ...identity,
+          epoch: info.epoch,
+          startedAtMs: Date.now(),
+          bootstrapHash: hashText(this.#text),
+          argumentsHash: argumentsHash(this.#args),
+          binary: stamp ?? '',
+          adminSocket: this.#options.adminSocket,
+        });
+    }
+    return adopted;
+  }
+
+  async #retire(
+    live: LiveEnvoy,
+    options: { readonly drainTimeMs?: number; readonly minimumDrainMs?: number },
+  ): Promise<{ readonly drained: DrainResult; readonly ended: 'terminated' | 'killed' }> {
+    const { log, drainTimeMs } = this.#options;
+    this.#set({ kind: 'draining', pid: live.identity.pid, sinceMs: Date.now() });
+    const gone = new AbortController();
+    void live.exited.then(() => gone.abort());
+    const drained = await drain(this.admin, { drainTimeMs, ...options, signal: gone.signal });
+    const ended = await terminate(live, TERMINATE_MS);
+    live.release();
+    await removeRecord(this.#files.record).catch(() => undefined);
+    log.info({ pid: live.identity.pid, drained: drained.kind, ended }, 'Envoy stopped');
+    return { drained, ended };
+  }
+
+  /** From `starting` to `ready`, and from there to `unresponsive` and back. */
+  async #watchHealth(live: LiveEnvoy, signal: AbortSignal): Promise<void> {
+    const { log } = this.#options;
+    const { pid } = live.identity;
+    const slow = setTimeout(() => void this.#reportSlowStart(pid, signal), SLOW_START_MS);
+    const ready = await untilReady(this.admin, signal);
+    clearTimeout(slow);
+    if (!ready) return;
+    await this.#becomeReady(pid);
+    while (await sleep(HEALTH_POLL_MS, signal)) {
+      const answers = (await isReady(this.admin)) || (await isReady(this.admin));
+      if (signal.aborted) return;
+      const { kind } = this.#status.state;
+      if (answers && kind === 'unresponsive') this.#set({ kind: 'ready', pid, sinceMs: Date.now() });
+      if (!answers && kind === 'ready') {
+        log.warn({ pid }, 'Envoy does not say that it is ready any more');
+        this.#set({ kind: 'unresponsive', pid, sinceMs: Date.now() });
+      }
+    }
+  }
+
+  async #reportSlowStart(pid: number, signal: AbortSignal): Promise<void> {
+    const waitingFor = await this.#waitingFor();
+    if (!signal.aborted) this.#options.log.warn({ pid, waitingFor }, 'Envoy is not ready yet');
+  }
+
+  async #becomeReady(pid: number): Promise<void> {
+    const now = Date.now();
+    const { adopted, startedAtMs } = this.#status;
+    const readyAfterMs = adopted || startedAtMs === undefined ? undefined : now - startedAtMs;
+    this.#status = { ...this.#status, readyAfterMs };
+    this.#set({ kind: 'ready', pid, sinceMs: now });
+    this.#options.log.info({ pid, readyAfterMs }, 'Envoy is ready');
+    try {
+      const { version } = await this.admin.serverInfo();
+      this.#status = { ...this.#status, version };
+    } catch {
+      // It answered a moment ago; the version is asked for again when the next one starts.
+    }
+  }
+
+  async #waitingFor(): Promise<string> {
+    const { state } = this.#status;
+    if (state.kind !== 'starting') return `it is ${state.kind}`;
+    try {
+      const [info, targets] = await Promise.all([this.admin.serverInfo(), this.admin.waitingFor()]);
+      return `it is ${info.state}${targets.length === 0 ? ' and waits for clusters and listeners from the agent' : ` and waits for ${targets.slice(0, 5).join(', ')}`}`;
+    } catch (error) {
+      return errorMessage(error);
+    }
+  }
+
+  #fail(failure: EnvoyFailure): void {
+    const retryAfterMs = this.#backoff.nextMs();
+    const { code, message, remedy } = failure;
+    this.#options.log.error({ code, reason: message, remedy, retryAfterMs }, 'Envoy does not run');
+    this.#status = { ...this.#status, lastFailure: failure };
+    this.#set({ kind: 'backoff', failure, retryAtMs: Date.now() + retryAfterMs });
+  }
+
+  #onLogLine(text: string): void {
+    this.#lines.push(text);
+    if (this.#lines.length > KEPT_LINES) this.#lines.shift();
+    const { level, component, message } = parseLogLine(text);
+    this.#options.log[level]({ component, line: message }, 'Envoy says');
+  }
+
+  #set(state: EnvoyState): void {
+    this.#status = { ...this.#status, state };
+    const changed = this.#changed;
+    this.#changed = Promise.withResolvers();
+    changed.resolve();
+    this.#options.onChange?.(this.#status);
+  }
+}
