@@ -25,8 +25,12 @@ export interface SettingsSources {
 
 export type LoadedSettings =
   | { readonly settings: AgentSettings; readonly warnings: readonly Diagnostic[] }
-  /** At least one of them is an error. */
-  | { readonly issues: readonly Diagnostic[] };
+  | {
+      /** At least one of them is an error. */
+      readonly issues: readonly Diagnostic[];
+      /** Where the mesh's files lie, if that much could be read: `check` goes on with them. */
+      readonly mesh?: AgentSettings['mesh'];
+    };
 
 /** Variables of ours that are no settings: the file itself, the API socket, where tools lie. */
 const OTHER_VARIABLES: ReadonlySet<string> = new Set(['TRYSAIL_CONFIG', 'TRYSAIL_SOCKET']);
@@ -214,5 +218,7 @@ export function loadAgentSettings(sources: SettingsSources): LoadedSettings {
     ...variables,
   ];
   found.sort(compareDiagnostics);
-  return found.some(({ severity }) => severity === 'error') ? { issues: found } : { settings, warnings: found };
+  return found.some(({ severity }) => severity === 'error')
+    ? { issues: found, mesh: settings.mesh }
+    : { settings, warnings: found };
 }

@@ -13,17 +13,10 @@ const error = (text: string): Problem => ({ severity: 'error', text });
 const warning = (text: string): Problem => ({ severity: 'warning', text });
 
 function healthProblems(what: string, health: HealthStatus): readonly Problem[] {
-  const output = health.output === undefined || health.output === '' ? '' : `: ${health.output.split('\n')[0] ?? ''}`;
-  switch (health.state) {
-    case 'passing':
-      return [];
-    case 'warning':
-      return [warning(`${what} warns${output}`)];
-    case 'critical':
-      return [error(`${what} is critical${output}`)];
-    case 'unknown':
-      return [warning(`${what} is unknown${output}`)];
-  }
+  if (health.state === 'passing') return [];
+  const [output = ''] = (health.output ?? '').split('\n');
+  const text = `${what} is ${health.state === 'warning' ? 'passing with a warning' : health.state}${output === '' ? '' : `: ${output}`}`;
+  return [health.state === 'critical' ? error(text) : warning(text)];
 }
 
 function serviceProblems(service: ServiceStatus): readonly Problem[] {
@@ -76,14 +69,10 @@ export function statusProblems(status: Status, nowMs: number): readonly Problem[
     ...status.xds.flatMap(({ type, rejected }) =>
       rejected.map(({ name, why }) => error(`Envoy refused ${type} ${name}: ${why}`)),
     ),
-    ...status.upstreams.flatMap(({ service, endpoints }) =>
-      endpoints.healthy > 0
+    ...status.upstreams.flatMap(({ service, endpoints: { healthy, total } }) =>
+      healthy > 0
         ? []
-        : [
-            error(
-              `upstream ${service} has no healthy endpoint${endpoints.total === 0 ? '' : ` (of ${endpoints.total})`}`,
-            ),
-          ],
+        : [error(`upstream ${service} has no ${total === 0 ? 'endpoint' : `healthy endpoint of ${total}`}`)],
     ),
     ...status.diagnostics.flatMap((diagnostic) =>
       diagnostic.severity === 'info' ? [] : [{ severity: diagnostic.severity, text: formatDiagnostic(diagnostic) }],

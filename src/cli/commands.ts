@@ -1,0 +1,38 @@
+/** The names of the commands and where each is defined. Only the one that is asked for is loaded. */
+import type { Command } from 'commander';
+
+export interface CommandEntry {
+  readonly name: string;
+  /** The description that its definition gives, so that `trysail --help` needs no definition. */
+  readonly summary: string;
+  register(program: Command): Promise<void>;
+}
+
+/** Sorted by name. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'check',
+    summary: 'Check agent.yaml, meshconfig.yaml and the resources of this host, offline.',
+    register: async (program) => (await import('./check.ts')).registerCheckCommand(program),
+  },
+  {
+    name: 'reload',
+    summary: 'Read the resource files of this host again.',
+    register: async (program) => (await import('./reload.ts')).registerReloadCommand(program),
+  },
+  {
+    name: 'rotate',
+    summary: 'Renew the workload certificates of this host now.',
+    register: async (program) => (await import('./rotate.ts')).registerRotateCommand(program),
+  },
+  {
+    name: 'status',
+    summary: 'Show whether this host is well, and everything about it.',
+    register: async (program) => (await import('./status.ts')).registerStatusCommand(program),
+  },
+  {
+    name: 'version',
+    summary: 'Print the version of Trysail and of what it runs on.',
+    register: async (program) => (await import('./version.ts')).registerVersionCommand(program),
+  },
+];

@@ -1,0 +1,41 @@
+/** Every exit code of the program. docs/errors.md lists them; a test holds the two together. */
+import { CommanderError } from 'commander';
+import { TrysailError } from '../lib/errors.ts';
+
+export const EXIT = {
+  /** All went well; `status`: the host is well; `check`: nothing that would stop the agent. */
+  ok: 0,
+  /** The command could not do what it was asked for. */
+  failed: 1,
+  /** The command line is wrong. */
+  usage: 2,
+  /** The configuration has errors: `check`, and `agent`, which does not start then. */
+  invalidConfiguration: 3,
+  /** `check --strict`: warnings and no errors. */
+  warnings: 4,
+  /** `status`: the agent answers, and not all is well. */
+  unhealthy: 5,
+  /** Nobody answers on the agent's socket. */
+  agentNotRunning: 6,
+  /** This user may not ask the agent. */
+  forbidden: 7,
+  /** A defect of the program (EX_SOFTWARE of sysexits.h). */
+  defect: 70,
+  /** Ended by Ctrl-C (128 + SIGINT). */
+  interrupted: 130,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+const BY_ERROR: Readonly<Record<string, ExitCode>> = {
+  AGENT_NOT_RUNNING: EXIT.agentNotRunning,
+  AGENT_FORBIDDEN: EXIT.forbidden,
+  CONFIGURATION_INVALID: EXIT.invalidConfiguration,
+};
+
+/** The exit code of whatever a command threw. */
+export function exitCodeOf(thrown: unknown): ExitCode {
+  if (thrown instanceof TrysailError) return BY_ERROR[thrown.code] ?? EXIT.failed;
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  return EXIT.defect;
+}

@@ -1,0 +1,26 @@
+/** The program: reads the command line, runs one command, exits with a code of `exit-codes.ts`. */
+
+import { commandIn, createProgram, GUIDE } from './program.ts';
+import { reportError } from './report-error.ts';
+
+async function main(args: readonly string[]): Promise<void> {
+  if (args.length === 0) {
+    process.stdout.write(GUIDE);
+    return;
+  }
+  const asked = commandIn(args);
+  const program = await createProgram(asked === undefined ? [] : [asked.name]);
+  await program.parseAsync(args, { from: 'user' });
+}
+
+// The reader of a pipe may go before all is written (`trysail status | head -1`): that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit();
+  throw error;
+});
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.exitCode = reportError(error);
+}

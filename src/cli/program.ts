@@ -1,0 +1,50 @@
+/** The command line: `trysail <command>`, with one command defined in full and the others by name alone. */
+import { Command } from 'commander';
+import { VERSION } from '../api/version.ts';
+import { COMMANDS, type CommandEntry } from './commands.ts';
+
+/** What `trysail` alone prints. */
+export const GUIDE = `Trysail ${VERSION}: Istio's API on plain virtual machines, on Consul and Envoy.
+
+On a host of the mesh:
+  trysail check      Is what I wrote in /etc/trysail right?
+  trysail agent      Run the host's agent (systemd does that: systemctl start trysail).
+  trysail status     Is this host well? What is in the way?
+
+Where the mesh's certificates are made:
+  trysail ca init    Make a certificate authority.
+  trysail server     Run it.
+  trysail token      Let a host join.
+
+All commands: trysail --help. One of them: trysail <command> --help.
+`;
+
+function programWithoutCommands(): Command {
+  return new Command('trysail')
+    .description("Istio's API on plain virtual machines, on Consul and Envoy.")
+    .version(VERSION, '-V, --version', 'Print the version.')
+    .helpOption('-h, --help', 'Print what a command does and how it is called.')
+    .helpCommand('help [command]', 'Print what a command does and how it is called.')
+    .configureHelp({ sortSubcommands: true, sortOptions: true })
+    .showHelpAfterError('(add --help to see how it is called)')
+    .exitOverride();
+}
+
+/**
+ * The program with the commands that `names` lists defined in full.
+ * @param names of `COMMANDS`; undefined: all of them
+ */
+export async function createProgram(names: readonly string[] | undefined): Promise<Command> {
+  const program = programWithoutCommands();
+  for (const entry of COMMANDS) {
+    if (names === undefined || names.includes(entry.name)) await entry.register(program);
+    else program.command(entry.name).description(entry.summary);
+  }
+  return program;
+}
+
+/** The command that the arguments ask for, `trysail help <command>` included; undefined: none that is known. */
+export function commandIn(args: readonly string[]): CommandEntry | undefined {
+  const [first, second] = args.filter((arg) => !arg.startsWith('-'));
+  return COMMANDS.find(({ name }) => name === (first === 'help' ? second : first));
+}

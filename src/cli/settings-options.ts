@@ -1,0 +1,36 @@
+/** The options that `agent` and `check` share: the file, and a flag for every setting that has one. */
+import { type Command, Option } from 'commander';
+import { SETTINGS } from '../agent/settings-list.ts';
+import { type LoadedSettings, loadAgentSettings } from '../agent/settings-load.ts';
+import { thisMachine } from '../agent/this-machine.ts';
+
+/** `callAs` as commander names the option's value: `--call-as` → `callAs`. */
+function optionName(flag: string): string {
+  return flag.slice(2).replaceAll(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Adds `--config` and the settings' flags. */
+export function addSettingsOptions(command: Command): Command {
+  command.addOption(
+    new Option('--config <file>', 'Path of agent.yaml.').env('TRYSAIL_CONFIG').default('/etc/trysail/agent.yaml'),
+  );
+  for (const { path, flag, about, absent } of SETTINGS) {
+    if (flag === undefined) continue;
+    const [section = ''] = path.split('.');
+    const heading = path.includes('.') ? `Settings of ${section} in agent.yaml:` : 'Settings of agent.yaml:';
+    const description = `${about.replace(/\.$/, '')} (default: ${absent ?? 'required'}).`;
+    command.addOption(new Option(`${flag} <value>`, description.replaceAll('`', '')).helpGroup(heading));
+  }
+  return command;
+}
+
+/** The settings as the options of a command, the environment and the file together say. */
+export function settingsOf(options: Readonly<Record<string, unknown>>): LoadedSettings {
+  const flags = Object.fromEntries(
+    SETTINGS.flatMap(({ path, flag }) => {
+      const value = flag === undefined ? undefined : options[optionName(flag)];
+      return typeof value === 'string' ? [[path, value]] : [];
+    }),
+  );
+  return loadAgentSettings({ file: String(options['config']), flags, env: process.env, machine: thisMachine() });
+}
