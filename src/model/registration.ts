@@ -5,6 +5,8 @@
  */
 
 export const META = {
+  /** Name of the host whose agent made the registration and may remove it. */
+  host: 'trysail-host',
   /** `mtls` when the registered port takes mutual TLS. A claim, see `Service.tls`. */
   tls: 'trysail-tls',
   /** Istio protocol name of the port. */

@@ -1,0 +1,344 @@
+/** Keeps this host's services registered with the local Consul agent, whatever happens to Consul, until told otherwise. */
+import { isDeepStrictEqual } from 'node:util';
+import type { AgentCheck, AgentService } from '../consul/agent-api.ts';
+import type { ConsulClient } from '../consul/client.ts';
+import type { CheckStatus } from '../consul/health.ts';
+import { Backoff } from '../lib/backoff.ts';
+import { errorMessage, TrysailError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { sleep } from '../lib/sleep.ts';
+import { META } from '../model/registration.ts';
+import { type CommandResult, repeatCommand } from './command-check.ts';
+import { type Registration, registrationsOf } from './definition.ts';
+import type { LocalInstance } from './instance.ts';
+
+/** How often Consul's view is compared with ours while nothing happens. */
+const COMPARE_EVERY_MS = 5000;
+/** Between two comparisons at least, so that somebody who keeps changing our registration costs little. */
+const MIN_GAP_MS = 250;
+const DEREGISTER_TIMEOUT_MS = 3000;
+
+export interface RegistrarOptions {
+  readonly client: Pick<ConsulClient, 'agent' | 'address'>;
+  readonly log: Log;
+  /** Part of the ids, so that several hosts may share one Consul agent. */
+  readonly hostName: string;
+  readonly instances: readonly LocalInstance[];
+}
+
+/** `none`: there is no such check; `unknown`: Consul has not been asked yet. */
+export type RegisteredHealth = CheckStatus | 'none' | 'unknown';
+
+/** How one service stands. */
+export interface RegisteredService {
+  readonly consulName: string;
+  readonly id: string;
+  /** As far as last known; `error` says why it may be otherwise. */
+  readonly registered: boolean;
+  /** Since when, in milliseconds since the epoch. */
+  readonly sinceMs: number | undefined;
+  readonly error: TrysailError | undefined;
+  readonly application: RegisteredHealth;
+  readonly proxy: RegisteredHealth;
+  /** What could not be registered, a sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/** For `trysail status`. */
+export interface RegistrarStatus {
+  /** Consul's address. */
+  readonly address: string;
+  /** Whether the last request to the Consul agent was answered. */
+  readonly connected: boolean;
+  readonly services: readonly RegisteredService[];
+}
+
+interface Entry {
+  readonly registration: Registration;
+  readonly instance: LocalInstance;
+  /** Ends its command check. */
+  readonly stop: AbortController;
+  /** Whether it has to be sent even if Consul's view looks the same. */
+  dirty: boolean;
+  sinceMs: number | undefined;
+  error: TrysailError | undefined;
+  application: RegisteredHealth;
+  proxy: RegisteredHealth;
+  /** Last result of the command check. */
+  result: CommandResult | undefined;
+}
+
+function asTrysailError(error: unknown): TrysailError {
+  return error instanceof TrysailError
+    ? error
+    : new TrysailError('REGISTRATION_FAILED', errorMessage(error), { cause: error });
+}
+
+/** Whether Consul has what we want, as far as its answers show it (they show no check's definition). */
+function isRegistered(
+  { definition }: Registration,
+  services: ReadonlyMap<string, AgentService>,
+  checks: ReadonlyMap<string, AgentCheck>,
+): boolean {
+  const live = services.get(definition.ID);
+  return (
+    live !== undefined &&
+    live.name === definition.Name &&
+    live.address === definition.Address &&
+    live.port === definition.Port &&
+    live.weights.passing === definition.Weights.Passing &&
+    live.weights.warning === definition.Weights.Warning &&
+    isDeepStrictEqual(live.tags, definition.Tags) &&
+    isDeepStrictEqual({ ...live.meta }, { ...definition.Meta }) &&
+    definition.Checks.every((check) => checks.get(check.CheckID)?.serviceId === definition.ID)
+  );
+}
+
+/** Starts with `start`; ends with `stop`, which leaves the registrations, or with `deregister`, which removes them. */
+export class Registrar {
+  readonly #options: RegistrarOptions;
+  readonly #stop = new AbortController();
+  readonly #backoff = new Backoff({ baseMs: 250, maxMs: 5000 });
+  /** Former services of this host whose removal was refused; said once. */
+  readonly #abandoned = new Set<string>();
+  #entries = new Map<string, Entry>();
+  #wake = new AbortController();
+  #connected = false;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: RegistrarOptions) {
+    this.#options = options;
+    this.#replaceEntries(options.instances);
+  }
+
+  /** Begins to register; never fails, tries for ever. */
+  start(): void {
+    if (this.#loop !== undefined || this.#stop.signal.aborted) return;
+    this.#loop = this.#run();
+    for (const entry of this.#entries.values()) this.#startCommand(entry);
+  }
+
+  /** Registers these instead: changed ones anew, and those that are gone are removed. */
+  setInstances(instances: readonly LocalInstance[]): void {
+    this.#replaceEntries(instances);
+    if (this.#loop === undefined) return;
+    for (const entry of this.#entries.values()) this.#startCommand(entry);
+    this.#wake.abort();
+  }
+
+  /**
+   * Reports a `ttl` check on behalf of the application. False: there is no such check in Consul now.
+   * @param id the service's id, as in `status()`
+   * @throws TrysailError `CONSUL_…`
+   */
+  async reportTtl(id: string, status: CheckStatus): Promise<boolean> {
+    const entry = this.#entries.get(id);
+    const checkId = entry?.registration.applicationCheckId;
+    if (entry?.instance.check?.kind !== 'ttl' || checkId === undefined) return false;
+    return this.#options.client.agent.updateCheck(checkId, status, `reported as ${status}`, this.#stop.signal);
+  }
+
+  status(): RegistrarStatus {
+    return {
+      address: this.#options.client.address,
+      connected: this.#connected,
+      services: [...this.#entries.values()].map((entry) => ({
+        consulName: entry.registration.definition.Name,
+        id: entry.registration.definition.ID,
+        registered: entry.sinceMs !== undefined,
+        sinceMs: entry.sinceMs,
+        error: entry.error,
+        application: entry.application,
+        proxy: entry.proxy,
+        warnings: entry.registration.warnings,
+      })),
+    };
+  }
+
+  /** Ends the work and leaves the registrations in Consul: Envoy keeps serving without the agent. */
+  stop(): void {
+    this.#stop.abort();
+    for (const { stop } of this.#entries.values()) stop.abort();
+  }
+
+  /**
+   * Removes the registrations, then ends. Takes at most `timeoutMs`; what could not be removed is logged, and Consul
+   * finds out by its checks. Returns whether all are removed.
+   */
+  async deregister(timeoutMs = DEREGISTER_TIMEOUT_MS): Promise<boolean> {
+    this.stop();
+    const signal = AbortSignal.timeout(timeoutMs);
+    await this.#loop;
+    const { client, log } = this.#options;
+    const outcomes = await Promise.all(
+      [...this.#entries].map(async ([id, entry]) => {
+        const name = entry.registration.definition.Name;
+        try {
+          await client.agent.deregister(id, { name, signal });
+          entry.sinceMs = undefined;
+          return true;
+        } catch (error) {
+          log.warn({ service: name, id, error: errorMessage(error) }, 'registration: could not be removed from Consul');
+          return false;
+        }
+      }),
+    );
+    return outcomes.every(Boolean);
+  }
+
+  #replaceEntries(instances: readonly LocalInstance[]): void {
+    const before = this.#entries;
+    this.#entries = new Map();
+    for (const [id, { instance, ...registration }] of registrationsOf(instances, this.#options.hostName)) {
+      const old = before.get(id);
+      if (old !== undefined && isDeepStrictEqual(old.instance, instance)) {
+        this.#entries.set(id, old);
+        before.delete(id);
+        continue;
+      }
+      for (const warning of registration.warnings)
+        this.#options.log.warn({ service: registration.definition.Name, warning }, 'registration: incomplete');
+      this.#entries.set(id, {
+        registration,
+        instance,
+        stop: new AbortController(),
+        dirty: true,
+        sinceMs: old?.sinceMs,
+        error: undefined,
+        application: registration.applicationCheckId === undefined ? 'none' : 'unknown',
+        proxy: registration.proxyCheckId === undefined ? 'none' : 'unknown',
+        result: undefined,
+      });
+    }
+    for (const { stop } of before.values()) stop.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      this.#wake = new AbortController();
+      const either = AbortSignal.any([signal, this.#wake.signal]);
+      let good: boolean;
+      try {
+        good = await this.#reconcile();
+        this.#connected = true;
+      } catch (error) {
+        if (signal.aborted) return;
+        good = false;
+        this.#connected = false;
+        for (const entry of this.#entries.values()) this.#setError(entry, asTrysailError(error));
+      }
+      if (good) {
+        this.#backoff.reset();
+        await sleep(MIN_GAP_MS, signal);
+        await this.#untilSomethingHappens(either);
+      } else await sleep(this.#backoff.nextMs(), either);
+    }
+  }
+
+  /**
+   * Waits for the time between two comparisons, on a blocking query of one of our services: a Consul agent that stops,
+   * or starts without its data, ends it at once.
+   */
+  async #untilSomethingHappens(signal: AbortSignal): Promise<void> {
+    const [id] = this.#entries.keys();
+    if (id === undefined) {
+      await sleep(COMPARE_EVERY_MS, signal);
+      return;
+    }
+    const { agent } = this.#options.client;
+    try {
+      const live = await agent.service(id, { signal });
+      if (live !== undefined) await agent.service(id, { hash: live.hash, waitMs: COMPARE_EVERY_MS, signal });
+    } catch {
+      // The comparison that follows meets the same failure and reports it.
+    }
+  }
+
+  /** Compares Consul's view with ours and mends the difference. Returns whether all is as wanted now. */
+  async #reconcile(): Promise<boolean> {
+    const { client, hostName, log } = this.#options;
+    const { signal } = this.#stop;
+    const services = await client.agent.services(signal);
+    const checks = await client.agent.checks(signal);
+    const wanted = this.#entries;
+    let good = true;
+    for (const [id, entry] of wanted) {
+      if (!entry.dirty && isRegistered(entry.registration, services, checks)) {
+        if (entry.error !== undefined) this.#setError(entry, undefined);
+      } else good = (await this.#register(entry, services.has(id))) && good;
+      const { applicationCheckId, proxyCheckId } = entry.registration;
+      if (applicationCheckId !== undefined) entry.application = checks.get(applicationCheckId)?.status ?? 'unknown';
+      if (proxyCheckId !== undefined) entry.proxy = checks.get(proxyCheckId)?.status ?? 'unknown';
+    }
+    for (const [id, service] of services) {
+      if (service.meta[META.host] !== hostName || this.#entries.has(id)) continue;
+      try {
+        await client.agent.deregister(id, { name: service.name, signal });
+        log.info({ service: service.name, id }, 'registration: removed, this host no longer has the service');
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!this.#abandoned.has(id))
+          log.warn({ service: service.name, id, error: errorMessage(error) }, 'registration: cannot be removed');
+        this.#abandoned.add(id);
+      }
+    }
+    return good && wanted === this.#entries;
+  }
+
+  async #register(entry: Entry, present: boolean): Promise<boolean> {
+    const { client, log } = this.#options;
+    const { definition, applicationCheckId } = entry.registration;
+    const lost = entry.sinceMs !== undefined && !present;
+    try {
+      await client.agent.register(definition, this.#stop.signal);
+      entry.dirty = false;
+      if (lost || entry.sinceMs === undefined) entry.sinceMs = Date.now();
+      log.info({ service: definition.Name, id: definition.ID, lost }, 'registration: written to Consul');
+      this.#setError(entry, undefined);
+    } catch (error) {
+      this.#stop.signal.throwIfAborted();
+      if (!present) entry.sinceMs = undefined;
+      this.#setError(entry, asTrysailError(error));
+      return false;
+    }
+    if (entry.result !== undefined && applicationCheckId !== undefined) await this.#report(entry, entry.result);
+    return true;
+  }
+
+  /** Keeps an entry's error and logs when it becomes another one. */
+  #setError(entry: Entry, error: TrysailError | undefined): void {
+    const { log } = this.#options;
+    const service = entry.registration.definition.Name;
+    const { code } = entry.error ?? {};
+    entry.error = error;
+    if (error?.code === code) return;
+    if (error === undefined) log.info({ service }, 'registration: works again');
+    else
+      log.error(
+        { service, code: error.code, error: error.message, remedy: error.remedy },
+        'registration: cannot be written to Consul',
+      );
+  }
+
+  #startCommand(entry: Entry): void {
+    const { check } = entry.instance;
+    if (check?.kind !== 'command' || entry.result !== undefined || entry.stop.signal.aborted) return;
+    // Until the first run has ended.
+    entry.result = { status: 'critical', reason: 'not run yet' };
+    void repeatCommand(check, (result) => this.#report(entry, result), entry.stop.signal);
+  }
+
+  async #report(entry: Entry, result: CommandResult): Promise<void> {
+    entry.result = result;
+    const { applicationCheckId } = entry.registration;
+    if (applicationCheckId === undefined || entry.sinceMs === undefined) return;
+    try {
+      const { agent } = this.#options.client;
+      const there = await agent.updateCheck(applicationCheckId, result.status, result.reason, entry.stop.signal);
+      if (!there) this.#wake.abort();
+    } catch (error) {
+      this.#options.log.debug({ error: errorMessage(error) }, 'registration: a check could not be reported');
+    }
+  }
+}
