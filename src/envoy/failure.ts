@@ -4,7 +4,7 @@ import { parseLogLine } from './log-line.ts';
 import { describeOwner, portOwner } from './port-owner.ts';
 
 export interface EnvoyFailure {
-  /** Stable: `ENVOY_BINARY_MISSING`, `ENVOY_BINARY_UNUSABLE`, `ENVOY_PORT_IN_USE`, `ENVOY_BASE_ID_IN_USE`, `ENVOY_BOOTSTRAP_REFUSED`, `ENVOY_FILE_REFUSED`, `ENVOY_EXITED`. */
+  /** Stable: `ENVOY_BINARY_MISSING`, `ENVOY_BINARY_UNUSABLE`, `ENVOY_PORT_IN_USE`, `ENVOY_ADDRESS_REFUSED`, `ENVOY_BOOTSTRAP_REFUSED`, `ENVOY_FILE_REFUSED`, `ENVOY_EXITED`. */
   readonly code: string;
   /** What happened, where and why. */
   readonly message: string;
@@ -74,14 +74,6 @@ export function exitFailure(binary: string, exit: Exit, lines: readonly string[]
       lastLines,
     };
   }
-  const baseId = /unable to bind domain socket with base_id=(\d+)/.exec(text)?.[1];
-  if (baseId !== undefined)
-    return {
-      code: 'ENVOY_BASE_ID_IN_USE',
-      message: `another Envoy on this machine uses the base id ${baseId}`,
-      remedy: 'Set envoy.baseId to a number that no other Envoy on this machine has.',
-      lastLines,
-    };
   const refused = /error (?:initializing configuration|`)(?<why>[^\n]*)/.exec(text)?.groups?.['why'];
   if (refused !== undefined)
     return {
