@@ -316,7 +316,7 @@ export class EnvoyProcess {
     const ready = await untilReady(this.admin, signal);
     clearTimeout(slow);
     if (!ready) return;
-    await this.#becomeReady(pid);
+    await this.#becomeReady(pid, signal);
     while (await sleep(HEALTH_POLL_MS, signal)) {
       const answers = (await isReady(this.admin)) || (await isReady(this.admin));
       if (signal.aborted) return;
@@ -334,19 +334,19 @@ export class EnvoyProcess {
     if (!signal.aborted) this.#options.log.warn({ pid, waitingFor }, 'Envoy is not ready yet');
   }
 
-  async #becomeReady(pid: number): Promise<void> {
+  async #becomeReady(pid: number, signal: AbortSignal): Promise<void> {
     const now = Date.now();
     const { adopted, startedAtMs } = this.#status;
     const readyAfterMs = adopted || startedAtMs === undefined ? undefined : now - startedAtMs;
-    this.#status = { ...this.#status, readyAfterMs };
+    // It answered a moment ago; should it not now, the version stays unknown.
+    const version = await this.admin.serverInfo().then(
+      (info) => info.version,
+      () => this.#status.version,
+    );
+    if (signal.aborted) return;
+    this.#status = { ...this.#status, readyAfterMs, version };
     this.#set({ kind: 'ready', pid, sinceMs: now });
-    this.#options.log.info({ pid, readyAfterMs }, 'Envoy is ready');
-    try {
-      const { version } = await this.admin.serverInfo();
-      this.#status = { ...this.#status, version };
-    } catch {
-      // It answered a moment ago; the version is asked for again when the next one starts.
-    }
+    this.#options.log.info({ pid, version, readyAfterMs }, 'Envoy is ready');
   }
 
   async #waitingFor(): Promise<string> {
