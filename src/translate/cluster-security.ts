@@ -1,0 +1,67 @@
+/** How a cluster's connections are secured: from what the service is said to be, never from what endpoints say. */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { RawBufferSchema } from '../gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
+import type { Service, ServiceTls } from '../model/service.ts';
+import type { SpiffeId } from '../model/spiffe-id.ts';
+import { pack } from './messages.ts';
+import { upstreamTlsSocket } from './tls-context.ts';
+
+/** Key of the endpoint metadata that transport socket matches look at. */
+export const SOCKET_MATCH = 'envoy.transport_socket_match';
+export const TLS_MODE = 'tlsMode';
+export const TLS_MODE_ISTIO = 'istio';
+
+/**
+ * What becomes of a service's TLS on this host.
+ *
+ * - `mutual`: all endpoints by mutual TLS.
+ * - `matched`: those that offer it by mutual TLS, the others in plain text.
+ * - `plain`: plain text.
+ * - `refused`: the service demands mutual TLS and this host cannot: no connection at all.
+ */
+export type ClusterSecurity = 'mutual' | 'matched' | 'plain' | 'refused';
+
+export function clusterSecurity(
+  tls: ServiceTls,
+  identities: readonly SpiffeId[],
+  caller: SpiffeId | undefined,
+  config: Pick<MeshConfig, 'enableAutoMtls'>,
+): ClusterSecurity {
+  switch (tls) {
+    case 'plain':
+      return 'plain';
+    case 'migrating':
+      return caller === undefined || identities.length === 0 || !config.enableAutoMtls ? 'plain' : 'matched';
+    case 'required':
+      // Without a name to verify Envoy would take any certificate of the mesh.
+      return caller === undefined || identities.length === 0 ? 'refused' : 'mutual';
+  }
+}
+
+/** The transport socket fields of a cluster. */
+export function securitySockets(
+  security: 'mutual' | 'matched' | 'plain',
+  service: Service,
+  caller: SpiffeId | undefined,
+  sni: string,
+  alpn: readonly string[],
+): Pick<MessageInitShape<typeof ClusterSchema>, 'transportSocket' | 'transportSocketMatches'> {
+  if (security === 'plain' || caller === undefined) return {};
+  const mutual = upstreamTlsSocket(caller, service.identities, sni, alpn);
+  if (security === 'mutual') return { transportSocket: mutual };
+  return {
+    transportSocketMatches: [
+      { name: 'tlsMode-istio', match: { [TLS_MODE]: TLS_MODE_ISTIO }, transportSocket: mutual },
+      {
+        name: 'tlsMode-disabled',
+        match: {},
+        transportSocket: {
+          name: 'envoy.transport_sockets.raw_buffer',
+          configType: { case: 'typedConfig', value: pack(RawBufferSchema, {}) },
+        },
+      },
+    ],
+  };
+}

@@ -1,0 +1,122 @@
+/** Filter chains of an inbound listener by mTLS mode and protocol; the table is in the room's README. */
+import type { MtlsMode } from '../model/peer-authentication.ts';
+import { CHOOSE_HTTP, CHOOSE_TCP, MESH_HTTP, MESH_TCP } from './alpn.ts';
+import { PLAIN_HTTP1, PLAIN_HTTP2 } from './listener.ts';
+import type { ProtocolKind } from './protocol-kind.ts';
+
+export interface ChainPlan {
+  readonly name: string;
+  /** What the inspectors must have seen; both empty: anything. */
+  readonly match: { readonly transport?: 'tls' | 'raw_buffer'; readonly alpn?: readonly string[] };
+  /** Undefined: the bytes are taken as they are; else mutual TLS is ended here, choosing from these protocols. */
+  readonly mutualTls: readonly string[] | undefined;
+  readonly carries: 'http' | 'tcp';
+}
+
+export interface InboundPlan {
+  readonly chains: readonly ChainPlan[];
+  readonly inspect: { readonly tls: boolean; readonly http: boolean };
+}
+
+const MESH = [...MESH_HTTP, ...MESH_TCP];
+const PLAIN_HTTP = [...PLAIN_HTTP1, ...PLAIN_HTTP2];
+
+const mutualHttp = (alpn?: readonly string[]): ChainPlan => ({
+  name: 'mtls-http',
+  match: alpn === undefined ? {} : { transport: 'tls', alpn },
+  mutualTls: CHOOSE_HTTP,
+  carries: 'http',
+});
+const mutualTcp = (match: ChainPlan['match']): ChainPlan => ({
+  name: 'mtls-tcp',
+  match,
+  mutualTls: CHOOSE_TCP,
+  carries: 'tcp',
+});
+const plainHttp = (match: ChainPlan['match']): ChainPlan => ({
+  name: 'http',
+  match,
+  mutualTls: undefined,
+  carries: 'http',
+});
+const plainTcp = (match: ChainPlan['match']): ChainPlan => ({
+  name: 'tcp',
+  match,
+  mutualTls: undefined,
+  carries: 'tcp',
+});
+const APPLICATION_TLS: ChainPlan = {
+  name: 'application-tls',
+  match: { transport: 'tls' },
+  mutualTls: undefined,
+  carries: 'tcp',
+};
+
+function permissive(kind: ProtocolKind): InboundPlan {
+  switch (kind) {
+    case 'http':
+    case 'http2':
+      return {
+        chains: [mutualHttp(MESH), plainHttp({ transport: 'raw_buffer' })],
+        inspect: { tls: true, http: false },
+      };
+    case 'tcp':
+      return {
+        chains: [mutualTcp({ transport: 'tls', alpn: MESH }), APPLICATION_TLS, plainTcp({ transport: 'raw_buffer' })],
+        inspect: { tls: true, http: false },
+      };
+    case 'auto':
+      return {
+        chains: [
+          mutualHttp(MESH_HTTP),
+          plainHttp({ transport: 'raw_buffer', alpn: PLAIN_HTTP }),
+          mutualTcp({ transport: 'tls', alpn: MESH_TCP }),
+          APPLICATION_TLS,
+          plainTcp({ transport: 'raw_buffer' }),
+        ],
+        inspect: { tls: true, http: true },
+      };
+  }
+}
+
+function strict(kind: ProtocolKind): InboundPlan {
+  switch (kind) {
+    case 'http':
+    case 'http2':
+      return { chains: [mutualHttp()], inspect: { tls: false, http: false } };
+    case 'tcp':
+      return { chains: [mutualTcp({})], inspect: { tls: false, http: false } };
+    case 'auto':
+      return {
+        chains: [mutualHttp(MESH_HTTP), mutualTcp({ transport: 'tls' })],
+        inspect: { tls: true, http: false },
+      };
+  }
+}
+
+/** No TLS inspector: an application's own TLS counts as bytes and passes. */
+function disabled(kind: ProtocolKind): InboundPlan {
+  switch (kind) {
+    case 'http':
+    case 'http2':
+      return { chains: [plainHttp({})], inspect: { tls: false, http: false } };
+    case 'tcp':
+      return { chains: [plainTcp({})], inspect: { tls: false, http: false } };
+    case 'auto':
+      return {
+        chains: [plainHttp({ alpn: PLAIN_HTTP }), plainTcp({})],
+        inspect: { tls: false, http: true },
+      };
+  }
+}
+
+export function inboundPlan(mode: MtlsMode, kind: ProtocolKind): InboundPlan {
+  switch (mode) {
+    case 'PERMISSIVE':
+      return permissive(kind);
+    case 'STRICT':
+      return strict(kind);
+    case 'DISABLE':
+      return disabled(kind);
+  }
+}

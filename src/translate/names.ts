@@ -1,0 +1,32 @@
+/** Names of Envoy resources, as Istio forms them, so that dashboards and habits carry over. */
+import type { SocketAddress } from '../model/host.ts';
+
+/** `outbound|9080|v1|reviews.default.mesh`; the subset is empty for all of the service. */
+export function outboundClusterName(port: number, subset: string | undefined, host: string): string {
+  return `outbound|${port}|${subset ?? ''}|${host}`;
+}
+
+/** `inbound|9080||`. */
+export function inboundClusterName(port: number): string {
+  return `inbound|${port}||`;
+}
+
+/** Prefix of a cluster's statistics; the semicolon ends the name for those who take the statistics apart. */
+export function statName(name: string): string {
+  return `${name};`;
+}
+
+/** `127.0.0.1_9081`. */
+export function listenerName({ address, port }: SocketAddress): string {
+  return `${address}_${port}`;
+}
+
+/** `reviews.default.mesh:9080`: route configurations of upstreams and virtual hosts. */
+export function routeConfigName(host: string, port: number): string {
+  return `${host}:${port}`;
+}
+
+/** `outbound_.9080_.v1_.reviews.default.mesh`: the server name that a mesh client asks for. */
+export function sniName(port: number, subset: string | undefined, host: string): string {
+  return `outbound_.${port}_.${subset ?? ''}_.${host}`;
+}

@@ -1,0 +1,126 @@
+/** The network filters of our listeners: HTTP connection manager, TCP proxy, and the one that sets the offered ALPN. */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { FilterSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts';
+import { FilterStateValue_SharedWithUpstream } from '../gen/envoy/extensions/filters/common/set_filter_state/v3/value_pb.ts';
+import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
+import {
+  HttpConnectionManager_ForwardClientCertDetails,
+  HttpConnectionManager_ServerHeaderTransformation,
+  HttpConnectionManagerSchema,
+} from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { ConfigSchema as SetFilterStateSchema } from '../gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts';
+import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
+import type { ConsistentHash } from '../model/destination-rule.ts';
+import { accessLog } from './access-log.ts';
+import { duration, pack } from './messages.ts';
+import { statName } from './names.ts';
+
+export type NetworkFilter = MessageInitShape<typeof FilterSchema>;
+type HttpConnectionManager = MessageInitShape<typeof HttpConnectionManagerSchema>;
+
+const ROUTER: NonNullable<HttpConnectionManager['httpFilters']>[number] = {
+  name: 'envoy.filters.http.router',
+  configType: { case: 'typedConfig', value: pack(RouterSchema, {}) },
+};
+
+export interface HttpSpec {
+  readonly statPrefix: string;
+  readonly routes: NonNullable<HttpConnectionManager['routeSpecifier']>;
+  /**
+   * - `outbound`: from an application; the server header of the peer passes.
+   * - `mutual`: from a verified peer, whose identity is added to `x-forwarded-client-cert`.
+   * - `plain`: from anyone; that header is removed, so that nobody can claim an identity.
+   */
+  readonly from: 'outbound' | 'mutual' | 'plain';
+  readonly accessLogFile: string | undefined;
+}
+
+function directionFields(
+  from: HttpSpec['from'],
+): Pick<
+  HttpConnectionManager,
+  'serverName' | 'serverHeaderTransformation' | 'forwardClientCertDetails' | 'setCurrentClientCertDetails'
+> {
+  if (from === 'outbound')
+    return { serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH };
+  const serverName = 'istio-envoy';
+  if (from === 'plain')
+    return { serverName, forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE };
+  return {
+    serverName,
+    forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.APPEND_FORWARD,
+    setCurrentClientCertDetails: { uri: true },
+  };
+}
+
+/** Websockets pass in both versions of HTTP; streams may idle; the addresses are those of the applications' own hops. */
+export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
+  const config: HttpConnectionManager = {
+    statPrefix: statName(spec.statPrefix),
+    routeSpecifier: spec.routes,
+    httpFilters: [ROUTER],
+    ...directionFields(spec.from),
+    useRemoteAddress: false,
+    normalizePath: true,
+    streamIdleTimeout: duration(0),
+    upgradeConfigs: [{ upgradeType: 'websocket' }],
+    http2ProtocolOptions: { allowConnect: true },
+    accessLog: accessLog(spec.accessLogFile),
+  };
+  return {
+    name: 'envoy.filters.network.http_connection_manager',
+    configType: { case: 'typedConfig', value: pack(HttpConnectionManagerSchema, config) },
+  };
+}
+
+export interface TcpSpec {
+  readonly statPrefix: string;
+  readonly cluster: string;
+  /** Undefined: Envoy's default of an hour. */
+  readonly idleTimeoutMs: number | undefined;
+  readonly hash: ConsistentHash | undefined;
+  readonly accessLogFile: string | undefined;
+}
+
+/** Bytes can be hashed by source address alone. */
+export function tcpProxy(spec: TcpSpec): NetworkFilter {
+  const bySource = spec.hash?.key.kind === 'sourceIp';
+  return {
+    name: 'envoy.filters.network.tcp_proxy',
+    configType: {
+      case: 'typedConfig',
+      value: pack(TcpProxySchema, {
+        statPrefix: statName(spec.statPrefix),
+        clusterSpecifier: { case: 'cluster', value: spec.cluster },
+        ...(spec.idleTimeoutMs !== undefined && { idleTimeout: duration(spec.idleTimeoutMs) }),
+        ...(bySource && { hashPolicy: [{ policySpecifier: { case: 'sourceIp', value: {} } }] }),
+        accessLog: accessLog(spec.accessLogFile),
+      }),
+    },
+  };
+}
+
+/**
+ * Makes the connections to upstreams that serve this connection offer `alpn`, whatever their cluster says.
+ * https://www.envoyproxy.io/docs/envoy/latest/configuration/advanced/well_known_filter_state
+ */
+export function offerAlpn(alpn: readonly string[]): NetworkFilter {
+  const format = {
+    format: { case: 'textFormatSource', value: { specifier: { case: 'inlineString', value: alpn.join(',') } } },
+  } as const;
+  return {
+    name: 'envoy.filters.network.set_filter_state',
+    configType: {
+      case: 'typedConfig',
+      value: pack(SetFilterStateSchema, {
+        onNewConnection: [
+          {
+            key: { case: 'objectKey', value: 'envoy.network.application_protocols' },
+            value: { case: 'formatString', value: format },
+            sharedWithUpstream: FilterStateValue_SharedWithUpstream.ONCE,
+          },
+        ],
+      }),
+    },
+  };
+}

@@ -1,0 +1,159 @@
+/** The cluster of one port (and subset) of a service that this host calls. */
+import { fromBinary, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
+import type { CircuitBreakersSchema } from '../gen/envoy/config/cluster/v3/circuit_breaker_pb.ts';
+import {
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+  ClusterSchema,
+} from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
+import type { MetadataSchema } from '../gen/envoy/config/core/v3/base_pb.ts';
+import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts';
+import type { ConnectionPool, TrafficPolicyBlocks } from '../model/destination-rule.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
+import type { Endpoint, Locality, Service, ServicePort } from '../model/service.ts';
+import type { SpiffeId } from '../model/spiffe-id.ts';
+import type { Resource } from '../xds/resource.ts';
+import { hopProtocol, offeredAlpn, protocolOptions } from './cluster-protocol.ts';
+import { clusterSecurity, securitySockets } from './cluster-security.ts';
+import { ADS } from './config-source.ts';
+import { encodeLoadAssignment, type LoadAssignmentSpec } from './load-assignment.ts';
+import { loadBalancing } from './load-balancing.ts';
+import { duration, resource } from './messages.ts';
+import { outboundClusterName, sniName, statName } from './names.ts';
+import { outlierDetection } from './outlier.ts';
+import { protocolKind } from './protocol-kind.ts';
+
+/** Envoy's own limits (1,024 connections, 3 retries) are no defaults of Istio's: without a rule there are none. */
+const NO_LIMIT = 0xff_ff_ff_ff;
+const DNS_REFRESH_MS = 60_000;
+
+export interface OutboundClusterSpec {
+  readonly service: Service;
+  readonly port: ServicePort;
+  readonly subset: string | undefined;
+  readonly policy: TrafficPolicyBlocks;
+  readonly caller: SpiffeId | undefined;
+  readonly locality: Locality;
+  readonly config: MeshConfig;
+}
+
+function limit(value: number | undefined): number {
+  return value === undefined || value <= 0 ? NO_LIMIT : value;
+}
+
+/** The one threshold of a cluster, with Istio's limits. */
+export function circuitBreakers(pool: ConnectionPool | undefined): MessageInitShape<typeof CircuitBreakersSchema> {
+  return {
+    thresholds: [
+      {
+        maxConnections: limit(pool?.maxConnections),
+        maxPendingRequests: limit(pool?.http1MaxPendingRequests),
+        maxRequests: limit(pool?.http2MaxRequests),
+        maxRetries: limit(pool?.maxRetries),
+      },
+    ],
+  };
+}
+
+/** What telemetry reads from a cluster, in Istio's form. */
+export function clusterMetadata(
+  service: { readonly host: string; readonly name: string; readonly namespace: string },
+  subset?: string,
+): MessageInitShape<typeof MetadataSchema> {
+  const istio: JsonObject = {
+    services: [{ host: service.host, name: service.name, namespace: service.namespace }],
+    ...(subset !== undefined && { subset }),
+  };
+  return { filterMetadata: { istio } };
+}
+
+type ClusterInit = MessageInitShape<typeof ClusterSchema>;
+
+function keepalive(pool: ConnectionPool | undefined): Pick<ClusterInit, 'upstreamConnectionOptions'> {
+  if (pool?.tcpKeepalive === undefined) return {};
+  const { probes, timeMs, intervalMs } = pool.tcpKeepalive;
+  return {
+    upstreamConnectionOptions: {
+      tcpKeepalive: {
+        ...(probes !== undefined && { keepaliveProbes: probes }),
+        ...(timeMs !== undefined && { keepaliveTime: Math.ceil(timeMs / 1000) }),
+        ...(intervalMs !== undefined && { keepaliveInterval: Math.ceil(intervalMs / 1000) }),
+      },
+    },
+  };
+}
+
+/** How the endpoints of the cluster are to be encoded. */
+export function loadAssignmentSpec(spec: OutboundClusterSpec): LoadAssignmentSpec {
+  const { service, port, subset, policy, caller, config, locality } = spec;
+  return {
+    cluster: outboundClusterName(port.number, subset, service.host),
+    servicePort: port.number,
+    marksTls: clusterSecurity(service.tls, service.identities, caller, config) === 'matched',
+    // Without outlier detection Envoy would not learn that the nearest endpoints fail.
+    failoverFrom: policy.outlierDetection === undefined || locality.region === '' ? undefined : locality,
+  };
+}
+
+function discovery(
+  spec: OutboundClusterSpec,
+  dnsEndpoints: readonly Endpoint[],
+): Pick<
+  ClusterInit,
+  | 'clusterDiscoveryType'
+  | 'edsClusterConfig'
+  | 'loadAssignment'
+  | 'dnsRefreshRate'
+  | 'respectDnsTtl'
+  | 'dnsLookupFamily'
+> {
+  if (spec.service.resolution === 'EDS') {
+    const serviceName = outboundClusterName(spec.port.number, spec.subset, spec.service.host);
+    return {
+      clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
+      edsClusterConfig: { edsConfig: ADS, serviceName },
+    };
+  }
+  const type =
+    spec.service.resolution === 'STRICT_DNS' ? Cluster_DiscoveryType.STRICT_DNS : Cluster_DiscoveryType.LOGICAL_DNS;
+  return {
+    clusterDiscoveryType: { case: 'type', value: type },
+    loadAssignment: fromBinary(
+      ClusterLoadAssignmentSchema,
+      encodeLoadAssignment(loadAssignmentSpec(spec), dnsEndpoints),
+    ),
+    dnsRefreshRate: duration(DNS_REFRESH_MS),
+    respectDnsTtl: true,
+    dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
+  };
+}
+
+/**
+ * The cluster, or undefined where the service demands mutual TLS and this host has no identity: then there must be no
+ * way to it.
+ * @param dnsEndpoints the endpoints of a service that is resolved by DNS; of others they come by EDS
+ */
+export function outboundCluster(spec: OutboundClusterSpec, dnsEndpoints: readonly Endpoint[]): Resource | undefined {
+  const { service, port, subset, policy, caller, config } = spec;
+  const security = clusterSecurity(service.tls, service.identities, caller, config);
+  if (security === 'refused') return undefined;
+  const kind = protocolKind(port.protocol);
+  const pool = policy.connectionPool;
+  const hop = hopProtocol(kind, security, pool);
+  const name = outboundClusterName(port.number, subset, service.host);
+  const sni = sniName(port.number, subset, service.host);
+  return resource(name, ClusterSchema, {
+    name,
+    altStatName: statName(name),
+    ...discovery(spec, dnsEndpoints),
+    connectTimeout: duration(pool?.connectTimeoutMs ?? config.connectTimeoutMs),
+    ...loadBalancing(policy.loadBalancer),
+    circuitBreakers: circuitBreakers(pool),
+    ...(policy.outlierDetection !== undefined && { outlierDetection: outlierDetection(policy.outlierDetection) }),
+    commonLbConfig: { healthyPanicThreshold: { value: policy.outlierDetection?.minHealthPercent ?? 0 } },
+    typedExtensionProtocolOptions: protocolOptions(hop, pool),
+    ...securitySockets(security, service, caller, sni, offeredAlpn(hop, kind)),
+    ...keepalive(pool),
+    metadata: clusterMetadata(service, subset),
+  });
+}

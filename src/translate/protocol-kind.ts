@@ -1,0 +1,26 @@
+/** What a port's protocol means for the proxies on both sides. */
+import type { Protocol } from '../model/service.ts';
+
+/**
+ * - `http`: requests, HTTP/1.1 to the application.
+ * - `http2`: requests, HTTP/2 to the application.
+ * - `tcp`: bytes.
+ * - `auto`: found out per connection; the application gets the protocol that its caller speaks.
+ */
+export type ProtocolKind = 'http' | 'http2' | 'tcp' | 'auto';
+
+export function protocolKind(protocol: Protocol): ProtocolKind {
+  switch (protocol) {
+    case 'HTTP':
+      return 'http';
+    case 'HTTP2':
+    case 'GRPC':
+      return 'http2';
+    case 'HTTPS':
+    case 'TLS':
+    case 'TCP':
+      return 'tcp';
+    case 'AUTO':
+      return 'auto';
+  }
+}
