@@ -23,7 +23,7 @@ const textMatching = (noun: string, example: string, pattern: RegExp): Form<stri
 });
 
 /** Any text that is not empty. */
-export const TEXT = textMatching('text', 'canary', /\S/);
+export const TEXT = textMatching('text (a number needs quotes)', '"v1"', /\S/);
 
 /** A name of a service or a namespace: a DNS label without `--`, which parts the two in Consul. */
 export const DNS_LABEL: Form<string> = {
@@ -173,11 +173,14 @@ export const CONSUL_ADDRESS: Form<string> = {
 };
 
 /** A path of a file or a folder; what it is relative to, the setting says. */
-export const FILE_PATH: Form<string> = {
-  noun: 'a path',
-  example: '/etc/trysail/consul.token',
-  parse: (input) => (typeof input === 'string' && input !== '' && !input.includes('\0') ? input : undefined),
-};
+export function filePath(example: string): Form<string> {
+  return {
+    noun: 'a path',
+    example,
+    // A path with NUL makes every call of the file system throw.
+    parse: (input) => (typeof input === 'string' && input !== '' && !input.includes('\0') ? input : undefined),
+  };
+}
 
 /** The path part of a URL. */
 export const HTTP_PATH = textMatching('a path that begins with "/"', '/health', /^\/[!-~]*$/);

@@ -10,8 +10,8 @@ import {
   CONSUL_ADDRESS,
   DNS_LABEL,
   duration,
-  FILE_PATH,
   FLAG,
+  filePath,
   GRPC_SERVICE,
   HOST_PORT,
   HTTP_PATH,
@@ -51,8 +51,8 @@ const SERVICE = {
     'the name',
   ),
   version: optional(TEXT, 'Label `version`, by which subsets select it.', 'no such label'),
-  labels: mapOf(TEXT, 'Further labels.'),
-  tags: listOf(TEXT, 'Tags in Consul.'),
+  labels: mapOf(TEXT, 'Further labels, a map.'),
+  tags: listOf(TEXT, 'Tags in Consul, a list.'),
   weights: section('Weight among the instances of the service, by health.', {
     passing: defaulted(wholeNumber('a weight', 1, 65_535, '1'), 1, 'While all checks pass.'),
     warning: defaulted(wholeNumber('a weight', 0, 65_535, '1'), 1, 'While a check warns.'),
@@ -93,12 +93,12 @@ export const SETTINGS_SCHEMA = z.strictObject({
   }),
   mesh: section('What holds for the whole mesh.', {
     config: optional(
-      FILE_PATH,
+      filePath('/etc/trysail/meshconfig.yaml'),
       'Path of meshconfig.yaml.',
       '`/etc/trysail/meshconfig.yaml` if it exists, else all defaults',
     ),
     resources: defaulted(
-      FILE_PATH,
+      filePath('/etc/trysail/resources.d'),
       '/etc/trysail/resources.d',
       'Folder of Istio resources and `trysail.dev/v1` records (`*.yaml`).',
     ),
@@ -114,10 +114,18 @@ export const SETTINGS_SCHEMA = z.strictObject({
       'http://127.0.0.1:8500',
       'Its HTTP API: `http://`, `https://` or `unix:///path`.',
     ),
-    tokenFile: optional(FILE_PATH, 'File with the ACL token; read anew when it changes.', 'no token'),
-    caFile: optional(FILE_PATH, 'File with the authorities (PEM) of an `https` address.', "the system's"),
-    certFile: optional(FILE_PATH, 'Client certificate (PEM) for `https`.', 'none'),
-    keyFile: optional(FILE_PATH, 'Private key (PEM) of `certFile`.', 'none'),
+    tokenFile: optional(
+      filePath('/etc/trysail/consul.token'),
+      'File with the ACL token; read anew when it changes.',
+      'no token',
+    ),
+    caFile: optional(
+      filePath('/etc/trysail/consul-ca.pem'),
+      'File with the authorities (PEM) of an `https` address.',
+      "the system's",
+    ),
+    certFile: optional(filePath('/etc/trysail/consul-client.pem'), 'Client certificate (PEM) for `https`.', 'none'),
+    keyFile: optional(filePath('/etc/trysail/consul-client.key'), 'Private key (PEM) of `certFile`.', 'none'),
   }),
   identity: section("Where the host's certificates come from.", {
     provider: defaulted(
@@ -133,15 +141,15 @@ export const SETTINGS_SCHEMA = z.strictObject({
     ca: section('For provider `trysail-ca`.', {
       address: optional(HOST_PORT, 'Where the CA listens.', 'the address in the join token'),
       joinTokenFile: optional(
-        FILE_PATH,
+        filePath('/etc/trysail/join.token'),
         'File with the join token; needed until the host has its credential.',
         'the host has joined already',
       ),
     }),
     files: section('For provider `files`; all three are needed, and are read anew when they change.', {
-      certificateFile: optional(FILE_PATH, 'Certificate chain (PEM).', 'none'),
-      keyFile: optional(FILE_PATH, 'Private key (PEM).', 'none'),
-      rootFile: optional(FILE_PATH, 'Authorities of the mesh (PEM).', 'none'),
+      certificateFile: optional(filePath('/etc/trysail/workload.pem'), 'Certificate chain (PEM).', 'none'),
+      keyFile: optional(filePath('/etc/trysail/workload.key'), 'Private key (PEM).', 'none'),
+      rootFile: optional(filePath('/etc/trysail/mesh-root.pem'), 'Authorities of the mesh (PEM).', 'none'),
     }),
   }),
   services: list('The services that this host runs.', SERVICE),
@@ -152,7 +160,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
     'the only account of `services`',
   ),
   envoy: section('The proxy.', {
-    binary: optional(FILE_PATH, 'Path of Envoy.', 'found beside the program, then on PATH'),
+    binary: optional(filePath('/usr/local/bin/envoy'), 'Path of Envoy.', 'found beside the program, then on PATH'),
     concurrency: optional(wholeNumber('a number of threads', 1, 1024, '2'), 'Worker threads.', 'the number of cores'),
     healthListener: optional(SOCKET_ADDRESS, 'Where Consul checks that Envoy lives.', '`host.address` and port 15021'),
     drainTime: defaulted(duration(0, '0', '45s'), '45s', 'How long a stop waits for open connections at most.'),
@@ -164,11 +172,11 @@ export const SETTINGS_SCHEMA = z.strictObject({
   }),
   paths: section('Folders of the agent.', {
     state: defaulted(
-      FILE_PATH,
+      filePath('/var/lib/trysail'),
       '/var/lib/trysail',
       'What must outlive a reboot: credentials, last good configuration.',
     ),
-    run: defaulted(FILE_PATH, '/run/trysail', 'Sockets and what may be lost with a reboot.'),
+    run: defaulted(filePath('/run/trysail'), '/run/trysail', 'Sockets and what may be lost with a reboot.'),
   }),
   log: section('The log, JSON lines on standard error.', {
     level: defaulted(oneOf('info', 'debug', 'warn', 'error'), 'info', 'From which severity on.'),
