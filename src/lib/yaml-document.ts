@@ -5,6 +5,7 @@
 import { type Document, isCollection, isMap, isScalar, LineCounter, parseAllDocuments } from 'yaml';
 import * as z from 'zod/mini';
 import english from 'zod/v4/locales/en.js';
+import { errorMessage } from './errors.ts';
 import { nearest } from './nearest.ts';
 
 z.config(english());
@@ -33,8 +34,19 @@ export interface YamlDocument {
   readonly value: unknown;
   /** Syntax errors. */
   readonly issues: readonly YamlIssue[];
-  /** The line of the node at `path`, or of the nearest ancestor that exists. */
+  /** The line of the node at `path` (keys in either spelling of `camelCase`), or of the nearest ancestor that exists. */
   lineOf(path: Path): number;
+}
+
+/** `per_try_timeout` → `perTryTimeout`: the two spellings that protobuf's JSON form has for a field. */
+export function camelCase(key: string): string {
+  return key.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function isKey(key: unknown, step: string | number): boolean {
+  if (!isScalar(key)) return false;
+  const name = String(key.value);
+  return name === String(step) || camelCase(name) === step;
 }
 
 function lineOfPath(document: Document.Parsed, lines: LineCounter, path: Path): number {
@@ -43,7 +55,7 @@ function lineOfPath(document: Document.Parsed, lines: LineCounter, path: Path): 
   for (const step of path) {
     if (!isCollection(node)) break;
     if (isMap(node)) {
-      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step));
+      const pair = node.items.find((item) => isKey(item.key, step));
       if (pair === undefined) break;
       if (isScalar(pair.key) && pair.key.range) offset = pair.key.range[0];
       node = pair.value;
@@ -55,18 +67,30 @@ function lineOfPath(document: Document.Parsed, lines: LineCounter, path: Path): 
   return lines.linePos(offset).line;
 }
 
+function failedDocument(file: string, thrown: unknown): YamlDocument {
+  const issue = { path: '', line: 1, message: errorMessage(thrown), remedy: 'Make the document simpler.' };
+  return { file, line: 1, value: undefined, issues: [issue], lineOf: () => 1 };
+}
+
 /** Splits a file into its documents; empty ones are left out. Never throws: syntax errors are issues of a document. */
 export function parseYamlDocuments(text: string, file: string): readonly YamlDocument[] {
   const lines = new LineCounter();
-  const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true });
-  const documents: readonly Document.Parsed[] = Array.isArray(parsed) ? parsed : [];
+  let documents: readonly Document.Parsed[];
+  try {
+    const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, logLevel: 'error' });
+    documents = Array.isArray(parsed) ? parsed : [];
+  } catch (error) {
+    // The parser recurses: nesting of some thousand levels ends its stack.
+    return [failedDocument(file, error)];
+  }
   return documents
     .filter((document) => document.contents !== null || document.errors.length > 0)
     .map((document) => {
+      const line = lineOfPath(document, lines, []);
       const issues: YamlIssue[] = document.errors.map((error) => ({
         path: '',
-        line: error.linePos?.[0].line ?? 1,
-        message: error.message.split('\n')[0] ?? error.message,
+        line: error.linePos?.[0].line ?? line,
+        message: (error.message.split('\n')[0] ?? error.message).replace(/ at line \d+, column \d+:?$/, ''),
         remedy: 'Correct the YAML syntax at this line.',
       }));
       let value: unknown;
@@ -74,21 +98,10 @@ export function parseYamlDocuments(text: string, file: string): readonly YamlDoc
         try {
           value = document.toJS({ maxAliasCount: MAX_ALIASES });
         } catch (error) {
-          issues.push({
-            path: '',
-            line: lineOfPath(document, lines, []),
-            message: String(error),
-            remedy: 'Use fewer aliases.',
-          });
+          issues.push({ path: '', line, message: errorMessage(error), remedy: 'Use fewer or no aliases.' });
         }
       }
-      return {
-        file,
-        line: lineOfPath(document, lines, []),
-        value,
-        issues,
-        lineOf: (path: Path) => lineOfPath(document, lines, path),
-      };
+      return { file, line, value, issues, lineOf: (path: Path) => lineOfPath(document, lines, path) };
     });
 }
 
@@ -128,7 +141,7 @@ function knownKeys(schema: z.core.$ZodType, path: Path): readonly string[] {
     case 'object': {
       const [head, ...rest] = path;
       if (head === undefined) return Object.keys(def.shape);
-      const child = def.shape[String(head)];
+      const child = Object.hasOwn(def.shape, head) ? def.shape[head] : undefined;
       return child === undefined ? [] : knownKeys(child, rest);
     }
     default:
@@ -154,8 +167,40 @@ function flattenIssue(
   return best.flatMap((inner) => flattenIssue(inner, path));
 }
 
+function nounOf(expected: string): string {
+  const nouns: Readonly<Record<string, string>> = { object: 'a mapping', record: 'a mapping', array: 'a list' };
+  return nouns[expected] ?? `a ${expected}`;
+}
+
+/** What a complaint of the schema means to its reader. */
+function wording(path: Path, issue: z.core.$ZodIssue): Pick<YamlIssue, 'message' | 'remedy'> {
+  if (issue.code === 'invalid_type') {
+    const missing = issue.message.endsWith('received undefined');
+    if (missing && typeof path.at(-1) === 'string')
+      return { message: `"${path.at(-1)}" is missing`, remedy: `Add it, as ${nounOf(issue.expected)}.` };
+    const received = / received (\w+)$/.exec(issue.message)?.[1];
+    return {
+      message: received === undefined ? issue.message : `is ${nounOf(received)} and must be ${nounOf(issue.expected)}`,
+      remedy: `Write ${nounOf(issue.expected)}.`,
+    };
+  }
+  if (issue.code === 'invalid_value') {
+    const values = issue.values.map(String);
+    const suggestion = typeof issue.input === 'string' ? nearest(issue.input, values) : undefined;
+    const hint = suggestion === undefined ? '' : `Did you mean "${suggestion}"? `;
+    return {
+      message: `${JSON.stringify(issue.input)} is not one of the values`,
+      remedy: `${hint}Use one of: ${values.join(', ')}.`,
+    };
+  }
+  if (issue.code === 'custom' && typeof issue.params?.['remedy'] === 'string')
+    return { message: issue.message, remedy: issue.params['remedy'] };
+  return { message: issue.message };
+}
+
 /**
- * Checks a part of a document against a schema (strict objects report unknown keys with the nearest known one).
+ * Checks a part of a document against a schema (strict objects report unknown keys with the nearest known one). A
+ * check of the schema can give its remedy as `params: { remedy }` of a custom issue.
  * @param base where in the document `value` stands, for paths and lines
  */
 export function checkAgainst<S extends z.core.$ZodType>(
@@ -164,7 +209,7 @@ export function checkAgainst<S extends z.core.$ZodType>(
   document: Pick<YamlDocument, 'lineOf'>,
   base: Path = [],
 ): Checked<z.output<S>> {
-  const result = z.safeParse(schema, value);
+  const result = z.safeParse(schema, value, { reportInput: true });
   if (result.success) return { value: result.data, issues: [] };
   const issues = result.error.issues.flatMap((raw) =>
     flattenIssue(raw, base).flatMap(({ path, issue }): YamlIssue[] => {
@@ -183,7 +228,7 @@ export function checkAgainst<S extends z.core.$ZodType>(
           };
         });
       }
-      return [{ path: formatPath(path), line: document.lineOf(path), message: issue.message }];
+      return [{ path: formatPath(path), line: document.lineOf(path), ...wording(path, issue) }];
     }),
   );
   return { issues };

@@ -1,0 +1,93 @@
+/** The scalar types of Istio's API as schemas: durations, ports, enumerations, hosts, labels. */
+import * as z from 'zod/mini';
+import { parseDurationMs } from '../lib/duration.ts';
+
+/** Largest `uint32`. */
+const MAX_UINT32 = 4_294_967_295;
+
+/**
+ * A duration such as `1.5s`, made milliseconds: whole, and at least `minMs` (Istio's rule is 1 ms; a few fields take 0
+ * to turn something off).
+ */
+export function duration(minMs: 0 | 1 = 1): z.ZodMiniType<number> {
+  return z.pipe(
+    z.unknown(),
+    z.transform((input: unknown, context): number => {
+      const refuse = (message: string, remedy: string): number => {
+        context.issues.push({ code: 'custom', input, message, params: { remedy } });
+        return 0;
+      };
+      const shown = JSON.stringify(input);
+      const ms = typeof input === 'string' ? parseDurationMs(input) : undefined;
+      if (ms === undefined) return refuse(`${shown} is not a duration`, 'Write a number and a unit, such as "1.5s".');
+      // Sums of decimal fractions are off by a few units of the last place.
+      const whole = Math.round(ms);
+      if (Math.abs(ms - whole) > 1e-6) return refuse(`${shown} is not a whole number of milliseconds`, 'Round it.');
+      if (whole < minMs) return refuse(`${shown} is less than 1ms`, 'Leave the field out, or write 1ms or more.');
+      return whole;
+    }),
+  );
+}
+
+/** A whole number in a range; `int()` is any `uint32`. */
+export function int(min = 0, max = MAX_UINT32): z.ZodMiniType<number, number> {
+  return z.number().check(
+    z.refine((value: number) => Number.isInteger(value) && value >= min && value <= max, {
+      error: ({ input }) => `${JSON.stringify(input)} is not a whole number from ${min} to ${max}`,
+      params: { remedy: `Write a whole number from ${min} to ${max}.` },
+    }),
+  );
+}
+
+/** A TCP port. */
+export const port = int(1, 65_535);
+
+export const nonEmpty = z.string().check(
+  z.refine((text: string) => text !== '', {
+    error: 'must not be empty',
+    params: { remedy: 'Write a value, or leave the field out.' },
+  }),
+);
+
+/** Label keys and values. */
+export const labels = z.record(z.string(), z.string());
+
+const LABEL = /^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?$/;
+
+/** Why `host` is neither a DNS name, nor a wildcard of one (`*`, `*.example.com`), nor an IP address; else undefined. */
+export function hostProblem(host: string): string | undefined {
+  if (host === '') return 'is empty';
+  if (host.length > 253) return 'is longer than 253 characters';
+  if (host.includes(':')) return /^[0-9a-fA-F:.]+$/.test(host) ? undefined : 'has a port or a scheme';
+  const rest = host === '*' ? '' : host.startsWith('*.') ? host.slice(2) : host;
+  if (host === '*') return undefined;
+  if (rest.includes('*')) return 'has "*" elsewhere than as its whole first label';
+  for (const label of rest.replace(/\.$/, '').split('.'))
+    if (label.length > 63 || !LABEL.test(label)) return `has "${label}" for a label`;
+  return undefined;
+}
+
+/** A host name, a wildcard of one, or an IP address. */
+export const host = z.string().check(
+  z.refine((text: string) => hostProblem(text) === undefined, {
+    error: ({ input }) => `"${String(input)}" ${hostProblem(String(input)) ?? 'is not a host name'}`,
+    params: { remedy: 'Write a DNS name such as reviews.default.mesh, or *.example.com.' },
+  }),
+);
+
+const NAMESPACE = /^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?|[*.~])$/;
+
+/** `.` own namespace, `*` all, `~` none, or names of namespaces. */
+export const exportTo = z.optional(
+  z.array(
+    z.string().check(
+      z.refine((text: string) => NAMESPACE.test(text), {
+        error: ({ input }) => `"${String(input)}" is not the name of a namespace`,
+        params: { remedy: 'Write ".", "*", "~" or a namespace.' },
+      }),
+    ),
+  ),
+);
+
+/** A part of Istio's API whose inside nobody reads yet: its presence alone is judged, by the table of its kind. */
+export const unread = z.optional(z.unknown());

@@ -1,0 +1,102 @@
+/** WorkloadEntry, alone or inside a ServiceEntry. https://istio.io/latest/docs/reference/config/networking/workload-entry/ */
+import { isIP } from 'node:net';
+import * as z from 'zod/mini';
+import type { Path } from '../../lib/yaml-document.ts';
+import type { ResourceMeta } from '../../model/resource-meta.ts';
+import type { Locality } from '../../model/service.ts';
+import { hostProblem, int, labels, nonEmpty, port } from '../field-types.ts';
+import type { UnsupportedField } from '../unsupported-fields.ts';
+import { defineKind, NETWORKING_VERSIONS, type Report, UNSUPPORTED } from './kind.ts';
+
+/** One workload that serves, as configuration says it. */
+export interface ConfiguredWorkload {
+  /** An IP address or a DNS name. */
+  readonly address: string;
+  /** Port to dial by the name of the service's port. */
+  readonly ports: Readonly<Record<string, number>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly locality: Locality;
+  readonly weight: number;
+  /** Name of a service account in the resource's namespace. */
+  readonly serviceAccount: string | undefined;
+  /** Whether it takes mutual TLS: label `security.istio.io/tlsMode`, else whether it has a service account. */
+  readonly offersMtls: boolean;
+}
+
+export interface WorkloadEntry {
+  readonly meta: ResourceMeta;
+  readonly workload: ConfiguredWorkload;
+}
+
+export const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
+
+/** The fields of a WorkloadEntry's `spec`, and of an element of a ServiceEntry's `endpoints`. */
+export const workloadSchema = z.strictObject({
+  address: z.optional(nonEmpty),
+  ports: z.optional(z.record(z.string(), port)),
+  labels: z.optional(labels),
+  network: z.optional(z.string()),
+  locality: z.optional(z.string()),
+  weight: z.optional(int()),
+  serviceAccount: z.optional(z.string()),
+});
+
+/** Rows for `network` below `prefix`. */
+export function workloadUnsupported(prefix: string): readonly UnsupportedField[] {
+  return [
+    {
+      path: `${prefix}network`,
+      effect: 'ignored',
+      remedy: 'Remove it: all addresses are taken to be reachable directly.',
+    },
+  ];
+}
+
+/** `region/zone/subzone`, of which the later parts may be missing. */
+export function parseLocality(text: string | undefined): Locality {
+  const [region = '', zone = '', subzone = ''] = (text ?? '').split('/');
+  return { region, zone, subzone };
+}
+
+/** Checks an address and completes a workload. `extraLabels` win over its own. */
+export function buildWorkload(
+  spec: z.output<typeof workloadSchema>,
+  extraLabels: Readonly<Record<string, string>>,
+  path: Path,
+  report: Report,
+): ConfiguredWorkload {
+  const address = spec.address ?? '';
+  const at = [...path, 'address'];
+  if (spec.address === undefined)
+    report(path, '"address" is missing', 'Add the IP address or DNS name of the workload.');
+  else if (address.startsWith('unix:'))
+    report(
+      at,
+      `"${address}" is a Unix socket, which is not supported yet`,
+      'Use an IP address and a port.',
+      UNSUPPORTED,
+    );
+  else if (isIP(address) === 0 && (address.includes('*') || hostProblem(address) !== undefined))
+    report(at, `"${address}" is neither an IP address nor a DNS name`, 'Correct it.');
+  const all = { ...spec.labels, ...extraLabels };
+  const mode = all[TLS_MODE_LABEL];
+  return {
+    address,
+    ports: spec.ports ?? {},
+    labels: all,
+    locality: parseLocality(spec.locality),
+    weight: spec.weight === undefined || spec.weight === 0 ? 1 : spec.weight,
+    serviceAccount: spec.serviceAccount === '' ? undefined : spec.serviceAccount,
+    offersMtls: mode === undefined ? Boolean(spec.serviceAccount) : mode === 'istio',
+  };
+}
+
+export const workloadEntryKind = defineKind({
+  kind: 'WorkloadEntry',
+  apiVersions: NETWORKING_VERSIONS,
+  schema: workloadSchema,
+  unsupported: workloadUnsupported(''),
+  build(meta, spec, report): WorkloadEntry {
+    return { meta, workload: buildWorkload(spec, meta.labels, [], report) };
+  },
+});

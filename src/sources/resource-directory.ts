@@ -1,0 +1,192 @@
+/** A watched directory of resource files: `*.yaml`, `*.yml`, `*.json`, not those in folders below it. */
+import { type FSWatcher, watch } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorCode, errorMessage } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
+import { type ReadingState, type ResourceFile, readResources } from './resource-reader.ts';
+import { EMPTY_RESOURCES, type ResourceSet } from './resource-set.ts';
+
+/** Waited after the last event, in milliseconds: an editor's or a copy's writes come in bursts. */
+const SETTLE_MS = 50;
+/** A burst is read after this long even if it goes on, in milliseconds. */
+const MAX_SETTLE_MS = 1000;
+/** How often the directory is read without any event, in milliseconds: events get lost, and some file systems send none. */
+const RESCAN_MS = 10_000;
+/** Larger files are refused, in bytes. */
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+const MAX_FILES = 10_000;
+const RESOURCE_FILE = /^[^.].*\.(ya?ml|json)$/;
+
+export interface ResourceDirectoryOptions {
+  readonly dir: string;
+  readonly log: Log;
+  /** Called after a change of resources or diagnostics, not for the first reading. */
+  readonly onChange: (resources: ResourceSet) => void;
+  readonly rescanMs?: number;
+}
+
+interface KnownFile {
+  /** Size, time and inode: what tells that a file need not be read again. */
+  readonly stamp: string;
+  readonly file: ResourceFile;
+}
+
+/** Keeps a `ResourceSet` in step with a directory. A directory that is missing is picked up when it appears. */
+export class ResourceDirectory {
+  readonly #options: ResourceDirectoryOptions;
+  #files = new Map<string, KnownFile>();
+  #state: ReadingState | undefined;
+  #resources: ResourceSet = EMPTY_RESOURCES;
+  #watcher: FSWatcher | undefined;
+  #rescan: NodeJS.Timeout | undefined;
+  #settle: NodeJS.Timeout | undefined;
+  #burstSince: number | undefined;
+  #reading: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+
+  constructor(options: ResourceDirectoryOptions) {
+    this.#options = options;
+  }
+
+  /** What holds now; empty before `start`. */
+  get resources(): ResourceSet {
+    return this.#resources;
+  }
+
+  /** Reads the directory once, then goes on watching it. Never rejects: what fails is in the diagnostics. */
+  async start(): Promise<ResourceSet> {
+    this.#openWatcher();
+    await this.#read(false);
+    this.#rescan = setInterval(() => this.#refresh(), this.#options.rescanMs ?? RESCAN_MS);
+    this.#rescan.unref();
+    return this.#resources;
+  }
+
+  /** Reads now rather than at the next event (SIGHUP). Resolves when that is done. */
+  async reload(): Promise<void> {
+    this.#refresh();
+    await this.#reading;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#watcher?.close();
+    clearInterval(this.#rescan);
+    clearTimeout(this.#settle);
+    await this.#reading;
+  }
+
+  #openWatcher(): void {
+    if (this.#watcher !== undefined || this.#stopped) return;
+    try {
+      const watcher = watch(this.#options.dir, { persistent: false }, () => this.#onEvent());
+      watcher.on('error', (error) => {
+        this.#options.log.warn({ dir: this.#options.dir, error: errorMessage(error) }, 'watching resources failed');
+        this.#closeWatcher();
+      });
+      this.#watcher = watcher;
+    } catch {
+      // Missing or not watchable: the rescan tries again, and the reading reports what is wrong.
+    }
+  }
+
+  #closeWatcher(): void {
+    this.#watcher?.close();
+    this.#watcher = undefined;
+  }
+
+  #onEvent(): void {
+    if (this.#stopped) return;
+    const now = performance.now();
+    this.#burstSince ??= now;
+    if (now - this.#burstSince > MAX_SETTLE_MS) return;
+    clearTimeout(this.#settle);
+    this.#settle = setTimeout(() => {
+      this.#burstSince = undefined;
+      this.#refresh();
+    }, SETTLE_MS);
+  }
+
+  #refresh(): void {
+    if (this.#stopped) return;
+    if (this.#reading !== undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#reading = this.#read(true).finally(() => {
+      this.#reading = undefined;
+      if (this.#again) {
+        this.#again = false;
+        this.#refresh();
+      }
+    });
+  }
+
+  async #read(notify: boolean): Promise<void> {
+    const problems: Diagnostic[] = [];
+    try {
+      await this.#readFiles(problems);
+      this.#openWatcher();
+    } catch (error) {
+      // A watch on a directory that was removed says nothing of the one that takes its place.
+      this.#closeWatcher();
+      problems.push(this.#directoryProblem(error));
+    }
+    const state = readResources(
+      this.#state,
+      [...this.#files.values()].map(({ file }) => file),
+    );
+    this.#state = state;
+    const diagnostics = [...problems, ...state.set.diagnostics].sort(compareDiagnostics);
+    const before = this.#resources;
+    const sameDiagnostics = JSON.stringify(diagnostics) === JSON.stringify(before.diagnostics);
+    const next = { ...state.set, diagnostics: sameDiagnostics ? before.diagnostics : diagnostics };
+    const changed = (Object.keys(next) as (keyof ResourceSet)[]).some((list) => next[list] !== before[list]);
+    if (!changed) return;
+    this.#resources = next;
+    if (notify && !this.#stopped) this.#options.onChange(next);
+  }
+
+  async #readFiles(problems: Diagnostic[]): Promise<void> {
+    const { dir } = this.#options;
+    const names = (await readdir(dir)).filter((name) => RESOURCE_FILE.test(name)).sort();
+    if (names.length > MAX_FILES)
+      problems.push(this.#problem(dir, `has ${names.length} files; the first ${MAX_FILES} are read`, 'Join some.'));
+    const files = new Map<string, KnownFile>();
+    for (const name of names.slice(0, MAX_FILES)) {
+      const path = join(dir, name);
+      const before = this.#files.get(path);
+      try {
+        const info = await stat(path);
+        if (!info.isFile()) continue;
+        if (info.size > MAX_FILE_BYTES) throw new Error(`is larger than ${MAX_FILE_BYTES} bytes`);
+        const stamp = `${info.size} ${info.mtimeMs} ${info.ctimeMs} ${info.ino}`;
+        if (before?.stamp === stamp) files.set(path, before);
+        else files.set(path, { stamp, file: { file: path, text: await readFile(path, 'utf8') } });
+      } catch (error) {
+        // Removed since it was listed.
+        if (errorCode(error) === 'ENOENT') continue;
+        if (before !== undefined) files.set(path, { ...before, stamp: '' });
+        problems.push(
+          this.#problem(path, `cannot be read: ${errorMessage(error)}`, 'Make it readable for the user of the agent.'),
+        );
+      }
+    }
+    this.#files = files;
+  }
+
+  #directoryProblem(error: unknown): Diagnostic {
+    const { dir } = this.#options;
+    const held = this.#files.size > 0 ? '; the resources read before stay in force' : '';
+    return errorCode(error) === 'ENOENT'
+      ? this.#problem(dir, `the directory does not exist${held}`, 'Create it, or correct mesh.resources in agent.yaml.')
+      : this.#problem(dir, `cannot be listed: ${errorMessage(error)}${held}`, 'Make it readable for the agent.');
+  }
+
+  #problem(file: string, message: string, remedy: string): Diagnostic {
+    return { code: 'TRY0006', severity: 'warning', source: { file, line: 1 }, message, remedy };
+  }
+}

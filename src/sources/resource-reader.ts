@@ -1,0 +1,205 @@
+/**
+ * Files of YAML → the resources that hold. Pure: what a fault leaves in force comes from the state that the call before
+ * returned. A file with a syntax error keeps all that it held, a faulty resource its own last good version.
+ */
+import { type Path, parseYamlDocuments, type YamlDocument } from '../lib/yaml-document.ts';
+import { compareDiagnostics, type Diagnostic, type SourceLocation } from '../model/diagnostic.ts';
+import { compareAge, type ResourceMeta } from '../model/resource-meta.ts';
+import { readEnvelope, resourceKey } from './envelope.ts';
+import type { ResourceIssue } from './kinds/kind.ts';
+import { assignAges } from './resource-ages.ts';
+import { EMPTY_RESOURCES, KINDS, type ResourceSet } from './resource-set.ts';
+
+export interface ResourceFile {
+  /** As diagnostics name it; the order of these names stands in for the age of resources that have none. */
+  readonly file: string;
+  readonly text: string;
+}
+
+interface AnyResource {
+  readonly meta: ResourceMeta;
+}
+
+/** A resource that passed, before its age is known. */
+interface Passed {
+  readonly resource: AnyResource;
+  /** Its content, for comparison. */
+  readonly fingerprint: string;
+  readonly createdMs: number | undefined;
+}
+
+/** One document, or one element of a `List`. */
+interface Entry {
+  /** `kind/namespace/name`; undefined when not even that can be read. */
+  readonly key: string | undefined;
+  readonly source: SourceLocation;
+  /** Undefined: it has errors. */
+  readonly passed: Passed | undefined;
+  readonly issues: readonly ResourceIssue[];
+}
+
+interface FileState {
+  readonly text: string;
+  readonly entries: readonly Entry[];
+  readonly syntax: readonly Diagnostic[];
+}
+
+/** What the next reading needs of this one. */
+export interface ReadingState {
+  readonly set: ResourceSet;
+  readonly files: ReadonlyMap<string, FileState>;
+  readonly held: ReadonlyMap<string, Passed>;
+}
+
+function describeKey(key: string): string {
+  const [kind, ...rest] = key.split('/');
+  return `${kind} ${rest.join('/')}`;
+}
+
+function readEntry(value: unknown, document: YamlDocument, base: Path): Entry {
+  const key = resourceKey(value);
+  const source = { file: document.file, line: document.lineOf(base) };
+  const { envelope, issues } = readEnvelope(value, document, base);
+  const kind = envelope === undefined ? undefined : KINDS[envelope.kind];
+  if (envelope === undefined || kind === undefined) return { key, source, passed: undefined, issues };
+  const { namespace, name, labels, createdMs } = envelope;
+  const meta: ResourceMeta = { kind: kind.kind, namespace, name, labels, source, age: 0 };
+  const spec = (value as { readonly spec?: unknown }).spec;
+  const read = kind.read(meta, spec, document, [...base, 'spec']);
+  const passed =
+    read.resource === undefined
+      ? undefined
+      : { resource: read.resource, fingerprint: JSON.stringify([source, value]), createdMs };
+  return { key, source, passed, issues: read.issues };
+}
+
+/** The elements of a Kubernetes `List` (or `VirtualServiceList`); undefined for anything else. */
+function listItems(value: unknown): readonly unknown[] | undefined {
+  if (typeof value !== 'object' || value === null || !('kind' in value) || !('items' in value)) return undefined;
+  const isList = typeof value.kind === 'string' && value.kind.endsWith('List') && Array.isArray(value.items);
+  return isList ? (value.items as readonly unknown[]) : undefined;
+}
+
+function readDocument(document: YamlDocument): readonly Entry[] {
+  const items = listItems(document.value);
+  return items === undefined
+    ? [readEntry(document.value, document, [])]
+    : items.map((item, i) => readEntry(item, document, ['items', i]));
+}
+
+function readFile({ file, text }: ResourceFile, previous: FileState | undefined): FileState {
+  const documents = parseYamlDocuments(text, file);
+  const syntax = documents.flatMap((document) =>
+    document.issues.map((issue): Diagnostic => {
+      const held = previous?.entries.some((entry) => entry.passed !== undefined) ?? false;
+      return {
+        code: 'TRY0001',
+        severity: 'error',
+        source: { file, line: issue.line },
+        message: `${issue.message} (${held ? 'the last good version of the file stays in force' : 'nothing of the file is applied'})`,
+        ...(issue.remedy === undefined ? {} : { remedy: issue.remedy }),
+      };
+    }),
+  );
+  if (syntax.length > 0) return { text, entries: previous?.entries ?? [], syntax };
+  const entries = documents.flatMap(readDocument);
+  if (entries.every((entry) => entry.key !== undefined)) return { text, entries, syntax };
+  // One of them may be the broken form of a resource that the file held, but nobody can say of which.
+  const present = new Set(entries.map((entry) => entry.key));
+  const orphans = (previous?.entries ?? []).filter((entry) => entry.passed !== undefined && !present.has(entry.key));
+  return { text, entries: [...entries, ...orphans], syntax };
+}
+
+function toDiagnostic(entry: Entry, issue: ResourceIssue, held: boolean): Diagnostic {
+  const outcome = held ? 'the last good version stays in force' : 'the resource is not applied';
+  return {
+    code: issue.code,
+    severity: issue.severity,
+    ...(entry.key === undefined ? {} : { object: describeKey(entry.key) }),
+    ...(issue.path === '' ? {} : { path: issue.path }),
+    source: { file: entry.source.file, line: issue.line },
+    message: issue.severity === 'error' ? `${issue.message} (${outcome})` : issue.message,
+    ...(issue.remedy === undefined ? {} : { remedy: issue.remedy }),
+  };
+}
+
+/** The list of a kind, oldest first; the previous array where nothing in it changed. */
+function listOf<T extends AnyResource>(
+  all: readonly AnyResource[],
+  kind: string,
+  previous: readonly T[],
+): readonly T[] {
+  const list = all.filter(({ meta }) => meta.kind === kind).sort((a, b) => compareAge(a.meta, b.meta)) as T[];
+  return list.length === previous.length && list.every((element, i) => element === previous[i]) ? previous : list;
+}
+
+/**
+ * Reads all files anew, but parses only those whose text changed. Never throws; what is wrong is in
+ * `set.diagnostics`, sorted. The result does not depend on the order of `files`, only on their names.
+ */
+export function readResources(previous: ReadingState | undefined, files: readonly ResourceFile[]): ReadingState {
+  const states = new Map<string, FileState>();
+  const diagnostics: Diagnostic[] = [];
+  const effective = new Map<string, Passed>();
+  const claimed = new Map<string, SourceLocation>();
+  for (const file of files.toSorted((a, b) => (a.file < b.file ? -1 : Number(a.file > b.file)))) {
+    const before = previous?.files.get(file.file);
+    const state = before?.text === file.text ? before : readFile(file, before);
+    states.set(file.file, state);
+    diagnostics.push(...state.syntax);
+    for (const entry of state.entries) {
+      const { key, passed, issues, source } = entry;
+      const first = key === undefined ? undefined : claimed.get(key);
+      if (key !== undefined && first !== undefined) {
+        diagnostics.push({
+          code: 'TRY0004',
+          severity: 'error',
+          object: describeKey(key),
+          source,
+          message: `stands in ${first.file}:${first.line} already, which holds`,
+          remedy: 'Remove or rename one of the two.',
+        });
+        continue;
+      }
+      if (key !== undefined) claimed.set(key, source);
+      const holds = passed ?? (key === undefined ? undefined : previous?.held.get(key));
+      diagnostics.push(...issues.map((issue) => toDiagnostic(entry, issue, holds !== undefined)));
+      if (key !== undefined && holds !== undefined) effective.set(key, holds);
+    }
+  }
+
+  const ages = assignAges(
+    [...effective].map(([key, { createdMs }]) => ({
+      createdMs,
+      previousAge: previous?.held.get(key)?.resource.meta.age,
+    })),
+  );
+  const held = new Map<string, Passed>();
+  for (const [i, [key, passed]] of [...effective].entries()) {
+    const age = ages[i] ?? 0;
+    const before = previous?.held.get(key);
+    const same = before?.fingerprint === passed.fingerprint && before.resource.meta.age === age;
+    const { resource } = passed;
+    held.set(key, same ? before : { ...passed, resource: { ...resource, meta: { ...resource.meta, age } } });
+  }
+
+  const all = [...held.values()].map(({ resource }) => resource);
+  const old = previous?.set ?? EMPTY_RESOURCES;
+  const sorted = diagnostics.sort(compareDiagnostics);
+  const set: ResourceSet = {
+    virtualServices: listOf(all, 'VirtualService', old.virtualServices),
+    destinationRules: listOf(all, 'DestinationRule', old.destinationRules),
+    peerAuthentications: listOf(all, 'PeerAuthentication', old.peerAuthentications),
+    serviceEntries: listOf(all, 'ServiceEntry', old.serviceEntries),
+    workloadEntries: listOf(all, 'WorkloadEntry', old.workloadEntries),
+    serviceRecords: listOf(all, 'Service', old.serviceRecords),
+    diagnostics: JSON.stringify(sorted) === JSON.stringify(old.diagnostics) ? old.diagnostics : sorted,
+  };
+  const changed = (Object.keys(set) as (keyof ResourceSet)[]).some((list) => set[list] !== old[list]);
+  return { set: changed ? set : old, files: states, held };
+}
+
+/** The resources of some files, with no memory: for commands that work offline. */
+export function parseResources(files: readonly ResourceFile[]): ResourceSet {
+  return readResources(undefined, files).set;
+}

@@ -1,0 +1,60 @@
+/** The resources of the API that hold, typed, and what was wrong with the others. */
+import type { DestinationRule } from '../model/destination-rule.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import type { PeerAuthentication } from '../model/peer-authentication.ts';
+import type { ResourceMeta } from '../model/resource-meta.ts';
+import type { VirtualService } from '../model/virtual-service.ts';
+import { destinationRuleKind } from './kinds/destination-rule.ts';
+import type { Kind } from './kinds/kind.ts';
+import { peerAuthenticationKind } from './kinds/peer-authentication.ts';
+import { type ServiceEntry, serviceEntryKind } from './kinds/service-entry.ts';
+import { type ServiceRecord, serviceRecordKind } from './kinds/service-record.ts';
+import { virtualServiceKind } from './kinds/virtual-service.ts';
+import { type WorkloadEntry, workloadEntryKind } from './kinds/workload-entry.ts';
+
+/**
+ * Each list is oldest first. Hosts are as written. An unchanged resource keeps its object, an unchanged list its array.
+ */
+export interface ResourceSet {
+  readonly virtualServices: readonly VirtualService[];
+  readonly destinationRules: readonly DestinationRule[];
+  readonly peerAuthentications: readonly PeerAuthentication[];
+  readonly serviceEntries: readonly ServiceEntry[];
+  readonly workloadEntries: readonly WorkloadEntry[];
+  readonly serviceRecords: readonly ServiceRecord[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+export const EMPTY_RESOURCES: ResourceSet = {
+  virtualServices: [],
+  destinationRules: [],
+  peerAuthentications: [],
+  serviceEntries: [],
+  workloadEntries: [],
+  serviceRecords: [],
+  diagnostics: [],
+};
+
+/** The kinds that are supported, by `kind`; each names the list that it fills. */
+export const KINDS: Readonly<Record<string, Kind<{ readonly meta: ResourceMeta }>>> = {
+  VirtualService: virtualServiceKind,
+  DestinationRule: destinationRuleKind,
+  PeerAuthentication: peerAuthenticationKind,
+  ServiceEntry: serviceEntryKind,
+  WorkloadEntry: workloadEntryKind,
+  Service: serviceRecordKind,
+};
+
+/** Kinds of Istio's API that are known and not supported. */
+export const UNSUPPORTED_KINDS: Readonly<Record<string, string>> = {
+  Gateway: 'networking.istio.io',
+  Sidecar: 'networking.istio.io',
+  WorkloadGroup: 'networking.istio.io',
+  EnvoyFilter: 'networking.istio.io',
+  ProxyConfig: 'networking.istio.io',
+  AuthorizationPolicy: 'security.istio.io',
+  RequestAuthentication: 'security.istio.io',
+  Telemetry: 'telemetry.istio.io',
+  WasmPlugin: 'extensions.istio.io',
+  TrafficExtension: 'extensions.istio.io',
+};

@@ -1,0 +1,12 @@
+/** Structural sharing: the old list or map wherever the new one has the same elements. */
+
+export function sharedList<T>(previous: readonly T[] | undefined, next: readonly T[]): readonly T[] {
+  const same = previous?.length === next.length && next.every((element, i) => element === previous[i]);
+  return same ? previous : next;
+}
+
+export function sharedMap<K, V>(previous: ReadonlyMap<K, V> | undefined, next: ReadonlyMap<K, V>): ReadonlyMap<K, V> {
+  if (previous?.size !== next.size) return next;
+  for (const [key, value] of next) if (previous.get(key) !== value || !previous.has(key)) return next;
+  return previous;
+}
