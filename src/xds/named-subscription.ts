@@ -1,0 +1,378 @@
+/**
+ * A subscription that is told what changed: every delta one, and those of the state of the world whose responses need
+ * not be complete (endpoints, routes, secrets).
+ */
+import { blamedNames } from './blame.ts';
+import { absentFrame, COLLECTIVE_TYPES, type Held, type PreparedResource } from './prepared-resource.ts';
+import { TYPE_URL } from './resource.ts';
+import {
+  addPending,
+  type Delivery,
+  type Gate,
+  type InFlight,
+  type Outgoing,
+  type Pending,
+  type Rejection,
+  type ResourceStatus,
+  Subscription,
+  type SubscriptionContext,
+  TooManyNames,
+} from './subscription.ts';
+import type { Entry, TypeTable } from './type-table.ts';
+
+/** Asked for, and not held. */
+const NOTHING: Held = { name: '', version: '' };
+
+const isPrepared = (held: Held): held is PreparedResource => 'resource' in held;
+
+interface Refused {
+  /** Whether the client's message names it: then it stays away until it changes itself. */
+  readonly blamed: boolean;
+  readonly lacking: boolean;
+}
+
+export class NamedSubscription extends Subscription {
+  readonly kind: 'sotw' | 'delta';
+  #wantsAll = false;
+  #everNamed = false;
+  #namesWanted = 0;
+  /** A first answer is due even if it is empty. */
+  #greet = false;
+  /** Everything asked for or held. A version of '' is not known. */
+  readonly #known = new Map<Entry, Held>();
+  readonly #asked = new Set<Entry>();
+  readonly #upserts = new Set<Entry>();
+  readonly #removals = new Set<Entry>();
+  readonly #heartbeats = new Set<Entry>();
+  readonly #refused = new Map<Entry, Refused>();
+  #pendingUpserts: Pending | undefined;
+  #pendingRemovals: Pending | undefined;
+
+  constructor(kind: 'sotw' | 'delta', table: TypeTable, context: SubscriptionContext) {
+    super(table, context);
+    this.kind = kind;
+  }
+
+  get wantsAll(): boolean {
+    return this.#wantsAll;
+  }
+
+  get nameCount(): number {
+    return this.#namesWanted;
+  }
+
+  get upserts(): Pending | undefined {
+    return this.#upserts.size === 0 ? undefined : this.#pendingUpserts;
+  }
+
+  get removals(): Pending | undefined {
+    return this.#removals.size === 0 ? undefined : this.#pendingRemovals;
+  }
+
+  get owesAnswer(): boolean {
+    return this.#greet || this.#asked.size > 0;
+  }
+
+  get hasRejected(): boolean {
+    return this.#refused.size > 0;
+  }
+
+  /** The names of a state-of-the-world request: all that the client wants from now on. */
+  setNames(names: readonly string[]): void {
+    const wanted = new Set(names);
+    this.#checkLimit(wanted.size);
+    for (const entry of this.#known.keys()) if (!wanted.has(entry.name)) this.#unsubscribe(entry);
+    for (const name of wanted) {
+      const entry = this.table.entry(name);
+      if (!entry.subscribers.has(this)) this.#subscribe(entry);
+    }
+  }
+
+  /**
+   * The names of a delta request.
+   * @param initialVersions what the client holds from an earlier stream; only for the first request of the type
+   */
+  changeNames(
+    subscribe: readonly string[],
+    unsubscribe: readonly string[],
+    initialVersions: ReadonlyMap<string, string> | undefined,
+  ): void {
+    const collective = COLLECTIVE_TYPES.has(this.table.typeUrl);
+    for (const name of unsubscribe) {
+      if (collective && name === '*') this.#leaveEverything();
+      else this.#unsubscribe(this.table.entry(name));
+    }
+    this.#checkLimit(this.#namesWanted + subscribe.length);
+    for (const name of subscribe) {
+      if (collective && name === '*') this.#wantEverything();
+      else this.#subscribe(this.table.entry(name));
+    }
+    if (subscribe.length > 0 || unsubscribe.length > 0) this.#everNamed = true;
+    if (initialVersions === undefined) return;
+    if (collective && !this.#everNamed) this.#wantEverything();
+    this.#takeOver(initialVersions);
+    this.#greet = this.#wantsAll && initialVersions.size === 0;
+  }
+
+  changed(entry: Entry, generation: number): void {
+    this.#refused.delete(entry);
+    // What was refused along with others, and may be in order, goes with the next change.
+    for (const [other, { blamed }] of this.#refused) {
+      if (blamed) continue;
+      this.#refused.delete(other);
+      this.#queue(other, generation);
+    }
+    this.#queue(entry, generation);
+    this.context.wake();
+  }
+
+  *pendingResources(): Generator<PreparedResource> {
+    for (const { current } of this.#upserts) if (current !== undefined) yield current;
+  }
+
+  compose(gate: Gate, nowMs: number): Outgoing | undefined {
+    const { upserts, removals } = this;
+    const deliveries: Delivery[] = [];
+    const entries: Entry[] = [];
+    const fresh = new Set<Entry>();
+    const frames: Uint8Array[] = [];
+    const removed: string[] = [];
+    const delta = this.kind === 'delta';
+    const { supportsTtl } = this.context;
+    // Two names may stand for one resource.
+    const sentNames = this.table.hasAliases ? new Set<string>() : undefined;
+    let generation = Number.POSITIVE_INFINITY;
+
+    const add = (entry: Entry, resource: PreparedResource): void => {
+      const held = this.#known.get(entry);
+      if (held === NOTHING || held === undefined) fresh.add(entry);
+      this.#note(entry, resource);
+      this.#refused.delete(entry);
+      entries.push(entry);
+      if (sentNames?.has(resource.name) === true) return;
+      sentNames?.add(resource.name);
+      deliveries.push({ resource, before: held !== undefined && isPrepared(held) ? held : undefined });
+      frames.push(delta ? resource.deltaFrame(supportsTtl) : resource.sotwFrame(supportsTtl));
+    };
+
+    if (this.owesAnswer) generation = 0;
+    for (const entry of this.#asked) {
+      if (entry.current !== undefined) {
+        add(entry, entry.current);
+        this.#upserts.delete(entry);
+      } else if (delta && this.context.announceMissing && this.#known.has(entry)) {
+        if (this.table.typeUrl === TYPE_URL.virtualHost) frames.push(absentFrame(entry.name));
+        else removed.push(entry.name);
+        this.#release(entry);
+        this.#removals.delete(entry);
+        entries.push(entry);
+      }
+    }
+    this.#asked.clear();
+    let carriesChanges = false;
+    if (gate.upserts && upserts !== undefined) {
+      for (const entry of this.#upserts) {
+        const { current } = entry;
+        if (current !== undefined && gate.holds(current)) continue;
+        this.#upserts.delete(entry);
+        if (current === undefined || this.#known.get(entry)?.version === current.version) continue;
+        add(entry, current);
+        carriesChanges = true;
+      }
+      if (carriesChanges) generation = Math.min(generation, upserts.first);
+    }
+    if (gate.removals && removals !== undefined) {
+      for (const entry of this.#removals) {
+        const held = this.#known.get(entry);
+        if (held !== undefined && held !== NOTHING) {
+          removed.push(held.name);
+          entries.push(entry);
+        }
+        this.#release(entry);
+      }
+      this.#removals.clear();
+      generation = Math.min(generation, removals.first);
+    }
+    let { version } = this.table;
+    if (frames.length === 0 && removed.length === 0 && !this.#greet) {
+      for (const { current } of this.#heartbeats)
+        if (current !== undefined) frames.push(current.heartbeatFrame(this.kind));
+      this.#heartbeats.clear();
+      if (frames.length === 0) return undefined;
+      // A heartbeat must not look like an update.
+      version = this.acknowledged?.version ?? version;
+    }
+    this.#greet = false;
+    const { typeUrl } = this.table;
+    const content = { kind: this.kind, typeUrl, version, frames, removed };
+    const response = this.context.encoder.encode(content, this.lastSerial);
+    this.noteSent(response, { version, generation, sentAtMs: nowMs, entries, fresh });
+    return { response, deliveries, carriesChanges };
+  }
+
+  protected refuse({ entries, fresh }: InFlight, message: string): Pick<Rejection, 'names' | 'blamed'> {
+    const blamed = new Set(
+      blamedNames(
+        message,
+        entries.map((entry) => entry.current?.name ?? entry.name),
+      ),
+    );
+    for (const sentEntry of entries) {
+      const entry = this.table.entry(sentEntry.name);
+      if (!this.#wantsAll && !entry.subscribers.has(this)) {
+        this.table.forget(entry);
+        continue;
+      }
+      // Envoy may have applied a part of it: what it holds is not known.
+      this.#note(entry, { name: entry.current?.name ?? entry.name, version: '' });
+      const isBlamed = blamed.has(entry.current?.name ?? entry.name);
+      // With the faulty ones known, the others need not wait.
+      if (blamed.size > 0 && !isBlamed) this.#queue(entry, this.context.generation());
+      else this.#refused.set(entry, { blamed: isBlamed, lacking: fresh.has(sentEntry) });
+    }
+    if (blamed.size > 0) return { names: [...blamed], blamed: true };
+    return { names: entries.map((entry) => entry.name), blamed: false };
+  }
+
+  lacks(name: string): boolean {
+    for (const [entry, { lacking }] of this.#refused) if (lacking && entry.name === name) return true;
+    return false;
+  }
+
+  sendAgain(name: string): void {
+    const entry = this.table.entry(name);
+    const { current } = entry;
+    const isDue = this.#upserts.has(entry) && this.#known.get(entry)?.version !== current?.version;
+    const isWanted = current !== undefined && entry.subscribers.has(this);
+    if (isWanted && !isDue && !this.#refused.has(entry)) this.#asked.add(entry);
+    else this.table.forget(entry);
+  }
+
+  heartbeat(): void {
+    if (!this.context.supportsTtl) return;
+    for (const resource of this.table.expiring.values()) {
+      const entry = this.table.entry(resource.name);
+      if (this.#known.get(entry) === resource) this.#heartbeats.add(entry);
+    }
+  }
+
+  *statuses(): Generator<ResourceStatus> {
+    const inFlight = new Set(this.inFlight?.entries);
+    for (const [entry, held] of this.#known) {
+      const { name, current } = entry;
+      const version = held.version === '' ? (current?.version ?? '') : held.version;
+      if (this.#refused.has(entry)) yield { name, version: current?.version ?? version, state: 'rejected' };
+      else if (current === undefined) yield { name, version: '', state: 'missing' };
+      else if (inFlight.has(entry)) yield { name, version, state: 'sent' };
+      else yield { name, version, state: held === NOTHING ? 'unsent' : 'acknowledged' };
+    }
+  }
+
+  close(): void {
+    this.table.everything.delete(this);
+    for (const entry of this.#known.keys()) {
+      entry.subscribers.delete(this);
+      entry.holders -= 1;
+      this.table.forget(entry);
+    }
+    this.#known.clear();
+  }
+
+  #checkLimit(count: number): void {
+    if (count > this.context.maxNames) throw new TooManyNames(`${count} names of ${this.table.typeUrl} asked for`);
+  }
+
+  #subscribe(entry: Entry): void {
+    if (!entry.subscribers.has(this)) {
+      entry.subscribers.add(this);
+      this.#namesWanted += 1;
+    }
+    if (!this.#known.has(entry)) this.#note(entry, NOTHING);
+    if (entry.current !== undefined || this.kind === 'delta') this.#asked.add(entry);
+  }
+
+  #unsubscribe(entry: Entry): void {
+    if (entry.subscribers.delete(this)) {
+      this.#namesWanted -= 1;
+      // It still belongs to everything, or it does not exist: the client must hear which.
+      if (this.#wantsAll) this.#asked.add(entry);
+      else this.#drop(entry);
+    }
+    this.table.forget(entry);
+  }
+
+  #wantEverything(): void {
+    this.#wantsAll = true;
+    this.table.everything.add(this);
+    for (const entry of this.table.presentEntries()) this.#asked.add(entry);
+    this.#greet = true;
+  }
+
+  #leaveEverything(): void {
+    this.#everNamed = true;
+    this.#wantsAll = false;
+    this.#greet = false;
+    this.table.everything.delete(this);
+    for (const entry of this.#known.keys()) if (!entry.subscribers.has(this)) this.#drop(entry);
+    for (const entry of this.#asked) if (!entry.subscribers.has(this)) this.#asked.delete(entry);
+    for (const entry of this.#upserts) if (!entry.subscribers.has(this)) this.#upserts.delete(entry);
+  }
+
+  #takeOver(initialVersions: ReadonlyMap<string, string>): void {
+    for (const [name, version] of initialVersions) {
+      const entry = this.table.entry(name);
+      if (!this.#wantsAll && !entry.subscribers.has(this)) {
+        this.table.forget(entry);
+        continue;
+      }
+      this.#asked.delete(entry);
+      if (entry.current?.version === version) {
+        this.#note(entry, entry.current);
+      } else {
+        this.#note(entry, { name, version });
+        this.#queue(entry, this.context.generation());
+      }
+    }
+  }
+
+  #queue(entry: Entry, generation: number): void {
+    const nowMs = performance.now();
+    if (entry.current !== undefined) {
+      this.#removals.delete(entry);
+      this.#pendingUpserts = addPending(this.upserts, generation, nowMs);
+      this.#upserts.add(entry);
+      return;
+    }
+    this.#upserts.delete(entry);
+    const held = this.#known.get(entry);
+    if (held === undefined || held === NOTHING) return;
+    if (this.kind === 'sotw' || !this.context.announceMissing) {
+      // There is no way to say it.
+      this.#release(entry);
+      return;
+    }
+    this.#pendingRemovals = addPending(this.removals, generation, nowMs);
+    this.#removals.add(entry);
+  }
+
+  #note(entry: Entry, held: Held): void {
+    if (!this.#known.has(entry)) entry.holders += 1;
+    this.#known.set(entry, held);
+  }
+
+  /** The client no longer holds it; it may still want it. */
+  #release(entry: Entry): void {
+    if (entry.subscribers.has(this)) this.#note(entry, NOTHING);
+    else this.#drop(entry);
+  }
+
+  #drop(entry: Entry): void {
+    this.#asked.delete(entry);
+    this.#upserts.delete(entry);
+    this.#removals.delete(entry);
+    this.#heartbeats.delete(entry);
+    this.#refused.delete(entry);
+    if (this.#known.delete(entry)) entry.holders -= 1;
+    this.table.forget(entry);
+  }
+}

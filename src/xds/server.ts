@@ -1,0 +1,322 @@
+/** The server: takes resources, and brings every client to them by Envoy's discovery protocol. */
+import { status as grpcStatus, Server, ServerCredentials } from '@grpc/grpc-js';
+import { TrysailError } from '../lib/errors.ts';
+import { type Resource, type Resources, TYPE_URL, type TypeUrl } from './resource.ts';
+import { ResponseEncoder } from './response.ts';
+import { type ByteStream, DISCOVERY_METHODS, discoveryServices } from './services.ts';
+import type { AcknowledgeEvent, OverdueEvent, RejectEvent, XdsStatus } from './status.ts';
+import { XdsStream } from './stream.ts';
+import { TypeTable } from './type-table.ts';
+import { clearSocketPath, protectSocket, unixPath } from './unix-socket.ts';
+
+export interface XdsServerOptions {
+  /** A client refused a response and goes on with what it had. */
+  readonly onReject?: (event: RejectEvent) => void;
+  /** A client accepted a response: it is valid, which does not say that it is in effect. */
+  readonly onAcknowledge?: (event: AcknowledgeEvent) => void;
+  /** A client has not answered for `ackTimeoutMs`. */
+  readonly onOverdue?: (event: OverdueEvent) => void;
+  /** After how long a missing answer is counted, in milliseconds; 10 s unless said otherwise. */
+  readonly ackTimeoutMs?: number;
+  /** For how long routes wait for their clusters (and so on) before they go without, in milliseconds; 5 s. */
+  readonly stageTimeoutMs?: number;
+  /** Gather bursts of changes before they are sent. Changed endpoints never wait. Off unless given. */
+  readonly debounce?: { readonly quietMs: number; readonly maxMs: number };
+  /** Serve secrets over TCP too. For tests. */
+  readonly allowSecretsOverTcp?: boolean;
+  /** Tell clients that a secret does not exist. Older Envoys refuse such an answer, so they are left waiting instead. */
+  readonly announceMissingSecrets?: boolean;
+  /** The most names of one type that one stream may ask for; 200,000. */
+  readonly maxNames?: number;
+  /** The largest request in bytes; 32 MiB. */
+  readonly maxRequestBytes?: number;
+}
+
+const NOTHING: ReadonlyMap<string, Resource> = new Map();
+
+/** How long one turn of the event loop may spend on sending, so that answers are read in between. */
+const TURN_MS = 5;
+
+const REFUSALS = {
+  INVALID_ARGUMENT: grpcStatus.INVALID_ARGUMENT,
+  PERMISSION_DENIED: grpcStatus.PERMISSION_DENIED,
+  RESOURCE_EXHAUSTED: grpcStatus.RESOURCE_EXHAUSTED,
+};
+
+interface Waiter {
+  readonly isDone: () => boolean;
+  readonly resolve: () => void;
+}
+
+export class XdsServer {
+  readonly #options: XdsServerOptions;
+  readonly #tables: ReadonlyMap<TypeUrl, TypeTable>;
+  readonly #encoder = new ResponseEncoder();
+  readonly #streams = new Set<XdsStream>();
+  readonly #calls = new Map<XdsStream, ByteStream>();
+  readonly #due = new Set<XdsStream>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #servers = new Set<Server>();
+  readonly #counters = { responsesSent: 0, bytesSent: 0, acknowledged: 0, rejected: 0, overdue: 0, stale: 0 };
+  readonly #heartbeats = new Map<TypeUrl, { readonly periodMs: number; readonly timer: NodeJS.Timeout }>();
+  #sweeper: NodeJS.Timeout | undefined;
+  #turn: NodeJS.Immediate | undefined;
+  #resources: Resources = new Map();
+  #waiting: { readonly resources: Resources; readonly sinceMs: number; readonly timer: NodeJS.Timeout } | undefined;
+  #generation = 0;
+  #closing = false;
+
+  constructor(options: XdsServerOptions = {}) {
+    this.#options = options;
+    this.#tables = new Map(Object.values(TYPE_URL).map((typeUrl) => [typeUrl, new TypeTable(typeUrl)]));
+  }
+
+  /** Serves `resources` from now on. Unchanged objects cost a comparison; unchanged bytes are not sent again. */
+  setResources(resources: Resources): void {
+    const { debounce } = this.#options;
+    if (debounce === undefined || this.#generation === 0) {
+      this.#apply(resources);
+      return;
+    }
+    const nowMs = performance.now();
+    const sinceMs = this.#waiting?.sinceMs ?? nowMs;
+    clearTimeout(this.#waiting?.timer);
+    this.#waiting = undefined;
+    const endpoints = changedOnly(this.#resources.get(TYPE_URL.endpoint), resources.get(TYPE_URL.endpoint));
+    this.#apply(new Map([...this.#resources, [TYPE_URL.endpoint, endpoints]]));
+    const delayMs = Math.max(0, Math.min(debounce.quietMs, sinceMs + debounce.maxMs - nowMs));
+    const timer = setTimeout(() => {
+      this.#waiting = undefined;
+      this.#apply(resources);
+    }, delayMs);
+    this.#waiting = { resources, sinceMs, timer };
+  }
+
+  #apply(resources: Resources): void {
+    this.#generation += 1;
+    this.#resources = resources;
+    for (const [typeUrl, table] of this.#tables) {
+      table.replace(typeUrl, resources.get(typeUrl) ?? NOTHING, this.#generation);
+      this.#planHeartbeats(typeUrl, table);
+    }
+  }
+
+  /**
+   * Starts to serve.
+   * @param address `unix:/path` (in a directory that exists and that the caller keeps private), or `host:port`, where
+   * port 0 takes a free one
+   * @returns the address as bound
+   * @throws TrysailError XDS_SOCKET_IN_USE, XDS_SOCKET_PATH, XDS_LISTEN
+   */
+  async listen(address: string): Promise<string> {
+    const path = unixPath(address);
+    if (path !== undefined) await clearSocketPath(path);
+    const server = new Server({
+      'grpc.max_receive_message_length': this.#options.maxRequestBytes ?? 32 * 1024 * 1024,
+      'grpc.max_send_message_length': -1,
+      // The kernel tells of a dead peer on a Unix socket; on TCP somebody has to ask.
+      ...(path === undefined ? { 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_timeout_ms': 10_000 } : {}),
+    });
+    this.#addServices(server, path !== undefined || this.#options.allowSecretsOverTcp === true);
+    const port = await new Promise<number>((resolve, reject) => {
+      server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else
+          reject(
+            new TrysailError('XDS_LISTEN', `cannot listen on ${address}: ${error.message}`, {
+              remedy: 'Free the address or choose another.',
+              cause: error,
+            }),
+          );
+      });
+    });
+    if (path !== undefined) await protectSocket(path);
+    this.#servers.add(server);
+    const { ackTimeoutMs = 10_000, stageTimeoutMs = 5000 } = this.#options;
+    this.#sweeper ??= setInterval(
+      () => {
+        const nowMs = performance.now();
+        for (const stream of this.#streams) stream.sweep(nowMs);
+      },
+      Math.min(1000, ackTimeoutMs / 2, stageTimeoutMs / 2),
+    ).unref();
+    return path === undefined ? `${address.slice(0, address.lastIndexOf(':'))}:${port}` : address;
+  }
+
+  status(): XdsStatus {
+    return {
+      generation: this.#generation,
+      clients: [...this.#streams].map((stream) => stream.status()),
+      counters: { ...this.#counters },
+    };
+  }
+
+  /**
+   * Waits until the client with this node id has asked for all of `types` and has acknowledged everything it asked for.
+   * @returns false when `signal` aborted before
+   */
+  async whenUpToDate(nodeId: string, types: readonly TypeUrl[], signal: AbortSignal): Promise<boolean> {
+    const isDone = (): boolean => {
+      const streams = [...this.#streams].filter((stream) => stream.node?.id === nodeId);
+      return (
+        streams.every((stream) => stream.upToDate) &&
+        types.every((type) => streams.some((stream) => stream.subscriptions.has(type)))
+      );
+    };
+    if (isDone()) return true;
+    if (signal.aborted) return false;
+    return new Promise((resolve) => {
+      const finish = (done: boolean): void => {
+        this.#waiters.delete(waiter);
+        signal.removeEventListener('abort', onAbort);
+        resolve(done);
+      };
+      const onAbort = (): void => finish(false);
+      const waiter: Waiter = { isDone, resolve: () => finish(true) };
+      this.#waiters.add(waiter);
+      signal.addEventListener('abort', onAbort);
+    });
+  }
+
+  /** Ends all streams and stops listening; connections that are still open after `graceMs` are cut. */
+  async close(graceMs: number): Promise<void> {
+    this.#closing = true;
+    clearInterval(this.#sweeper);
+    clearTimeout(this.#waiting?.timer);
+    if (this.#turn !== undefined) clearImmediate(this.#turn);
+    for (const { timer } of this.#heartbeats.values()) clearInterval(timer);
+    this.#heartbeats.clear();
+    for (const [stream, call] of this.#calls) {
+      stream.close();
+      call.end();
+    }
+    await Promise.all(
+      [...this.#servers].map(
+        (server) =>
+          new Promise<void>((resolve) => {
+            const timer = setTimeout(() => server.forceShutdown(), graceMs);
+            server.tryShutdown(() => {
+              clearTimeout(timer);
+              resolve();
+            });
+          }),
+      ),
+    );
+    this.#servers.clear();
+  }
+
+  #addServices(server: Server, allowSecrets: boolean): void {
+    const implementations = new Map<string, Record<string, (call: ByteStream) => void>>();
+    for (const { service, method, mode, typeUrl } of DISCOVERY_METHODS) {
+      const methods = implementations.get(service) ?? {};
+      methods[method] = (call) => this.#accept(call, mode, typeUrl, allowSecrets);
+      implementations.set(service, methods);
+    }
+    for (const [service, definition] of discoveryServices())
+      server.addService(definition, implementations.get(service) ?? {});
+  }
+
+  #accept(call: ByteStream, mode: 'sotw' | 'delta', onlyType: TypeUrl | undefined, allowSecrets: boolean): void {
+    const { ackTimeoutMs = 10_000, stageTimeoutMs = 5000, maxNames = 200_000 } = this.#options;
+    if (this.#closing) {
+      call.end();
+      return;
+    }
+    const stream = new XdsStream(
+      {
+        mode,
+        onlyType,
+        allowSecrets,
+        announceMissingSecrets: this.#options.announceMissingSecrets === true,
+        maxNames,
+        ackTimeoutMs,
+        stageTimeoutMs,
+      },
+      {
+        encoder: this.#encoder,
+        counters: this.#counters,
+        table: (typeUrl) => this.#tables.get(typeUrl as TypeUrl),
+        generation: () => this.#generation,
+        schedule: (due) => this.#schedule(due),
+        write: (bytes) => call.write(bytes),
+        end: (refusal, message) => call.emit('error', { code: REFUSALS[refusal], details: message }),
+        onReject: (event) => this.#options.onReject?.(event),
+        onAcknowledge: (event) => this.#options.onAcknowledge?.(event),
+        onOverdue: (event) => this.#options.onOverdue?.(event),
+      },
+    );
+    this.#streams.add(stream);
+    this.#calls.set(stream, call);
+    const forget = (): void => {
+      stream.close();
+      this.#streams.delete(stream);
+      this.#calls.delete(stream);
+      this.#due.delete(stream);
+      this.#wakeWaiters();
+    };
+    call.on('data', (bytes: Buffer) => {
+      stream.receive(bytes);
+      this.#wakeWaiters();
+    });
+    call.on('end', () => {
+      call.end();
+      forget();
+    });
+    call.on('cancelled', forget);
+    call.on('close', forget);
+    call.on('error', forget);
+  }
+
+  #schedule(stream: XdsStream): void {
+    this.#due.add(stream);
+    this.#turn ??= setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#turn = undefined;
+    const end = performance.now() + TURN_MS;
+    for (const stream of this.#due) {
+      this.#due.delete(stream);
+      stream.flush();
+      if (performance.now() > end && this.#due.size > 0) {
+        this.#turn = setImmediate(() => this.#flush());
+        break;
+      }
+    }
+    this.#wakeWaiters();
+  }
+
+  #wakeWaiters(): void {
+    for (const waiter of this.#waiters) if (waiter.isDone()) waiter.resolve();
+  }
+
+  #planHeartbeats(typeUrl: TypeUrl, table: TypeTable): void {
+    const planned = this.#heartbeats.get(typeUrl);
+    if (table.expiring.size === 0 && planned === undefined) return;
+    const ttls = [...table.expiring.values()].map(({ resource }) => resource.ttlMs ?? Number.POSITIVE_INFINITY);
+    const periodMs = Math.min(...ttls) / 3;
+    if (planned?.periodMs === periodMs) return;
+    clearInterval(planned?.timer);
+    this.#heartbeats.delete(typeUrl);
+    if (ttls.length === 0) return;
+    const timer = setInterval(() => {
+      for (const stream of this.#streams) stream.heartbeat(typeUrl);
+    }, periodMs).unref();
+    this.#heartbeats.set(typeUrl, { periodMs, timer });
+  }
+}
+
+/** Of `next`, only what changes resources that are there now. */
+function changedOnly(
+  now: ReadonlyMap<string, Resource> = NOTHING,
+  next: ReadonlyMap<string, Resource> = NOTHING,
+): ReadonlyMap<string, Resource> {
+  let merged: Map<string, Resource> | undefined;
+  for (const [name, resource] of now) {
+    const changed = next.get(name);
+    if (changed === undefined || changed === resource) continue;
+    merged ??= new Map(now);
+    merged.set(name, changed);
+  }
+  return merged ?? now;
+}

@@ -1,0 +1,172 @@
+/** The resources of one type, and who wants which of them: a change costs only its subscribers. */
+import { type PreparedResource, prepareResource, sameContent } from './prepared-resource.ts';
+import type { Resource, TypeUrl } from './resource.ts';
+
+/** A name that exists, or that somebody asked for. */
+export interface Entry {
+  readonly name: string;
+  /** What the name stands for now; a resource of another name when this one is an alias. */
+  current: PreparedResource | undefined;
+  /** Who asked for it by name. */
+  readonly subscribers: Set<Subscriber>;
+  /** How many subscribers keep a note about it; an entry with neither is forgotten. */
+  holders: number;
+}
+
+export interface Subscriber {
+  /** What `entry` stands for has changed, appeared or gone, as part of the change numbered `generation`. */
+  changed(entry: Entry, generation: number): void;
+}
+
+/** A set of resources at one moment. */
+export interface Snapshot {
+  readonly resources: ReadonlyMap<string, PreparedResource>;
+  /** Depends on nothing but names and contents. */
+  readonly version: string;
+}
+
+type MutableMark = [number, number];
+
+function addMark(mark: MutableMark, { mark: [high, low] }: PreparedResource): void {
+  mark[0] ^= high;
+  mark[1] ^= low;
+}
+
+const versionText = ([high, low]: MutableMark): string =>
+  (high >>> 0).toString(16).padStart(8, '0') + (low >>> 0).toString(16).padStart(8, '0');
+
+export function snapshotOf(resources: ReadonlyMap<string, PreparedResource>): Snapshot {
+  const mark: MutableMark = [0, 0];
+  for (const resource of resources.values()) addMark(mark, resource);
+  return { resources, version: versionText(mark) };
+}
+
+const NONE: ReadonlyMap<string, Resource> = new Map();
+
+export class TypeTable {
+  readonly typeUrl: string;
+  /** Those who want all resources. */
+  readonly everything = new Set<Subscriber>();
+  readonly #entries = new Map<string, Entry>();
+  /** Alias → the name of the resource that carries it. */
+  readonly #aliases = new Map<string, string>();
+  readonly #expiring = new Map<string, PreparedResource>();
+  readonly #mark: MutableMark = [0, 0];
+  #source: ReadonlyMap<string, Resource> = NONE;
+  #snapshot: Snapshot | undefined;
+
+  constructor(typeUrl: string) {
+    this.typeUrl = typeUrl;
+  }
+
+  /** The version of the whole set, for the eyes of people and for clients of the state of the world. */
+  get version(): string {
+    return versionText(this.#mark);
+  }
+
+  get size(): number {
+    return this.#source.size;
+  }
+
+  has(name: string): boolean {
+    return this.#source.has(name);
+  }
+
+  get hasAliases(): boolean {
+    return this.#aliases.size > 0;
+  }
+
+  /** Resources that clients drop unless they are renewed, by name. */
+  get expiring(): ReadonlyMap<string, PreparedResource> {
+    return this.#expiring;
+  }
+
+  /** The set as it is now; the same object until something changes. */
+  snapshot(): Snapshot {
+    this.#snapshot ??= { resources: new Map([...this.present()].map((r) => [r.name, r])), version: this.version };
+    return this.#snapshot;
+  }
+
+  /** Every resource that exists. */
+  *present(): Generator<PreparedResource> {
+    for (const entry of this.presentEntries()) if (entry.current !== undefined) yield entry.current;
+  }
+
+  /** The entries of every resource that exists, under its own name. */
+  *presentEntries(): Generator<Entry> {
+    for (const entry of this.#entries.values()) if (entry.current?.name === entry.name) yield entry;
+  }
+
+  /** The entry of a name, made if need be. The caller notes itself in it, or calls `forget`. */
+  entry(name: string): Entry {
+    let entry = this.#entries.get(name);
+    if (entry === undefined) {
+      const target = this.#aliases.get(name);
+      const current = target === undefined ? undefined : this.#entries.get(target)?.current;
+      entry = { name, current, subscribers: new Set(), holders: 0 };
+      this.#entries.set(name, entry);
+    }
+    return entry;
+  }
+
+  /** Drops an entry that stands for nothing and that nobody wants. */
+  forget(entry: Entry): void {
+    const isResource = entry.current?.name === entry.name;
+    const isWanted = entry.holders > 0 || entry.subscribers.size > 0;
+    if (!isResource && !isWanted && this.#entries.get(entry.name) === entry) this.#entries.delete(entry.name);
+  }
+
+  /** Takes over a new set; compares by reference, then by bytes. */
+  replace(typeUrl: TypeUrl, next: ReadonlyMap<string, Resource>, generation: number): void {
+    const previous = this.#source;
+    if (previous === next) return;
+    this.#source = next;
+    let kept = 0;
+    for (const [name, resource] of next) {
+      const before = previous.get(name);
+      if (before !== undefined) kept += 1;
+      if (before === resource || (before !== undefined && sameContent(before, resource))) continue;
+      this.#set(name, prepareResource(typeUrl, resource), generation);
+    }
+    if (kept === previous.size) return;
+    for (const name of previous.keys()) if (!next.has(name)) this.#set(name, undefined, generation);
+  }
+
+  #set(name: string, resource: PreparedResource | undefined, generation: number): void {
+    this.#snapshot = undefined;
+    const entry = this.entry(name);
+    const before = entry.current?.name === name ? entry.current : undefined;
+    if (before !== undefined) addMark(this.#mark, before);
+    if (resource !== undefined) addMark(this.#mark, resource);
+    if (resource?.resource.ttlMs === undefined) this.#expiring.delete(name);
+    else this.#expiring.set(name, resource);
+
+    const aliases = new Set([...(before?.resource.aliases ?? []), ...(resource?.resource.aliases ?? [])]);
+    for (const alias of before?.resource.aliases ?? [])
+      if (this.#aliases.get(alias) === name) this.#aliases.delete(alias);
+    for (const alias of resource?.resource.aliases ?? []) this.#aliases.set(alias, name);
+
+    entry.current = resource ?? this.#behindAlias(name);
+    this.#notify(entry, generation);
+    for (const alias of aliases) {
+      const other = this.#entries.get(alias);
+      // A resource of this very name goes before an alias.
+      if (other === undefined || other === entry || other.current?.name === alias) continue;
+      other.current = this.#behindAlias(alias);
+      for (const subscriber of other.subscribers) subscriber.changed(other, generation);
+    }
+    this.forget(entry);
+  }
+
+  #behindAlias(alias: string): PreparedResource | undefined {
+    const target = this.#aliases.get(alias);
+    const current = target === undefined ? undefined : this.#entries.get(target)?.current;
+    return current?.name === target ? current : undefined;
+  }
+
+  #notify(entry: Entry, generation: number): void {
+    for (const subscriber of entry.subscribers) subscriber.changed(entry, generation);
+    for (const subscriber of this.everything)
+      if (!entry.subscribers.has(subscriber)) subscriber.changed(entry, generation);
+  }
+}
