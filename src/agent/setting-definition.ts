@@ -31,7 +31,7 @@ export function noteOf(schema: z.core.$ZodType): SettingNote | undefined {
 export function showValue(input: unknown): string {
   if (typeof input === 'string') return JSON.stringify(input.length > 80 ? `${input.slice(0, 77)}…` : input);
   if (Array.isArray(input)) return 'a list';
-  return typeof input === 'object' && input !== null ? 'a map' : String(input);
+  return typeof input === 'object' && input !== null ? 'a mapping' : String(input);
 }
 
 function schemaOf<T>(form: Form<T>): z.ZodMiniType<T> {
@@ -76,7 +76,7 @@ export function defaulted<T>(
   return note(z.prefault(schemaOf(form), fallback), { kind: 'value', about, form, absent: `\`${fallback}\`` });
 }
 
-const notAMap = { error: (issue: { readonly input?: unknown }) => `${showValue(issue.input)} is not a map` };
+const notAMap = { error: (issue: { readonly input?: unknown }) => `${showValue(issue.input)} is not a mapping` };
 
 /** A map of known keys that may be absent altogether. */
 export function section<S extends z.core.$ZodShape>(

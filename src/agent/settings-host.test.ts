@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
+import type { AgentSettings } from './settings.ts';
+import { completeSettings } from './settings-complete.ts';
+import { toHost } from './settings-host.ts';
+import { SETTINGS_SCHEMA } from './settings-schema.ts';
+
+function settings(written: unknown): AgentSettings {
+  const completed = completeSettings(SETTINGS_SCHEMA.parse(written), {
+    file: undefined,
+    base: { directory: '/', credentials: undefined },
+    machine: { hostName: 'vm-1', address: '10.0.0.5', cores: 2 },
+    exists: () => false,
+  });
+  assert.ok('settings' in completed);
+  return completed.settings;
+}
+
+test('toHost() gives canonical hosts and SPIFFE ids', () => {
+  const host = toHost(
+    settings({
+      host: { locality: 'eu-1/a/rack-7' },
+      services: [
+        { name: 'reviews', version: 'v2', port: 9080, protocol: 'HTTP', application: '127.0.0.1:8080' },
+        { name: 'audit', namespace: 'payments', serviceAccount: 'bank' },
+      ],
+      upstreams: [
+        { service: 'ratings', listen: '127.0.0.1:1' },
+        { service: { name: 'ratings', namespace: 'books' }, listen: '127.0.0.1:2' },
+        { service: 'ratings.books.svc.cluster.local', port: 9080, listen: '127.0.0.1:3' },
+        { service: 'payments--ledger.service.consul', listen: '127.0.0.1:4' },
+        { service: 'api.example.com', listen: '127.0.0.1:5' },
+      ],
+      callAs: 'payments/bank',
+    }),
+    { ...DEFAULT_MESH_CONFIG, trustDomain: 'mesh.example' },
+  );
+  assert.deepEqual(host, {
+    nodeId: 'vm-1',
+    nodeCluster: 'reviews.default',
+    locality: { region: 'eu-1', zone: 'a', subzone: 'rack-7' },
+    workloads: [
+      {
+        namespace: 'default',
+        service: 'reviews',
+        serviceHost: 'reviews.default.mesh',
+        identity: 'spiffe://mesh.example/ns/default/sa/reviews',
+        labels: { version: 'v2' },
+        inbound: {
+          listen: { address: '10.0.0.5', port: 9080 },
+          protocol: 'HTTP',
+          application: { address: '127.0.0.1', port: 8080 },
+        },
+      },
+      {
+        namespace: 'payments',
+        service: 'audit',
+        serviceHost: 'audit.payments.mesh',
+        identity: 'spiffe://mesh.example/ns/payments/sa/bank',
+        labels: {},
+        inbound: undefined,
+      },
+    ],
+    upstreams: [
+      { serviceHost: 'ratings.payments.mesh', servicePort: undefined, listen: { address: '127.0.0.1', port: 1 } },
+      { serviceHost: 'ratings.books.mesh', servicePort: undefined, listen: { address: '127.0.0.1', port: 2 } },
+      { serviceHost: 'ratings.books.mesh', servicePort: 9080, listen: { address: '127.0.0.1', port: 3 } },
+      { serviceHost: 'ledger.payments.mesh', servicePort: undefined, listen: { address: '127.0.0.1', port: 4 } },
+      { serviceHost: 'api.example.com', servicePort: undefined, listen: { address: '127.0.0.1', port: 5 } },
+    ],
+    callerIdentity: 'spiffe://mesh.example/ns/payments/sa/bank',
+    healthListener: { address: '10.0.0.5', port: 15_021 },
+  });
+});
+
+test('toHost() without certificates calls as nobody', () => {
+  const host = toHost(
+    settings({
+      identity: { provider: 'none' },
+      services: [{ name: 'a' }],
+      upstreams: [{ service: 'b', listen: '127.0.0.1:1' }],
+    }),
+    DEFAULT_MESH_CONFIG,
+  );
+  assert.equal(host.callerIdentity, undefined);
+  assert.equal(host.upstreams[0]?.serviceHost, 'b.default.mesh');
+});
+
+test('toHost() refuses a trust domain that no SPIFFE id can hold', () => {
+  assert.throws(
+    () => toHost(settings({ services: [{ name: 'a' }] }), { ...DEFAULT_MESH_CONFIG, trustDomain: 'Mesh' }),
+    {
+      code: 'IDENTITY_INVALID',
+      message: 'trust domain "Mesh" with account default/a makes no valid SPIFFE id',
+    },
+  );
+});

@@ -1,0 +1,440 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { formatDiagnostic } from '../model/diagnostic.ts';
+import type { AgentSettings } from './settings.ts';
+import { loadAgentSettings, type SettingsSources } from './settings-load.ts';
+
+const MACHINE = { hostName: 'vm-1', address: '10.0.0.5', cores: 2 };
+
+function folder(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), 'trysail-settings-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  return dir;
+}
+
+function load(t: TestContext, yaml: string, more: Partial<SettingsSources> = {}): ReturnType<typeof loadAgentSettings> {
+  const file = join(folder(t), 'agent.yaml');
+  writeFileSync(file, yaml);
+  return loadAgentSettings({ file, flags: {}, env: {}, machine: MACHINE, ...more });
+}
+
+function issuesOf(loaded: ReturnType<typeof loadAgentSettings>, dir?: string): readonly string[] {
+  const found = 'issues' in loaded ? loaded.issues : loaded.warnings;
+  return found.map((issue) => formatDiagnostic(issue).replaceAll(dir ?? /\/\S*(?=agent\.yaml)/g, ''));
+}
+
+function settingsOf(loaded: ReturnType<typeof loadAgentSettings>): AgentSettings {
+  assert.ok('settings' in loaded, issuesOf(loaded).join('\n'));
+  return loaded.settings;
+}
+
+const ONE = 'services: [{name: reviews, port: 9080}]\n';
+const UP = 'upstreams: [{service: ratings, listen: 127.0.0.1:9082}]\n';
+
+/** agent.yaml → exactly what is said of it. */
+const BAD: Readonly<Record<string, readonly [yaml: string, ...issues: readonly string[]]>> = {
+  'an unknown key': [
+    'consul:\n  adress: http://127.0.0.1:8500\n',
+    'agent.yaml:2: error TRY0901 consul.adress: unknown key "adress". Did you mean "address"?',
+  ],
+  'an unknown key far from any': [
+    'log: {colour: blue}\n',
+    'agent.yaml:1: error TRY0901 log.colour: unknown key "colour". Known keys here: level.',
+  ],
+  'an unknown key in a list': [
+    'services:\n  - name: a\n    chek: {}\n',
+    'agent.yaml:3: error TRY0901 services[0].chek: unknown key "chek". Did you mean "check"?',
+  ],
+  'a name that is missing': [
+    'services:\n  - port: 80\n',
+    'agent.yaml:2: error TRY0901 services[0].name: is required. Write it like reviews.',
+  ],
+  'a name that is no DNS label': [
+    'services: [{name: Reviews}]\n',
+    'agent.yaml:1: error TRY0901 services[0].name: "Reviews" is not a DNS label (lower-case letters, digits and single "-", at most 63). Write it like reviews.',
+  ],
+  'a name with the separator of Consul names': [
+    'services: [{name: a--b}]\n',
+    'agent.yaml:1: error TRY0901 services[0].name: "a--b" is not a DNS label (lower-case letters, digits and single "-", at most 63). Write it like reviews.',
+  ],
+  'an account that no SPIFFE id can hold': [
+    'services: [{name: a, serviceAccount: a/b}]\n',
+    'agent.yaml:1: error TRY0901 services[0].serviceAccount: "a/b" is not a name that a SPIFFE id can hold (letters, digits, ".", "_" and "-"). Write it like reviews.',
+  ],
+  'a port out of range': [
+    'services:\n  - name: a\n    port: 65536\n',
+    'agent.yaml:3: error TRY0901 services[0].port: 65536 is not a port from 1 to 65535. Write it like 9080.',
+  ],
+  'a port as text': [
+    'services: [{name: a, port: "80"}]\n',
+    'agent.yaml:1: error TRY0901 services[0].port: "80" is not a port from 1 to 65535. Write it like 9080.',
+  ],
+  'a number as version': [
+    'services: [{name: a, version: 1}]\n',
+    'agent.yaml:1: error TRY0901 services[0].version: 1 is not text (a number needs quotes). Write it like "v1".',
+  ],
+  'a map where a list belongs': [
+    'services: {name: a}\n',
+    'agent.yaml:1: error TRY0901 services: a mapping is not a list. Write a list.',
+  ],
+  'a list where a map belongs': [
+    'consul: [a]\n',
+    'agent.yaml:1: error TRY0901 consul: a list is not a mapping. Write a mapping.',
+  ],
+  'a list as the document': ['- a\n', 'agent.yaml:1: error TRY0901: is a list and must be a mapping. Write a mapping.'],
+  'a duration without a unit': [
+    'envoy: {drainTime: 45}\n',
+    'agent.yaml:1: error TRY0901 envoy.drainTime: 45 is not a duration of 0 or more. Write it like 45s.',
+  ],
+  'a duration that is too short': [
+    'services: [{name: a, deregisterCriticalServiceAfter: 10s}]\n',
+    'agent.yaml:1: error TRY0901 services[0].deregisterCriticalServiceAfter: "10s" is not a duration of 1m or more. Write it like 72h.',
+  ],
+  'an unknown word': [
+    'registry: kubernetes\n',
+    'agent.yaml:1: error TRY0901 registry: "kubernetes" is not one of consul, files. Write it like consul.',
+  ],
+  'a Consul address without a scheme': [
+    'consul: {address: "127.0.0.1:8500"}\n',
+    'agent.yaml:1: error TRY0901 consul.address: "127.0.0.1:8500" is not an address of Consul (http://host:port, https://host:port or unix:///path). Write it like http://127.0.0.1:8500.',
+  ],
+  'a Consul address with a password, which is not shown': [
+    'consul: {address: "http://me:hunter2@consul:8500"}\n',
+    'agent.yaml:1: error TRY0901 consul.address: "http://…@consul:8500" is not an address of Consul (http://host:port, https://host:port or unix:///path). Write it like http://127.0.0.1:8500.',
+  ],
+  'a wildcard as the address of the host': [
+    'host: {address: 0.0.0.0}\n',
+    'agent.yaml:1: error TRY0901 host.address: "0.0.0.0" is not an IP address that peers can dial. Write it like 10.0.0.5.',
+  ],
+  'a listen address without a port': [
+    'upstreams: [{service: a, listen: 127.0.0.1}]\nservices: [{name: b}]\n',
+    'agent.yaml:1: error TRY0901 upstreams[0].listen: "127.0.0.1" is not an IP address and a port. Write it like 127.0.0.1:9080.',
+  ],
+  'an upstream in a form of its own': [
+    'upstreams:\n  - service: {name: a, namspace: b}\n    listen: 127.0.0.1:80\n',
+    'agent.yaml:2: error TRY0901 upstreams[0].service: a mapping is not a service (a short name, a host name, or {name, namespace}). Write it like ratings.',
+  ],
+  'a token in the file, which is not shown': [
+    'consul:\n  token: b1gs33cr3t\n',
+    'agent.yaml:2: error TRY0904 consul.token: "token" would be a secret inside of this file. Secrets come as files only: write it to a file of mode 0600 (or a systemd credential) and name that file.',
+  ],
+  'a join token in the file': [
+    'identity: {ca: {joinToken: abc}}\n',
+    'agent.yaml:1: error TRY0904 identity.ca.joinToken: "joinToken" would be a secret inside of this file. Secrets come as files only: write it to a file of mode 0600 (or a systemd credential) and name that file.',
+  ],
+  'a token where its file belongs, which is not shown': [
+    'consul: {tokenFile: 12345678-9abc-def0-1234-56789abcdef0}\n',
+    'agent.yaml:1: error TRY0904 consul.tokenFile: the value looks like a token, not like the path of a file. Secrets come as files only: write it to a file of mode 0600 (or a systemd credential) and name that file.',
+  ],
+  'YAML that breaks off': [
+    'services:\n  - {name: a\n',
+    'agent.yaml:3: error TRY0900: Flow map in block collection must be sufficiently indented and end with a }. Correct the YAML syntax at this line.',
+  ],
+  'two documents': [
+    'log: {level: info}\n---\nlog: {level: debug}\n',
+    'agent.yaml:3: error TRY0900: the file holds several YAML documents. Keep one.',
+  ],
+  'a service twice': [
+    'services:\n  - name: a\n  - name: a\n',
+    'agent.yaml:3: error TRY0902 services[1].name: service default/a stands here and at services[0]. A host runs one instance of a service: remove one, or rename it.',
+  ],
+  'two services at one port': [
+    'services:\n  - {name: a, port: 80, application: 127.0.0.1:81}\n  - {name: b, port: 80, application: 127.0.0.1:82}\n',
+    'agent.yaml:3: error TRY0902 services[1].port: 10.0.0.5:80 of service b is taken by service a (10.0.0.5:80). Give each its own address or port.',
+  ],
+  'an application where Envoy listens for it': [
+    'services: [{name: a, port: 80, application: 10.0.0.5:80}]\n',
+    'agent.yaml:1: error TRY0902 services[0].application: 10.0.0.5:80 of the application of service a is taken by service a (10.0.0.5:80). Let the application listen on 127.0.0.1 and another port than Envoy, and name it in application.',
+  ],
+  'two upstreams at one address': [
+    `${ONE}upstreams:\n  - {service: b, listen: 127.0.0.1:82}\n  - {service: c, listen: 127.0.0.1:82}\n`,
+    'agent.yaml:4: error TRY0902 upstreams[1].listen: 127.0.0.1:82 of upstreams[1] is taken by upstreams[0] (127.0.0.1:82). Give each its own address or port.',
+  ],
+  'an upstream where an application listens': [
+    'services: [{name: a, port: 80}]\nupstreams: [{service: b, listen: 127.0.0.1:80}]\n',
+    'agent.yaml:2: error TRY0902 upstreams[0].listen: 127.0.0.1:80 of upstreams[0] is taken by the application of service a (127.0.0.1:80). Give each its own address or port.',
+  ],
+  'a health listener on all addresses at the port of a service': [
+    `${ONE}envoy: {healthListener: 0.0.0.0:9080}\n`,
+    "agent.yaml:2: error TRY0902 envoy.healthListener: 0.0.0.0:9080 of Envoy's health listener is taken by service reviews (10.0.0.5:9080). Give each its own address or port.",
+  ],
+  'an upstream that others could use': [
+    `${ONE}upstreams: [{service: b, listen: 0.0.0.0:9082}]\n`,
+    "agent.yaml:2: error TRY0902 upstreams[0].listen: 0.0.0.0:9082 is not a loopback address: every machine that reaches it could call with this host's identity. Write 127.0.0.1:9082, or another address in 127.0.0.0/8 or ::1.",
+  ],
+  'a check of two kinds': [
+    'services: [{name: a, port: 80, check: {http: /, tcp: true}}]\n',
+    'agent.yaml:1: error TRY0902 services[0].check: the check of service a is http and tcp at once. Write exactly one of http, tcp, grpc, command, ttl.',
+  ],
+  'a check of no kind': [
+    'services: [{name: a, port: 80, check: {interval: 5s}}]\n',
+    'agent.yaml:1: error TRY0902 services[0].check: the check of service a does not say what to check. Write exactly one of http, tcp, grpc, command, ttl.',
+  ],
+  'a check without a port to ask': [
+    'services: [{name: a, check: {http: /}}]\n',
+    'agent.yaml:1: error TRY0902 services[0].check.http: service a has no port that a http check could ask. Give the service a port, or check it by command or ttl.',
+  ],
+  'a ttl check with an interval': [
+    'services: [{name: a, check: {ttl: 30s, interval: 5s}}]\n',
+    'agent.yaml:1: error TRY0902 services[0].check.interval: a ttl check has no interval: the application reports by itself. Remove interval.',
+  ],
+  'an application without a port': [
+    'services: [{name: a, application: 127.0.0.1:80}]\n',
+    'agent.yaml:1: error TRY0902 services[0].application: service a has an application address and no port that peers could dial. Add port, or remove application.',
+  ],
+  'an application at no particular address': [
+    'services: [{name: a, port: 80, application: 0.0.0.0:81}]\n',
+    'agent.yaml:1: error TRY0902 services[0].application: 0.0.0.0:81 cannot be dialled. Write the address that Envoy shall connect to, such as 127.0.0.1:81.',
+  ],
+  'a version that a label contradicts': [
+    'services:\n  - name: a\n    version: v1\n    labels: {version: v2}\n',
+    'agent.yaml:4: error TRY0902 services[0].labels.version: label version "v2" contradicts version "v1". Remove the label: version makes it.',
+  ],
+  'upstreams of several accounts': [
+    `services: [{name: a}, {name: b}]\n${UP}`,
+    'agent.yaml:2: error TRY0902 upstreams: a loopback listener cannot tell which of default/a, default/b calls. Set callAs to one of them, such as callAs: default/a',
+  ],
+  'upstreams of nobody': [
+    UP,
+    'agent.yaml:1: error TRY0902 upstreams: this host calls upstreams and has no service whose identity the calls could carry. Add the calling program to services (without a port), or set identity.provider to none for plain text.',
+  ],
+  'an account that the host does not have': [
+    `callAs: default/review\n${ONE}${UP}`,
+    'agent.yaml:1: error TRY0902 callAs: default/review is not an account of a service of this host (default/reviews). Did you mean "default/reviews"?',
+  ],
+  'files of an identity that are incomplete': [
+    'identity:\n  provider: files\n',
+    'agent.yaml:1: error TRY0902 identity.files: identity provider "files" needs certificateFile. Set identity.files.certificateFile.',
+    'agent.yaml:1: error TRY0902 identity.files: identity provider "files" needs keyFile. Set identity.files.keyFile.',
+    'agent.yaml:1: error TRY0902 identity.files: identity provider "files" needs rootFile. Set identity.files.rootFile.',
+  ],
+  'systemd credentials without systemd': [
+    'consul: {tokenFile: "${CREDENTIALS_DIRECTORY}/consul"}\n',
+    'agent.yaml:1: error TRY0903 consul.tokenFile: ${CREDENTIALS_DIRECTORY}/consul cannot be found: the environment has no CREDENTIALS_DIRECTORY. Let systemd set it by LoadCredential=consul:/path/of/consul in the unit, or write an absolute path.',
+  ],
+  'TLS files on an address without TLS': [
+    'consul: {caFile: /dev/null}\n',
+    'agent.yaml:1: error TRY0902 consul.caFile: caFile has no effect on http://127.0.0.1:8500. Write an https:// address, or remove caFile.',
+    'agent.yaml:1: error TRY0903 consul.caFile: /dev/null is not a regular file. Name a file.',
+  ],
+  'a folder too long for a socket': [
+    `paths: {run: /${'x'.repeat(100)}}\n`,
+    `agent.yaml:1: error TRY0902 paths.run: /${'x'.repeat(100)}/admin.sock has 112 bytes, and the path of a Unix socket at most 107. Choose a shorter folder, such as /run/trysail.`,
+  ],
+};
+
+for (const [name, [yaml, ...expected]] of Object.entries(BAD))
+  test(`agent.yaml with ${name} is refused`, (t) => {
+    const loaded = load(t, yaml);
+    assert.ok('issues' in loaded);
+    assert.deepEqual(issuesOf(loaded), expected);
+  });
+
+test('several mistakes are told at once, sorted by line', (t) => {
+  const loaded = load(t, 'log: {level: loud}\nregistry: none\nservices:\n  - {name: A}\n  - {name: B}\n');
+  assert.deepEqual(
+    issuesOf(loaded).map((issue) => issue.split(':', 2)[1]),
+    ['1', '2', '4', '5'],
+  );
+});
+
+test('a file that does not exist says so', () => {
+  const loaded = loadAgentSettings({ file: '/nonexistent/agent.yaml', flags: {}, env: {}, machine: MACHINE });
+  assert.deepEqual(issuesOf(loaded), [
+    'agent.yaml:1: error TRY0900: the file does not exist. Create it, or name another by --config.',
+  ]);
+});
+
+test('flags beat environment beats file beats default', (t) => {
+  const yaml = 'consul: {address: "http://127.0.0.1:1"}\n';
+  const env = { TRYSAIL_CONSUL_ADDRESS: 'http://127.0.0.1:2', TRYSAIL_ENVOY_CONCURRENCY: '3' };
+  const flags = { 'consul.address': 'http://127.0.0.1:3', 'identity.persist': 'false' };
+  assert.equal(settingsOf(load(t, '')).consul.address, 'http://127.0.0.1:8500');
+  assert.equal(settingsOf(load(t, yaml)).consul.address, 'http://127.0.0.1:1');
+  assert.equal(settingsOf(load(t, yaml, { env })).consul.address, 'http://127.0.0.1:2');
+  const settings = settingsOf(load(t, yaml, { env, flags }));
+  assert.equal(settings.consul.address, 'http://127.0.0.1:3');
+  assert.equal(settings.envoy.concurrency, 3);
+  assert.equal(settings.identity.persist, false);
+});
+
+test('a bad value of a flag or variable is told by its name, not by a line of the file', (t) => {
+  const loaded = load(t, 'log: {level: info}\n', {
+    env: { TRYSAIL_ENVOY_CONCURRENCY: 'many' },
+    flags: { 'log.level': 'loud' },
+  });
+  assert.deepEqual(issuesOf(loaded), [
+    'error TRY0901 envoy.concurrency (environment variable TRYSAIL_ENVOY_CONCURRENCY): "many" is not a number of threads from 1 to 1024. Write it like 2.',
+    'error TRY0901 log.level (flag --log-level): "loud" is not one of info, debug, warn, error. Write it like info.',
+  ]);
+});
+
+test('an unknown TRYSAIL_ variable is a warning', (t) => {
+  const loaded = load(t, '', { env: { TRYSAIL_CONSULL_ADDRESS: 'x', TRYSAIL_CONFIG: 'x', PATH: 'x' } });
+  settingsOf(loaded);
+  assert.deepEqual(issuesOf(loaded), [
+    'warning TRY0905: environment variable TRYSAIL_CONSULL_ADDRESS is no setting. Did you mean "TRYSAIL_CONSUL_ADDRESS"?',
+  ]);
+});
+
+test('defaults are complete', (t) => {
+  const { file: _, ...settings } = settingsOf(load(t, `consul:\n${ONE}${UP}`));
+  assert.deepEqual(settings, {
+    host: { name: 'vm-1', address: '10.0.0.5', locality: undefined },
+    mesh: { configFile: undefined, resourcesDir: '/etc/trysail/resources.d' },
+    registry: 'consul',
+    consul: {
+      address: 'http://127.0.0.1:8500',
+      tokenFile: undefined,
+      caFile: undefined,
+      certFile: undefined,
+      keyFile: undefined,
+    },
+    identity: {
+      provider: 'trysail-ca',
+      persist: true,
+      ca: { address: undefined, joinTokenFile: undefined },
+      files: undefined,
+    },
+    services: [
+      {
+        name: 'reviews',
+        namespace: 'default',
+        serviceAccount: 'reviews',
+        version: undefined,
+        labels: {},
+        tags: [],
+        weights: { passing: 1, warning: 1 },
+        inbound: { port: 9080, protocol: 'AUTO', application: { address: '127.0.0.1', port: 9080 } },
+        check: { kind: 'tcp', intervalMs: 10_000, timeoutMs: 2000 },
+        deregisterCriticalServiceAfterMs: 72 * 3_600_000,
+      },
+    ],
+    upstreams: [{ service: 'ratings', port: undefined, listen: { address: '127.0.0.1', port: 9082 } }],
+    callAs: { namespace: 'default', serviceAccount: 'reviews' },
+    envoy: {
+      binary: undefined,
+      concurrency: 2,
+      healthListener: { address: '10.0.0.5', port: 15_021 },
+      drainTimeMs: 45_000,
+      baseId: undefined,
+    },
+    paths: { state: '/var/lib/trysail', run: '/run/trysail' },
+    log: { level: 'info' },
+  } satisfies Omit<AgentSettings, 'file'>);
+});
+
+test('every kind of check, address and reference is read', (t) => {
+  const settings = settingsOf(
+    load(
+      t,
+      `
+host: {name: vm-7, address: "fd00::7", locality: eu-1/a}
+services:
+  - {name: a, port: 1, application: "[::1]:2", check: {http: /health, interval: 5s, timeout: 500ms}}
+  - {name: b, port: 3, check: {grpc: ""}}
+  - {name: c, version: v2, labels: {team: books}, check: {command: [/bin/true]}}
+  - {name: d, namespace: payments, serviceAccount: bank, check: {ttl: 30s}}
+  - {name: e}
+upstreams:
+  - {service: {name: x, namespace: y}, listen: "[::1]:9000"}
+  - {service: api.example.com, port: 443, listen: 127.0.0.9:9000}
+callAs: payments/bank
+consul: {address: unix:///run/consul/http.sock}
+`,
+    ),
+  );
+  assert.deepEqual(settings.host.locality, { region: 'eu-1', zone: 'a', subzone: '' });
+  assert.deepEqual(settings.services[0]?.inbound?.application, { address: '::1', port: 2 });
+  assert.deepEqual(
+    settings.services.map(({ check }) => check),
+    [
+      { kind: 'http', path: '/health', intervalMs: 5000, timeoutMs: 500 },
+      { kind: 'grpc', service: '', intervalMs: 10_000, timeoutMs: 2000 },
+      { kind: 'command', command: ['/bin/true'], intervalMs: 10_000, timeoutMs: 2000 },
+      { kind: 'ttl', ttlMs: 30_000 },
+      undefined,
+    ],
+  );
+  assert.deepEqual(settings.services[2]?.labels, { team: 'books', version: 'v2' });
+  assert.deepEqual(settings.callAs, { namespace: 'payments', serviceAccount: 'bank' });
+  assert.deepEqual(settings.upstreams[0]?.service, { name: 'x', namespace: 'y' });
+  assert.equal(settings.consul.address, 'unix:///run/consul/http.sock');
+});
+
+test('a host without certificates needs no caller', (t) => {
+  const settings = settingsOf(load(t, `identity: {provider: none}\nservices: [{name: a}, {name: b}]\n${UP}`));
+  assert.equal(settings.callAs, undefined);
+});
+
+test('a machine that cannot tell its name or address must be told', (t) => {
+  const loaded = load(t, '', { machine: { hostName: 'my host', address: undefined, cores: 1 } });
+  assert.deepEqual(issuesOf(loaded), [
+    'agent.yaml:1: error TRY0902 host.name: the machine\'s host name "my host" is not a name that a SPIFFE id can hold (letters, digits, ".", "_" and "-"). Set host.name.',
+    'agent.yaml:1: error TRY0902 host.address: the machine has no default route that would tell its address. Set host.address to the address where peers reach this host.',
+  ]);
+});
+
+test('a secret that others could read is refused, and 0600, 0640 and 0400 are not', (t) => {
+  const dir = folder(t);
+  const token = join(dir, 'token');
+  writeFileSync(token, 'x');
+  const yaml = `consul: {tokenFile: ${token}}\n`;
+  for (const mode of [0o600, 0o640, 0o400]) {
+    chmodSync(token, mode);
+    assert.equal(settingsOf(load(t, yaml)).consul.tokenFile, token);
+  }
+  for (const mode of [0o644, 0o604, 0o660, 0o666]) {
+    chmodSync(token, mode);
+    assert.deepEqual(issuesOf(load(t, yaml)), [
+      `agent.yaml:1: error TRY0903 consul.tokenFile: ${token} has mode 0${mode.toString(8)}: others than its owner and group could read or change this secret. Run: chmod 0600 ${token}`,
+    ]);
+  }
+});
+
+test('a token file that is missing is refused, a join token that is missing is not', (t) => {
+  const loaded = load(
+    t,
+    'consul: {tokenFile: /nonexistent/token}\nidentity: {ca: {joinTokenFile: /nonexistent/join}}\n',
+  );
+  assert.deepEqual(issuesOf(loaded), [
+    'agent.yaml:1: error TRY0903 consul.tokenFile: /nonexistent/token does not exist. Create the file, or correct the path.',
+  ]);
+});
+
+test('relative secrets lie among the credentials or beside agent.yaml', (t) => {
+  const dir = folder(t);
+  const credentials = folder(t);
+  const file = join(dir, 'agent.yaml');
+  for (const path of [join(dir, 'beside'), join(dir, 'both'), join(credentials, 'both'), join(credentials, 'only')])
+    writeFileSync(path, 'x', { mode: 0o600 });
+  const resolved = (tokenFile: string): string | undefined => {
+    writeFileSync(file, `consul: {tokenFile: "${tokenFile}"}\nmesh: {resources: resources.d}\n`);
+    const env = { CREDENTIALS_DIRECTORY: credentials };
+    const settings = settingsOf(loadAgentSettings({ file, flags: {}, env, machine: MACHINE }));
+    assert.equal(settings.mesh.resourcesDir, join(dir, 'resources.d'));
+    return settings.consul.tokenFile;
+  };
+  assert.equal(resolved('beside'), join(dir, 'beside'));
+  assert.equal(resolved('both'), join(credentials, 'both'));
+  assert.equal(resolved('${CREDENTIALS_DIRECTORY}/only'), join(credentials, 'only'));
+});
+
+test('an ACL token that would travel in plain text is a warning', (t) => {
+  const token = join(folder(t), 'token');
+  writeFileSync(token, 'x', { mode: 0o600 });
+  const warnings = (address: string): number =>
+    issuesOf(load(t, `consul: {address: "${address}", tokenFile: ${token}}\n`)).length;
+  assert.equal(warnings('http://10.0.0.9:8500'), 1);
+  for (const address of [
+    'http://127.0.0.1:8500',
+    'http://[::1]:8500',
+    'http://localhost:8500',
+    'https://10.0.0.9:8501',
+    'unix:///run/c.sock',
+  ])
+    assert.equal(warnings(address), 0, address);
+});
