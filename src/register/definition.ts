@@ -10,8 +10,10 @@ const MAX_KEY = 128;
 const MAX_VALUE = 512;
 /** Consul refuses less. */
 const MIN_DEREGISTER_MS = 60_000;
-const PROXY_INTERVAL_MS = 5000;
-const PROXY_TIMEOUT_MS = 2000;
+const PROXY_INTERVAL_MS = 2000;
+const PROXY_TIMEOUT_MS = 1000;
+/** Consul stores what its checks print, and every change of it wakes every watcher of the service. */
+const QUIET = { OutputMaxSize: 1 };
 
 /** What is sent to Consul, and what of the instance had to be left out. */
 export interface Registration {
@@ -59,11 +61,12 @@ function commandTtlMs(check: Extract<CheckSpec, { kind: 'command' }>): number {
 function checkFields(check: CheckSpec): Partial<CheckDefinition> {
   switch (check.kind) {
     case 'http':
-      return { HTTP: check.url, Interval: duration(check.intervalMs), Timeout: duration(check.timeoutMs) };
+      return { ...QUIET, HTTP: check.url, Interval: duration(check.intervalMs), Timeout: duration(check.timeoutMs) };
     case 'tcp':
-      return { TCP: check.address, Interval: duration(check.intervalMs), Timeout: duration(check.timeoutMs) };
+      return { ...QUIET, TCP: check.address, Interval: duration(check.intervalMs), Timeout: duration(check.timeoutMs) };
     case 'grpc':
       return {
+        ...QUIET,
         GRPC: check.service === '' ? check.address : `${check.address}/${check.service}`,
         Interval: duration(check.intervalMs),
         Timeout: duration(check.timeoutMs),
@@ -114,8 +117,6 @@ export function registrationOf(
     checks.push({
       CheckID: applicationCheckId,
       Name: 'application health',
-      // Consul stores what a check prints, and every change of it wakes every watcher of the service.
-      OutputMaxSize: 1,
       ...common,
       ...checkFields(check),
     });
@@ -125,7 +126,7 @@ export function registrationOf(
       CheckID: proxyCheckId,
       Name: 'proxy health',
       Notes: 'Envoy’s static health listener.',
-      OutputMaxSize: 1,
+      ...QUIET,
       Interval: duration(PROXY_INTERVAL_MS),
       Timeout: duration(PROXY_TIMEOUT_MS),
       ...(proxyHealth.kind === 'http' ? { HTTP: proxyHealth.url } : { TCP: proxyHealth.address }),

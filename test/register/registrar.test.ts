@@ -1,0 +1,296 @@
+// Registration with a real Consul: what it gets, what becomes of it, and what happens when Consul forgets.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { createConsulClient } from '../../src/consul/client.ts';
+import { silentLog } from '../../src/lib/log.ts';
+import type { LocalInstance } from '../../src/register/instance.ts';
+import { Registrar } from '../../src/register/registrar.ts';
+import { startConsul } from '../support/consul.ts';
+import { eventually } from '../support/eventually.ts';
+
+function instance(change: Partial<LocalInstance> = {}): LocalInstance {
+  return {
+    name: 'reviews',
+    namespace: 'default',
+    address: '127.0.0.1',
+    port: 9080,
+    tags: ['canary'],
+    version: 'v1',
+    labels: { 'app.kubernetes.io/part-of': 'bookshop' },
+    weights: { passing: 5, warning: 2 },
+    protocol: 'HTTP',
+    locality: 'eu-1/a/rack-7',
+    offersMtls: true,
+    check: undefined,
+    proxyHealth: undefined,
+    deregisterAfterMs: 72 * 3_600_000,
+    ...change,
+  };
+}
+
+async function startRegistrar(
+  t: TestContext,
+  address: string,
+  instances: readonly LocalInstance[],
+  hostName = 'vm-1',
+): Promise<Registrar> {
+  const client = createConsulClient({ address });
+  const registrar = new Registrar({ client, log: silentLog(), hostName, instances });
+  t.after(() => {
+    registrar.stop();
+    client.close();
+  });
+  registrar.start();
+  await eventually('registered', () => registrar.status().services.every((s) => s.registered));
+  return registrar;
+}
+
+interface Application {
+  readonly url: string;
+  readonly address: string;
+  status: number;
+  requests: number;
+}
+
+/** An application that answers with `code.value` and a body that is never the same twice. */
+async function application(t: TestContext): Promise<Application> {
+  const server = createServer((_, response) => {
+    app.requests += 1;
+    response.writeHead(app.status).end('r'.repeat(app.requests));
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const app = { url: `http://127.0.0.1:${port}/health`, address: `127.0.0.1:${port}`, status: 200, requests: 0 };
+  return app;
+}
+
+test('the registration carries everything, and both healths are seen', async (t) => {
+  const consul = await startConsul(t);
+  const app = await application(t);
+  const registrar = await startRegistrar(t, consul.address, [
+    instance({
+      check: { kind: 'http', url: app.url, intervalMs: 100, timeoutMs: 1000 },
+      proxyHealth: { kind: 'tcp', address: app.address },
+    }),
+  ]);
+  const client = createConsulClient({ address: consul.address });
+  t.after(() => client.close());
+  const [entry] = (await client.health('reviews')).value;
+  assert.equal(entry?.serviceId, 'reviews-vm-1');
+  assert.equal(entry.serviceAddress, '127.0.0.1');
+  assert.equal(entry.port, 9080);
+  assert.deepEqual(entry.tags, ['canary']);
+  assert.deepEqual(entry.weights, { passing: 5, warning: 2 });
+  assert.deepEqual(
+    { ...entry.meta },
+    {
+      'trysail-host': 'vm-1',
+      'trysail-tls': 'mtls',
+      'trysail-protocol': 'HTTP',
+      'trysail-locality': 'eu-1/a/rack-7',
+      version: 'v1',
+      'label_app_2e_kubernetes_2e_io_2f_part-of': 'bookshop',
+    },
+  );
+  await eventually(
+    'both healths pass',
+    () => {
+      const [service] = registrar.status().services;
+      return service?.application === 'passing' && service.proxy === 'passing';
+    },
+    20_000,
+  );
+  // The body differs with every request; what Consul keeps of it must not.
+  const outputs = new Set<string>();
+  const from = app.requests;
+  await eventually('ten more requests', async () => {
+    outputs.add((await client.agent.checks()).get('reviews-vm-1:application')?.output ?? '');
+    return app.requests > from + 10;
+  });
+  assert.equal(outputs.size, 1);
+  assert.match([...outputs].join(), /200 OK Output: r$/);
+
+  app.status = 503;
+  await eventually(
+    'critical application, passing proxy',
+    () => {
+      const [service] = registrar.status().services;
+      return service?.application === 'critical' && service.proxy === 'passing';
+    },
+    20_000,
+  );
+});
+
+test('a Consul that restarts and forgets gets the service again', async (t) => {
+  const consul = await startConsul(t);
+  const registrar = await startRegistrar(t, consul.address, [instance()]);
+  const again = await consul.restart({ forget: true });
+  const client = createConsulClient({ address: again.address });
+  t.after(() => client.close());
+  await eventually('registered again', async () => (await client.health('reviews')).value.length === 1);
+  await eventually('status is good', () => registrar.status().services[0]?.error === undefined);
+});
+
+test('a registration that somebody changes or removes comes back', async (t) => {
+  const consul = await startConsul(t);
+  await startRegistrar(t, consul.address, [
+    instance(),
+    instance({ name: 'ratings', port: 9081, check: { kind: 'ttl', ttlMs: 60_000 } }),
+  ]);
+  const client = createConsulClient({ address: consul.address });
+  t.after(() => client.close());
+  await client.agent.deregister('ratings-vm-1');
+  await eventually('removed one is back', async () => (await client.agent.services()).has('ratings-vm-1'), 15_000);
+  const response = await fetch(`${consul.address}/v1/agent/check/deregister/ratings-vm-1:application`, {
+    method: 'PUT',
+  });
+  assert.equal(response.status, 200);
+  await eventually('removed check is back', async () => (await client.agent.checks()).size === 1, 15_000);
+  await client.agent.register({
+    ID: 'reviews-vm-1',
+    Name: 'reviews',
+    Address: '127.0.0.1',
+    Port: 1,
+    Tags: [],
+    Meta: {},
+    Weights: { Passing: 1, Warning: 1 },
+    EnableTagOverride: false,
+    Checks: [],
+  });
+  await eventually(
+    'changed one is mended',
+    async () => (await client.agent.services()).get('reviews-vm-1')?.port === 9080,
+    15_000,
+  );
+});
+
+test('changes are registered, what is gone is removed, other hosts are left alone', async (t) => {
+  const consul = await startConsul(t);
+  const first = await startRegistrar(t, consul.address, [instance(), instance({ name: 'ratings', port: 9081 })]);
+  await startRegistrar(t, consul.address, [instance({ port: 9090 })], 'vm-2');
+  const client = createConsulClient({ address: consul.address });
+  t.after(() => client.close());
+  first.setInstances([instance({ version: 'v2' }), instance({ namespace: 'payments', name: 'web', port: 9443 })]);
+  await eventually('the new ones and only they', async () => {
+    const services = await client.agent.services();
+    assert.deepEqual([...services.keys()].toSorted(), ['payments--web-vm-1', 'reviews-vm-1', 'reviews-vm-2']);
+    assert.equal(services.get('reviews-vm-1')?.meta['version'], 'v2');
+  });
+  // A new agent on the same host with fewer services cleans up after the one before it.
+  first.stop();
+  await startRegistrar(t, consul.address, [instance({ version: 'v2' })]);
+  await eventually('the former service is removed', async () => {
+    assert.deepEqual([...(await client.agent.services()).keys()].toSorted(), ['reviews-vm-1', 'reviews-vm-2']);
+  });
+});
+
+test('stop leaves the registration, the next agent does not disturb its health, deregister removes it', async (t) => {
+  const consul = await startConsul(t);
+  const app = await application(t);
+  const check = { kind: 'http', url: app.url, intervalMs: 100, timeoutMs: 1000 } as const;
+  const first = await startRegistrar(t, consul.address, [instance({ check })]);
+  const client = createConsulClient({ address: consul.address });
+  t.after(() => client.close());
+  await eventually(
+    'passing',
+    async () => (await client.health('reviews')).value[0]?.checks.every((c) => c.status === 'passing') === true,
+  );
+  first.stop();
+  const { index } = await client.health('reviews');
+  const second = await startRegistrar(t, consul.address, [instance({ check })]);
+  await eventually('second agent sees it', () => second.status().services[0]?.application === 'passing');
+  const after = await client.health('reviews');
+  assert.equal(after.value.length, 1);
+  assert.equal(after.index, index, 'nothing changed in the catalogue when the agent restarted');
+  assert.equal(await second.deregister(), true);
+  await eventually('gone', async () => (await client.health('reviews')).value.length === 0);
+});
+
+test('deregister is bounded while Consul hangs', async (t) => {
+  const consul = await startConsul(t);
+  const registrar = await startRegistrar(t, consul.address, [instance()]);
+  consul.child.process.kill('SIGSTOP');
+  t.after(() => consul.child.process.kill('SIGCONT'));
+  assert.equal(await registrar.deregister(300), false);
+});
+
+test('command checks: exit codes become healths, and a hanging command is killed', async (t) => {
+  const consul = await startConsul(t);
+  const command = (...words: [string, ...string[]]): Partial<LocalInstance> => ({
+    check: { kind: 'command', command: words, intervalMs: 200, timeoutMs: 500 },
+  });
+  const registrar = await startRegistrar(t, consul.address, [
+    instance({ name: 'good', ...command('true') }),
+    instance({ name: 'uneasy', ...command('sh', '-c', 'echo $RANDOM; exit 1') }),
+    instance({ name: 'bad', ...command('sh', '-c', 'exit 2') }),
+    instance({ name: 'hanging', ...command('sh', '-c', 'sleep 1000 & wait') }),
+    instance({ name: 'missing', ...command('/nonexistent/check') }),
+  ]);
+  await eventually(
+    'healths',
+    () => {
+      assert.deepEqual(
+        registrar.status().services.map((s) => [s.consulName, s.application]),
+        [
+          ['good', 'passing'],
+          ['uneasy', 'warning'],
+          ['bad', 'critical'],
+          ['hanging', 'critical'],
+          ['missing', 'critical'],
+        ],
+      );
+    },
+    20_000,
+  );
+  const client = createConsulClient({ address: consul.address });
+  t.after(() => client.close());
+  const outputs = [...(await client.agent.checks()).values()].map((c) => c.output).toSorted();
+  assert.deepEqual(outputs, [
+    'exit code 0',
+    'exit code 1',
+    'exit code above 1',
+    'the command cannot be started',
+    'the command took too long',
+  ]);
+});
+
+test('a ttl check is what the application reports, and expires', async (t) => {
+  const consul = await startConsul(t);
+  const registrar = await startRegistrar(t, consul.address, [instance({ check: { kind: 'ttl', ttlMs: 1000 } })]);
+  const application = () => registrar.status().services[0]?.application;
+  assert.equal(await registrar.reportTtl('reviews-vm-1', 'passing'), true);
+  assert.equal(await registrar.reportTtl('unknown', 'passing'), false);
+  const client = createConsulClient({ address: consul.address });
+  t.after(() => client.close());
+  await eventually(
+    'passing',
+    async () => (await client.agent.checks()).get('reviews-vm-1:application')?.status === 'passing',
+  );
+  await eventually(
+    'expired',
+    async () => (await client.agent.checks()).get('reviews-vm-1:application')?.status === 'critical',
+  );
+  await eventually('the status has it too', () => application() === 'critical');
+});
+
+test('a Consul that is away is waited for', async (t) => {
+  const consul = await startConsul(t);
+  await consul.child.stop('SIGKILL');
+  const client = createConsulClient({ address: consul.address });
+  const registrar = new Registrar({ client, log: silentLog(), hostName: 'vm-1', instances: [instance()] });
+  t.after(() => {
+    registrar.stop();
+    client.close();
+  });
+  registrar.start();
+  await eventually('the error is told', () => registrar.status().services[0]?.error?.code === 'CONSUL_UNREACHABLE');
+  assert.equal(registrar.status().connected, false);
+  await consul.restart();
+  await eventually('registered', () => registrar.status().services[0]?.registered === true, 15_000);
+  assert.equal(registrar.status().services[0]?.error, undefined);
+});
