@@ -1,5 +1,5 @@
 /** What the bookshop's services share: options, a small HTTP server on loopback, the caller's identity. */
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { parseArgs } from 'node:util';
 
 /** Who answers and who asked, part of every JSON answer. */
@@ -50,13 +50,15 @@ export function readOptions(): ServiceOptions {
   };
 }
 
+type Answer = (incoming: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+
 /**
  * Answers requests, `GET /health` and `GET /counts` (requests by caller since the start) by itself, and logs each
  * caller the first time it is seen.
  */
-export function serve(options: ServiceOptions, answer: RequestListener): void {
+export function serve(options: ServiceOptions, answer: Answer): void {
   const counts = new Map<string, number>();
-  const listener: RequestListener = (incoming, response) => {
+  const listener = (incoming: IncomingMessage, response: ServerResponse): void => {
     if (incoming.url === '/health') return sendJson(response, 200, { status: 'ok' });
     if (incoming.url === '/counts') return sendJson(response, 200, Object.fromEntries(counts));
     const caller = callerOf(incoming) ?? 'unknown (plain text)';
@@ -64,7 +66,10 @@ export function serve(options: ServiceOptions, answer: RequestListener): void {
     if (seen === 0) console.log(`${options.instance}: first request by ${caller}`);
     // Callers are few in a mesh; a flood of made-up ones must not fill the memory.
     if (seen > 0 || counts.size < 100) counts.set(caller, seen + 1);
-    answer(incoming, response);
+    Promise.resolve(answer(incoming, response)).catch((error: unknown) => {
+      console.error(`${options.instance}: ${String(error)}`);
+      response.destroy();
+    });
   };
   const { hostname, port } = options.listen;
   const servers = [createServer(listener).listen(Number(port), hostname)];

@@ -33,16 +33,12 @@ export async function startApplications(options: ApplicationOptions): Promise<Ap
   const start = (machine: MeshMachine): Program => {
     const { service, version, calls } = machine.runs;
     const argv = [
-      process.execPath,
-      join(import.meta.dirname, '../bookshop', `${service}.ts`),
-      ...['--service', service, '--service-version', version, '--instance', machine.name],
-      ...['--listen', applicationAddress(network, machine)],
-      ...(machine === PRODUCTPAGE ? ['--socket', pageSocket] : []),
-      ...calls.flatMap((called) => [
-        '--upstream',
-        `${called}=${network.loopbackOf(machine)}:${UPSTREAM_PORTS[called]}`,
-      ]),
-    ];
+      [process.execPath, join(import.meta.dirname, '../bookshop', `${service}.ts`)],
+      ['--service', service, '--service-version', version, '--instance', machine.name],
+      ['--listen', applicationAddress(network, machine)],
+      machine === PRODUCTPAGE ? ['--socket', pageSocket] : [],
+      calls.flatMap((called) => ['--upstream', `${called}=${network.loopbackOf(machine)}:${UPSTREAM_PORTS[called]}`]),
+    ].flat();
     const program = programs.start(machine, service, argv);
     running.set(machine.name, program);
     return program;

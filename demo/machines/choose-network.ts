@@ -3,7 +3,7 @@ import { errorMessage } from '../../src/lib/errors.ts';
 import type { Screen } from '../screen/screen.ts';
 import { MACHINES } from '../topology.ts';
 import { takeLoopbackRange } from './loopback.ts';
-import { createNamespaces } from './namespaces.ts';
+import { createNamespaces, namespacePrefix } from './namespaces.ts';
 import type { Network } from './network.ts';
 import type { RunFolder } from './run-folder.ts';
 
@@ -12,8 +12,9 @@ export async function createNetwork(run: RunFolder, loopback: boolean, screen: S
   const isRoot = process.getuid?.() === 0;
   if (isRoot && !loopback) {
     try {
-      return await screen.step(`${MACHINES.length} machines as network namespaces, joined by a bridge`, () =>
-        createNamespaces(run.id, MACHINES),
+      return await screen.step(
+        `${MACHINES.length} machines as network namespaces ${namespacePrefix(run.id)}-*, joined by a bridge`,
+        () => createNamespaces(run.id, MACHINES),
       );
     } catch (error) {
       screen.text(`no network namespaces here (${errorMessage(error)}); using loopback addresses`);

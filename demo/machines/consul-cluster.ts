@@ -1,7 +1,7 @@
 /** Consul on the machines: one server on the registry, a client agent on every other, joined by gossip. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CONSUL_PORT, type Machine, MACHINES, REGISTRY } from '../topology.ts';
+import { CONSUL_PORT, MACHINES, type Machine, REGISTRY } from '../topology.ts';
 import { httpFrom } from './http.ts';
 import type { Network } from './network.ts';
 import { logTail, type Program, type Programs } from './programs.ts';
@@ -27,8 +27,7 @@ export async function startConsulCluster(options: ClusterOptions): Promise<Consu
   const addressOn = (machine: Machine): string => `http://${network.loopbackOf(machine)}:${CONSUL_PORT}`;
   const cluster: ConsulCluster = {
     addressOn,
-    call: (machine, method, path, body) =>
-      httpFrom(network, machine, `${addressOn(machine)}${path}`, { method, body }),
+    call: (machine, method, path, body) => httpFrom(network, machine, `${addressOn(machine)}${path}`, { method, body }),
   };
 
   const server = await startAgent(options, REGISTRY, {

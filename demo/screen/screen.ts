@@ -5,7 +5,7 @@ const INDENT = ' '.repeat(10);
 
 export class Screen {
   readonly #started = performance.now();
-  readonly #isTerminal = process.stdout.isTTY === true;
+  readonly #isTerminal = process.stdout.isTTY;
 
   /** Runs `work` as one step: shown when it begins (terminals only) and with its duration when it ends. */
   async step<T>(what: string, work: () => Promise<T>): Promise<T> {

@@ -15,7 +15,7 @@ const ESCAPE_SEQUENCE = new RegExp(`${String.fromCodePoint(27)}\\[[0-9;]*m`, 'g'
 
 /** Columns that a text takes, without its colours. */
 export function width(text: string): number {
-  return [...text.replaceAll(ESCAPE_SEQUENCE, '')].length;
+  return text.replaceAll(ESCAPE_SEQUENCE, '').length;
 }
 
 /** Fills up to `columns` with blanks, behind the text or, with `left`, before it. */

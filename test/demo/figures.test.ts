@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import { assert as assertProperty, double, integer, property } from 'fast-check';
 import { binomialBounds, countBy, figuresOf, quantile } from '../../demo/load/figures.ts';
 
 describe('binomialBounds', () => {
@@ -24,8 +24,8 @@ describe('binomialBounds', () => {
   });
 
   it('contains the mean, is symmetric in p and survives large counts', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 20_000 }), fc.double({ min: 0.01, max: 0.99, noNaN: true }), (n, p) => {
+    assertProperty(
+      property(integer({ min: 1, max: 20_000 }), double({ min: 0.01, max: 0.99, noNaN: true }), (n, p) => {
         const { low, high } = binomialBounds(n, p);
         assert.ok(low <= n * p && n * p <= high, `${low} ${n * p} ${high}`);
         const mirrored = binomialBounds(n, 1 - p);
@@ -72,7 +72,11 @@ it('quantile takes a value that is there', () => {
 });
 
 it('countBy leaves out what has no key', () => {
-  const samples = [{ at: 0, ms: 0, reviews: 'v3' }, { at: 0, ms: 0, reviews: 'v1' }, { at: 0, ms: 0 }];
+  const samples = [
+    { at: 0, ms: 0, reviews: 'v3' },
+    { at: 0, ms: 0, reviews: 'v1' },
+    { at: 0, ms: 0 },
+  ];
   assert.deepEqual(
     countBy(samples, (sample) => sample.reviews),
     [
