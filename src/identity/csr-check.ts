@@ -4,7 +4,7 @@ import { createPublicKey } from 'node:crypto';
 import { Pkcs10CertificateRequest } from '@peculiar/x509';
 
 const MAX_CSR_BYTES = 16_384;
-const CURVES = ['prime256v1', 'secp384r1', 'secp521r1'];
+const CURVES: ReadonlySet<string> = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
 const RSA_BITS = { least: 2048, most: 8192 };
 
 export type CheckedCsr = { readonly publicKey: Buffer } | { readonly problem: string };
@@ -33,7 +33,7 @@ function keyWeakness(spki: Buffer): string | undefined {
   const accepted = 'use ECDSA P-256, P-384 or P-521, or RSA of 2048 to 8192 bits';
   try {
     const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey({ key: spki, type: 'spki', format: 'der' });
-    if (asymmetricKeyType === 'ec' && CURVES.includes(asymmetricKeyDetails?.namedCurve ?? '')) return undefined;
+    if (asymmetricKeyType === 'ec' && CURVES.has(asymmetricKeyDetails?.namedCurve ?? '')) return undefined;
     const bits = asymmetricKeyDetails?.modulusLength ?? 0;
     if (asymmetricKeyType === 'rsa' && bits >= RSA_BITS.least && bits <= RSA_BITS.most) return undefined;
     return `the CSR's key is ${asymmetricKeyType ?? 'unknown'} ${asymmetricKeyDetails?.namedCurve ?? bits}: ${accepted}`;

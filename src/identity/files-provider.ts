@@ -1,13 +1,12 @@
 /** Certificates that something else puts into files: cert-manager, Vault agent, an operator's own tooling. */
 import { readFile, stat } from 'node:fs/promises';
 import { errorCode, errorMessage, TrysailError } from '../lib/errors.ts';
-import { parseWorkloadSpiffeId, type SpiffeId } from '../model/spiffe-id.ts';
+import type { SpiffeId } from '../model/spiffe-id.ts';
 import { certificateFacts, parseCertificate, splitPem } from './certificate.ts';
 import type { CertificateProvider, IssuedCertificate, ProviderStatus } from './certificate-provider.ts';
 import { type Clock, SYSTEM_CLOCK } from './clock.ts';
 import { PrivateKey } from './private-key.ts';
 
-/** Paths; `{namespace}` and `{serviceAccount}` in them are those of the workload. */
 export interface FilesProviderOptions {
   readonly certificateFile: string;
   readonly keyFile: string;
@@ -82,29 +81,22 @@ export class FilesProvider implements CertificateProvider {
   }
 
   async #read(identity: SpiffeId): Promise<IssuedCertificate> {
-    const { namespace = '', serviceAccount = '' } = parseWorkloadSpiffeId(identity) ?? {};
-    const place = (path: string): string =>
-      path.replaceAll('{namespace}', namespace).replaceAll('{serviceAccount}', serviceAccount);
-    const paths = {
-      certificate: place(this.#options.certificateFile),
-      key: place(this.#options.keyFile),
-      root: place(this.#options.rootFile),
-    };
+    const { certificateFile, keyFile, rootFile } = this.#options;
     const [certificateText, keyText, rootText] = await Promise.all([
-      this.#text(paths.certificate),
-      this.#text(paths.key),
-      this.#text(paths.root),
+      this.#text(certificateFile),
+      this.#text(keyFile),
+      this.#text(rootFile),
     ]);
     const chain = splitPem(certificateText);
     const rootsPem = splitPem(rootText);
-    const certificate = parseCertificate(chain[0] ?? '', paths.certificate);
-    for (const root of rootsPem) parseCertificate(root, paths.root);
-    if (rootsPem.length === 0) throw wrong(`${paths.root} holds no certificate`, 'Put the PEM of the root into it.');
+    const certificate = parseCertificate(chain[0] ?? '', certificateFile);
+    for (const root of rootsPem) parseCertificate(root, rootFile);
+    if (rootsPem.length === 0) throw wrong(`${rootFile} holds no certificate`, 'Put the PEM of the root into it.');
     const found = certificateFacts(certificate).spiffeId;
     if (found !== identity) {
       throw wrong(
-        `${paths.certificate} is for ${found ?? 'no SPIFFE id'}, not for ${identity}`,
-        'Give the certificate of this workload; with several workloads, put {namespace} and {serviceAccount} into the path.',
+        `${certificateFile} is for ${found ?? 'no SPIFFE id'}, not for ${identity}`,
+        'One certificate file serves one identity: give the one of this workload.',
       );
     }
     const privateKey = new PrivateKey(keyText);
@@ -115,7 +107,7 @@ export class FilesProvider implements CertificateProvider {
       belongs = false;
     }
     if (!belongs) {
-      throw wrong(`${paths.key} is not the unencrypted private key of ${paths.certificate}`, 'Replace both together.');
+      throw wrong(`${keyFile} is not the unencrypted private key of ${certificateFile}`, 'Replace both together.');
     }
     return { certificateChainPem: chain.join(''), privateKey, rootsPem };
   }

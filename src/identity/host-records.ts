@@ -96,7 +96,7 @@ export class HostRecords {
       if (errorCode(error) === 'ENOENT') return [];
       throw error;
     });
-    const records = await Promise.all(names.toSorted().map(async (name) => this.get(name)));
+    const records = await Promise.all(names.toSorted((a, b) => a.localeCompare(b)).map(async (name) => this.get(name)));
     return records.filter((record) => record !== undefined);
   }
 }

@@ -14,7 +14,7 @@ import type { PrivateKey } from './private-key.ts';
 import { renewalTimeMs } from './renewal.ts';
 import { readSealed, writeSealed } from './sealed-file.ts';
 import { Slots } from './slots.ts';
-import { mergeRoots, rootFingerprints } from './trust-bundle.ts';
+import { mergeRoots, type RootFacts, rootFacts } from './trust-bundle.ts';
 
 /** A workload's certificate as Envoy gets it. */
 export interface WorkloadCertificate {
@@ -55,8 +55,7 @@ export interface IdentityKeeperOptions {
 
 export interface IdentityStatus {
   readonly certificates: readonly (CertificateState & { readonly renewAtMs: number | undefined })[];
-  /** SHA-256 of each trusted root, hexadecimal. */
-  readonly rootFingerprints: readonly string[];
+  readonly roots: readonly RootFacts[];
   readonly provider: ProviderStatus;
   readonly diagnostics: readonly Diagnostic[];
 }
@@ -137,10 +136,19 @@ export class IdentityKeeper {
     return ready;
   }
 
-  /** Fetches new certificates for all identities at once, due or not. Rejects with the first failure, after all ended. */
-  async rotateNow(): Promise<void> {
+  /**
+   * Fetches new certificates at once, due or not, for one identity or all. Rejects with the first failure, after all
+   * have ended, or with IDENTITY_UNKNOWN.
+   */
+  async rotateNow(spiffeId?: string): Promise<readonly { readonly spiffeId: SpiffeId; readonly serial: string }[]> {
+    const entries = this.#entries.filter(({ id }) => spiffeId === undefined || id === spiffeId);
+    if (spiffeId !== undefined && entries.length === 0) {
+      throw new TrysailError('IDENTITY_UNKNOWN', `no workload of this host has the identity ${spiffeId}`, {
+        remedy: 'See which it has with "trysail status".',
+      });
+    }
     const results = await Promise.allSettled(
-      this.#entries.map(async (entry) => {
+      entries.map(async (entry) => {
         // One that was under way before the question does not answer it.
         await entry.inFlight?.catch(() => undefined);
         return this.#renew(entry);
@@ -148,6 +156,7 @@ export class IdentityKeeper {
     );
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
+    return entries.map(({ id, certificate }) => ({ spiffeId: id, serial: certificate?.serial ?? '' }));
   }
 
   /** What `onChange` last got, or would get. */
@@ -174,7 +183,7 @@ export class IdentityKeeper {
     }));
     return {
       certificates,
-      rootFingerprints: rootFingerprints(this.#roots),
+      roots: this.#roots.map(rootFacts),
       provider,
       diagnostics: identityDiagnostics(certificates, nowMs),
     };

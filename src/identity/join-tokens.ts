@@ -106,7 +106,10 @@ export class JoinTokens {
     const tokens = await Promise.all((await this.#names(this.#dir)).map(async (id) => this.#read(id)));
     const known = tokens.filter((token) => token !== undefined).toSorted((a, b) => b.createdAtMs - a.createdAtMs);
     return Promise.all(
-      known.map(async (token) => ({ ...(await this.#info(token)), usedBy: await this.#uses(token.id) })),
+      known.map(async (token) => {
+        const [info, usedBy] = await Promise.all([this.#info(token), this.#uses(token.id)]);
+        return Object.assign(info, { usedBy });
+      }),
     );
   }
 

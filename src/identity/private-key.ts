@@ -45,5 +45,5 @@ const generate = promisify(generateKeyPair);
 /** A fresh ECDSA P-256 key. */
 export async function generatePrivateKey(): Promise<PrivateKey> {
   const { privateKey } = await generate('ec', { namedCurve: 'P-256' });
-  return new PrivateKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+  return new PrivateKey(privateKey.export({ type: 'pkcs8', format: 'pem' }));
 }

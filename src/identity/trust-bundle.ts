@@ -17,7 +17,18 @@ export function mergeRoots(known: readonly string[], received: readonly string[]
   return [...byFingerprint.values()].slice(0, MAX_ROOTS);
 }
 
-/** SHA-256 of each root, hexadecimal. */
-export function rootFingerprints(rootsPem: readonly string[]): readonly string[] {
-  return rootsPem.map((pem) => certificateFacts(parseCertificate(pem, 'a root certificate')).fingerprint);
+export interface RootFacts {
+  /** On one line, such as `O=prod.example, CN=Trysail root CA`. */
+  readonly subject: string;
+  /** SHA-256 of the DER, lower-case hexadecimal. */
+  readonly sha256: string;
+  /** Milliseconds since 1970. */
+  readonly notAfterMs: number;
+}
+
+/** What a person needs to tell one root from another. */
+export function rootFacts(pem: string): RootFacts {
+  const certificate = parseCertificate(pem, 'a root certificate');
+  const { fingerprint, notAfterMs } = certificateFacts(certificate);
+  return { subject: certificate.subject.replaceAll('\n', ', '), sha256: fingerprint, notAfterMs };
 }
