@@ -22,17 +22,33 @@ export interface RotateRequest {
 
 export type ApiCall = keyof ApiCalls;
 
-interface Route {
+interface Route<Request> {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   /** How long an answer may take. */
   readonly timeoutMs: number;
+  /** What the handler is given; throws a sentence where the body is not what the call takes. */
+  parse(body: unknown): Request;
 }
 
-export const ROUTES: Readonly<Record<ApiCall, Route>> = {
-  status: { method: 'GET', path: '/v1/status', timeoutMs: 5000 },
-  rotate: { method: 'POST', path: '/v1/rotate', timeoutMs: 60_000 },
-  reload: { method: 'POST', path: '/v1/reload', timeoutMs: 15_000 },
+function nothing(): undefined {
+  return undefined;
+}
+
+function rotateRequest(body: unknown): RotateRequest {
+  if (body === undefined) return {};
+  if (typeof body !== 'object' || body === null) throw new TypeError('the body must be a JSON object');
+  const { spiffeId, ...unknown } = body as { readonly spiffeId?: unknown };
+  if (Object.keys(unknown).length > 0) throw new TypeError(`unknown key ${Object.keys(unknown).join(', ')}`);
+  if (spiffeId === undefined) return {};
+  if (typeof spiffeId !== 'string') throw new TypeError('spiffeId must be a string');
+  return { spiffeId };
+}
+
+export const ROUTES: { readonly [Call in ApiCall]: Route<ApiCalls[Call]['request']> } = {
+  status: { method: 'GET', path: '/v1/status', timeoutMs: 5000, parse: nothing },
+  rotate: { method: 'POST', path: '/v1/rotate', timeoutMs: 60_000, parse: rotateRequest },
+  reload: { method: 'POST', path: '/v1/reload', timeoutMs: 15_000, parse: nothing },
 };
 
 /** The body of an answer that is not 200. */

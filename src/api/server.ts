@@ -53,6 +53,14 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
   }
 }
 
+function parsed(call: ApiCall, body: unknown): unknown {
+  try {
+    return ROUTES[call].parse(body);
+  } catch (error) {
+    throw new TrysailError('API_BAD_REQUEST', `${ROUTES[call].path}: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
 /** Aborts when the client goes or the time is up. */
 function boundedBy(response: ServerResponse, timeoutMs: number): AbortSignal {
   const gone = new AbortController();
@@ -91,7 +99,7 @@ async function answer(
   }
   const signal = boundedBy(response, ROUTES[call].timeoutMs);
   try {
-    const body = await bodyOf(request);
+    const body = parsed(call, await bodyOf(request));
     const handler = handlers[call] as (request: unknown, signal: AbortSignal) => unknown;
     send(response, 200, await untilAborted(Promise.resolve(handler(body, signal)), signal));
   } catch (error) {

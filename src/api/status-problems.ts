@@ -75,7 +75,14 @@ export function statusProblems(status: Status, nowMs: number): readonly Problem[
         : [error(`upstream ${service} has no ${total === 0 ? 'endpoint' : `healthy endpoint of ${total}`}`)],
     ),
     ...status.diagnostics.flatMap((diagnostic) =>
-      diagnostic.severity === 'info' ? [] : [{ severity: diagnostic.severity, text: formatDiagnostic(diagnostic) }],
+      diagnostic.severity === 'info'
+        ? []
+        : [
+            {
+              severity: diagnostic.severity,
+              text: formatDiagnostic(diagnostic).replace(`${diagnostic.severity} `, ''),
+            },
+          ],
     ),
   ];
   return [

@@ -23,7 +23,7 @@ const CONTROL = /[\p{Cc}\p{Cf}]+/gu;
 
 /** Text from elsewhere (the output of a health check, an answer of Consul) as one line that is safe on a terminal. */
 export function printable(text: string): string {
-  return text.replaceAll(CONTROL, ' ').trim();
+  return text.replaceAll(CONTROL, ' ').replaceAll(/ {2,}/g, ' ').trim();
 }
 
 /** Rows as aligned columns, two spaces apart; the first row is the heading. */
