@@ -72,6 +72,11 @@ function failedDocument(file: string, thrown: unknown): YamlDocument {
   return { file, line: 1, value: undefined, issues: [issue], lineOf: () => 1 };
 }
 
+/** Nothing between two markers, or comments alone, are a null of no length. */
+function isEmpty(contents: unknown): boolean {
+  return contents === null || (isScalar(contents) && contents.value === null);
+}
+
 /** Splits a file into its documents; empty ones are left out. Never throws: syntax errors are issues of a document. */
 export function parseYamlDocuments(text: string, file: string): readonly YamlDocument[] {
   const lines = new LineCounter();
@@ -84,7 +89,7 @@ export function parseYamlDocuments(text: string, file: string): readonly YamlDoc
     return [failedDocument(file, error)];
   }
   return documents
-    .filter((document) => document.contents !== null || document.errors.length > 0)
+    .filter((document) => document.errors.length > 0 || !isEmpty(document.contents))
     .map((document) => {
       const line = lineOfPath(document, lines, []);
       const issues: YamlIssue[] = document.errors.map((error) => ({

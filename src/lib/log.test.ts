@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { createLog, silentLog } from './log.ts';
+
+test('one JSON line an event, below the level nothing, and secrets never', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'trysail-log-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const file = join(dir, 'log');
+  const log = createLog('info', file);
+  log.info({ service: 'web' }, 'registered');
+  log.debug('hidden');
+  log.warn({ token: 'S3CRET', consul: { token: 'S3CRET' }, identity: { privateKeyPem: 'S3CRET' } }, 'careful');
+  log.child({ room: 'ca' }).error({ authorization: 'Bearer S3CRET', key: 'S3CRET' }, 'refused');
+
+  const text = await readFile(file, 'utf8');
+  assert.ok(!text.includes('S3CRET'), text);
+  const lines = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    lines.map(({ level, msg }) => [level, msg]),
+    [
+      ['info', 'registered'],
+      ['warn', 'careful'],
+      ['error', 'refused'],
+    ],
+  );
+  assert.equal(lines[0]?.['service'], 'web');
+  assert.equal(lines[2]?.['room'], 'ca');
+  assert.match(String(lines[0]?.['time']), /^\d{4}-\d\d-\d\dT/);
+});
+
+test('a silent log takes everything and writes nothing', () => {
+  const log = silentLog();
+  log.error({ token: 'x' }, 'nobody reads this');
+  assert.equal(typeof log.child, 'function');
+});
