@@ -1,5 +1,7 @@
 /** From what is written to complete settings: defaults that depend on the machine or on other settings, absolute paths. */
 import type { Locality } from '../model/service.ts';
+import { PATHS } from '../platform/vm/paths.ts';
+import { PORTS } from '../platform/vm/ports.ts';
 import { SPIFFE_SEGMENT } from './setting-forms.ts';
 import type { Account, AgentSettings, CheckSettings, ServiceSettings } from './settings.ts';
 import { type PathBase, resolvePath, resolveSecretPath } from './settings-files.ts';
@@ -23,9 +25,6 @@ interface Surroundings {
   readonly exists: (path: string) => boolean;
 }
 
-const DEFAULT_MESH_CONFIG_FILE = '/etc/trysail/meshconfig.yaml';
-/** Istio's number for the health of its proxy. */
-const HEALTH_PORT = 15_021;
 const CHECK_INTERVAL_MS = 10_000;
 const CHECK_TIMEOUT_MS = 2000;
 
@@ -116,8 +115,8 @@ export function completeSettings(
         configFile:
           written.mesh.config !== undefined
             ? path(written.mesh.config)
-            : exists(DEFAULT_MESH_CONFIG_FILE)
-              ? DEFAULT_MESH_CONFIG_FILE
+            : exists(PATHS.meshConfig)
+              ? PATHS.meshConfig
               : undefined,
         resourcesDir: path(written.mesh.resources),
       },
@@ -148,7 +147,7 @@ export function completeSettings(
       envoy: {
         binary: written.envoy.binary === undefined ? undefined : path(written.envoy.binary),
         concurrency: written.envoy.concurrency ?? machine.cores,
-        healthListener: written.envoy.healthListener ?? { address, port: HEALTH_PORT },
+        healthListener: written.envoy.healthListener ?? { address, port: PORTS.health },
         drainTimeMs: written.envoy.drainTime,
         baseId: written.envoy.baseId,
       },

@@ -3,15 +3,13 @@
 import { nearest } from '../lib/nearest.ts';
 import type { Path } from '../lib/yaml-document.ts';
 import type { SocketAddress } from '../model/host.ts';
+import { MAX_SOCKET_PATH_BYTES, PATHS, sockets } from '../platform/vm/paths.ts';
 import { isLoopback, isWildcard } from './setting-forms.ts';
 import type { Account, AgentSettings, ServiceSettings } from './settings.ts';
 import type { Complaint } from './settings-place.ts';
 import type { WrittenSettings } from './settings-schema.ts';
 
 const RULE = 'TRY0902';
-/** Longest path of a Unix socket: `sun_path` without its terminator. https://man7.org/linux/man-pages/man7/unix.7.html */
-const MAX_SOCKET_PATH = 107;
-const LONGEST_SOCKET_NAME = '/admin.sock';
 
 /** `10.0.0.5:80`, `[::1]:80`. */
 export function formatSocketAddress({ address, port }: SocketAddress): string {
@@ -277,16 +275,16 @@ function consulComplaints(settings: AgentSettings): readonly Complaint[] {
 }
 
 function pathComplaints(settings: AgentSettings): readonly Complaint[] {
-  const longest = `${settings.paths.run}${LONGEST_SOCKET_NAME}`;
+  const longest = sockets(settings.paths.run).admin;
   const bytes = Buffer.byteLength(longest);
-  return bytes <= MAX_SOCKET_PATH
+  return bytes < MAX_SOCKET_PATH_BYTES
     ? []
     : [
         {
           code: RULE,
           path: ['paths', 'run'],
-          message: `${longest} has ${bytes} bytes, and the path of a Unix socket at most ${MAX_SOCKET_PATH}`,
-          remedy: 'Choose a shorter folder, such as /run/trysail.',
+          message: `${longest} has ${bytes} bytes, and the path of a Unix socket at most ${MAX_SOCKET_PATH_BYTES - 1}`,
+          remedy: `Choose a shorter folder, such as ${PATHS.run}.`,
         },
       ];
 }

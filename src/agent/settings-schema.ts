@@ -3,6 +3,8 @@
  * from here (`settings-list.ts`); what the values mean together is checked in `settings-rules.ts`.
  */
 import * as z from 'zod/mini';
+import { PATHS } from '../platform/vm/paths.ts';
+import { PORTS } from '../platform/vm/ports.ts';
 import { defaulted, list, listOf, mapOf, optional, optionalSection, required, section } from './setting-definition.ts';
 import {
   ACCOUNT,
@@ -93,13 +95,13 @@ export const SETTINGS_SCHEMA = z.strictObject({
   }),
   mesh: section('What holds for the whole mesh.', {
     config: optional(
-      filePath('/etc/trysail/meshconfig.yaml'),
+      filePath(PATHS.meshConfig),
       'Path of meshconfig.yaml.',
-      '`/etc/trysail/meshconfig.yaml` if it exists, else all defaults',
+      `\`${PATHS.meshConfig}\` if it exists, else all defaults`,
     ),
     resources: defaulted(
-      filePath('/etc/trysail/resources.d'),
-      '/etc/trysail/resources.d',
+      filePath(PATHS.resources),
+      PATHS.resources,
       'Folder of Istio resources and `trysail.dev/v1` records (`*.yaml`).',
     ),
   }),
@@ -162,7 +164,11 @@ export const SETTINGS_SCHEMA = z.strictObject({
   envoy: section('The proxy.', {
     binary: optional(filePath('/usr/local/bin/envoy'), 'Path of Envoy.', 'found beside the program, then on PATH'),
     concurrency: optional(wholeNumber('a number of threads', 1, 1024, '2'), 'Worker threads.', 'the number of cores'),
-    healthListener: optional(SOCKET_ADDRESS, 'Where Consul checks that Envoy lives.', '`host.address` and port 15021'),
+    healthListener: optional(
+      SOCKET_ADDRESS,
+      'Where Consul checks that Envoy lives.',
+      `\`host.address\` and port ${PORTS.health}`,
+    ),
     drainTime: defaulted(duration(0, '0', '45s'), '45s', 'How long a stop waits for open connections at most.'),
     baseId: optional(
       wholeNumber('a base id', 0, 100_000_000, '7'),
@@ -172,11 +178,11 @@ export const SETTINGS_SCHEMA = z.strictObject({
   }),
   paths: section('Folders of the agent.', {
     state: defaulted(
-      filePath('/var/lib/trysail'),
-      '/var/lib/trysail',
+      filePath(PATHS.state),
+      PATHS.state,
       'What must outlive a reboot: credentials, last good configuration.',
     ),
-    run: defaulted(filePath('/run/trysail'), '/run/trysail', 'Sockets and what may be lost with a reboot.'),
+    run: defaulted(filePath(PATHS.run), PATHS.run, 'Sockets and what may be lost with a reboot.'),
   }),
   log: section('The log, JSON lines on standard error.', {
     level: defaulted(oneOf('info', 'debug', 'warn', 'error'), 'info', 'From which severity on.'),

@@ -45,7 +45,7 @@ Examples:
   trysail check -o json | jq '.diagnostics[].message'`,
     )
     .action(async (options: CheckOptions & Readonly<Record<string, unknown>>) => {
-      const report = await checkConfiguration(options.config, settingsOf(options));
+      const report = await checkConfiguration(options.config, await settingsOf(options));
       process.stdout.write(options.output === 'text' ? reportText(report) : await serialise(report, options.output));
       process.exitCode = exitCodeFor(report, options.strict === true);
     });

@@ -11,6 +11,11 @@ export interface CommandEntry {
 /** Sorted by name. */
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'ca',
+    summary: 'Make a certificate authority, and look after its hosts.',
+    register: async (program) => (await import('./ca.ts')).registerCaCommands(program),
+  },
+  {
     name: 'check',
     summary: 'Check agent.yaml, meshconfig.yaml and the resources of this host, offline.',
     register: async (program) => (await import('./check.ts')).registerCheckCommand(program),
@@ -26,9 +31,19 @@ export const COMMANDS: readonly CommandEntry[] = [
     register: async (program) => (await import('./rotate.ts')).registerRotateCommand(program),
   },
   {
+    name: 'server',
+    summary: "Run the mesh's servers: the certificate authority.",
+    register: async (program) => (await import('./server.ts')).registerServerCommand(program),
+  },
+  {
     name: 'status',
     summary: 'Show whether this host is well, and everything about it.',
     register: async (program) => (await import('./status.ts')).registerStatusCommand(program),
+  },
+  {
+    name: 'token',
+    summary: 'Make, list and revoke join tokens.',
+    register: async (program) => (await import('./token.ts')).registerTokenCommands(program),
   },
   {
     name: 'version',

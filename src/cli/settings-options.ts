@@ -25,12 +25,12 @@ export function addSettingsOptions(command: Command): Command {
 }
 
 /** The settings as the options of a command, the environment and the file together say. */
-export function settingsOf(options: Readonly<Record<string, unknown>>): LoadedSettings {
+export async function settingsOf(options: Readonly<Record<string, unknown>>): Promise<LoadedSettings> {
   const flags = Object.fromEntries(
     SETTINGS.flatMap(({ path, flag }) => {
       const value = flag === undefined ? undefined : options[optionName(flag)];
       return typeof value === 'string' ? [[path, value]] : [];
     }),
   );
-  return loadAgentSettings({ file: String(options['config']), flags, env: process.env, machine: thisMachine() });
+  return loadAgentSettings({ file: String(options['config']), flags, env: process.env, machine: await thisMachine() });
 }
