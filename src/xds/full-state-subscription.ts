@@ -114,7 +114,7 @@ export class FullStateSubscription extends Subscription {
     for (const entry of this.#named) {
       if (wanted.has(entry.name)) continue;
       this.#named.delete(entry);
-      entry.subscribers.delete(this);
+      entry.subscribers.delete(this.number);
       this.table.forget(entry);
       changed ||= entry.current !== undefined && !wantsAll;
     }
@@ -122,7 +122,7 @@ export class FullStateSubscription extends Subscription {
       const entry = this.table.entry(name);
       if (this.#named.has(entry)) continue;
       this.#named.add(entry);
-      entry.subscribers.add(this);
+      entry.subscribers.add(this.number);
       changed = true;
     }
     if (heldVersion !== undefined && heldVersion !== '' && wantsAll && heldVersion === this.table.version) {
@@ -186,7 +186,7 @@ export class FullStateSubscription extends Subscription {
       generation: carriesChanges || generation === 0 ? generation : Number.POSITIVE_INFINITY,
       sentAtMs: nowMs,
       entries: [],
-      fresh: new Set(),
+      fresh: [],
     });
     return { response, deliveries: next.changed, carriesChanges };
   }
@@ -234,10 +234,11 @@ export class FullStateSubscription extends Subscription {
   close(): void {
     this.table.everything.delete(this);
     for (const entry of this.#named) {
-      entry.subscribers.delete(this);
+      entry.subscribers.delete(this.number);
       this.table.forget(entry);
     }
     this.#named.clear();
+    this.table.leave(this.number);
   }
 
   #wanted(): Snapshot {

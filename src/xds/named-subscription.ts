@@ -38,8 +38,8 @@ export class NamedSubscription extends Subscription {
   #namesWanted = 0;
   /** A first answer is due even if it is empty. */
   #greet = false;
-  /** Everything asked for or held. A version of '' is not known. */
-  readonly #known = new Map<Entry, Held>();
+  /** Everything asked for or held, by the entry's index. A version of '' is not known. */
+  readonly #known: (Held | undefined)[] = [];
   readonly #asked = new Set<Entry>();
   readonly #upserts = new Set<Entry>();
   readonly #removals = new Set<Entry>();
@@ -81,10 +81,10 @@ export class NamedSubscription extends Subscription {
   setNames(names: readonly string[]): void {
     const wanted = new Set(names);
     this.#checkLimit(wanted.size);
-    for (const entry of this.#known.keys()) if (!wanted.has(entry.name)) this.#unsubscribe(entry);
+    for (const [entry] of this.#knownEntries()) if (!wanted.has(entry.name)) this.#unsubscribe(entry);
     for (const name of wanted) {
       const entry = this.table.entry(name);
-      if (!entry.subscribers.has(this)) this.#subscribe(entry);
+      if (!entry.subscribers.has(this.number)) this.#subscribe(entry);
     }
   }
 
@@ -122,6 +122,8 @@ export class NamedSubscription extends Subscription {
       this.#refused.delete(other);
       this.#queue(other, generation);
     }
+    // Once a resource is gone that was never sent, there is no trace of it left.
+    if (entry.current === undefined && this.#known[entry.index] === undefined) this.#asked.delete(entry);
     this.#queue(entry, generation);
     this.context.wake();
   }
@@ -134,7 +136,7 @@ export class NamedSubscription extends Subscription {
     const { upserts, removals } = this;
     const deliveries: Delivery[] = [];
     const entries: Entry[] = [];
-    const fresh = new Set<Entry>();
+    const fresh: Entry[] = [];
     const frames: Uint8Array[] = [];
     const removed: string[] = [];
     const delta = this.kind === 'delta';
@@ -144,14 +146,15 @@ export class NamedSubscription extends Subscription {
     let generation = Number.POSITIVE_INFINITY;
 
     const add = (entry: Entry, resource: PreparedResource): void => {
-      const held = this.#known.get(entry);
-      if (held === NOTHING || held === undefined) fresh.add(entry);
+      const held = this.#known[entry.index];
+      if (held === NOTHING || held === undefined) fresh.push(entry);
       this.#note(entry, resource);
       this.#refused.delete(entry);
       entries.push(entry);
       if (sentNames?.has(resource.name) === true) return;
       sentNames?.add(resource.name);
-      deliveries.push({ resource, before: held !== undefined && isPrepared(held) ? held : undefined });
+      if (gate.deliveries)
+        deliveries.push({ resource, before: held !== undefined && isPrepared(held) ? held : undefined });
       frames.push(delta ? resource.deltaFrame(supportsTtl) : resource.sotwFrame(supportsTtl));
     };
 
@@ -160,7 +163,7 @@ export class NamedSubscription extends Subscription {
       if (entry.current !== undefined) {
         add(entry, entry.current);
         this.#upserts.delete(entry);
-      } else if (delta && this.context.announceMissing && this.#known.has(entry)) {
+      } else if (delta && this.context.announceMissing && this.#known[entry.index] !== undefined) {
         if (this.table.typeUrl === TYPE_URL.virtualHost) frames.push(absentFrame(entry.name));
         else removed.push(entry.name);
         this.#release(entry);
@@ -175,7 +178,7 @@ export class NamedSubscription extends Subscription {
         const { current } = entry;
         if (current !== undefined && gate.holds(current)) continue;
         this.#upserts.delete(entry);
-        if (current === undefined || this.#known.get(entry)?.version === current.version) continue;
+        if (current === undefined || this.#known[entry.index]?.version === current.version) continue;
         add(entry, current);
         carriesChanges = true;
       }
@@ -183,7 +186,7 @@ export class NamedSubscription extends Subscription {
     }
     if (gate.removals && removals !== undefined) {
       for (const entry of this.#removals) {
-        const held = this.#known.get(entry);
+        const held = this.#known[entry.index];
         if (held !== undefined && held !== NOTHING) {
           removed.push(held.name);
           entries.push(entry);
@@ -211,6 +214,7 @@ export class NamedSubscription extends Subscription {
   }
 
   protected refuse({ entries, fresh }: InFlight, message: string): Pick<Rejection, 'names' | 'blamed'> {
+    const isFresh = new Set(fresh);
     const blamed = new Set(
       blamedNames(
         message,
@@ -219,7 +223,7 @@ export class NamedSubscription extends Subscription {
     );
     for (const sentEntry of entries) {
       const entry = this.table.entry(sentEntry.name);
-      if (!this.#wantsAll && !entry.subscribers.has(this)) {
+      if (!this.#wantsAll && !entry.subscribers.has(this.number)) {
         this.table.forget(entry);
         continue;
       }
@@ -228,7 +232,7 @@ export class NamedSubscription extends Subscription {
       const isBlamed = blamed.has(entry.current?.name ?? entry.name);
       // With the faulty ones known, the others need not wait.
       if (blamed.size > 0 && !isBlamed) this.#queue(entry, this.context.generation());
-      else this.#refused.set(entry, { blamed: isBlamed, lacking: fresh.has(sentEntry) });
+      else this.#refused.set(entry, { blamed: isBlamed, lacking: isFresh.has(sentEntry) });
     }
     if (blamed.size > 0) return { names: [...blamed], blamed: true };
     return { names: entries.map((entry) => entry.name), blamed: false };
@@ -242,8 +246,8 @@ export class NamedSubscription extends Subscription {
   sendAgain(name: string): void {
     const entry = this.table.entry(name);
     const { current } = entry;
-    const isDue = this.#upserts.has(entry) && this.#known.get(entry)?.version !== current?.version;
-    const isWanted = current !== undefined && entry.subscribers.has(this);
+    const isDue = this.#upserts.has(entry) && this.#known[entry.index]?.version !== current?.version;
+    const isWanted = current !== undefined && entry.subscribers.has(this.number);
     if (isWanted && !isDue && !this.#refused.has(entry)) this.#asked.add(entry);
     else this.table.forget(entry);
   }
@@ -252,13 +256,13 @@ export class NamedSubscription extends Subscription {
     if (!this.context.supportsTtl) return;
     for (const resource of this.table.expiring.values()) {
       const entry = this.table.entry(resource.name);
-      if (this.#known.get(entry) === resource) this.#heartbeats.add(entry);
+      if (this.#known[entry.index] === resource) this.#heartbeats.add(entry);
     }
   }
 
   *statuses(): Generator<ResourceStatus> {
     const inFlight = new Set(this.inFlight?.entries);
-    for (const [entry, held] of this.#known) {
+    for (const [entry, held] of this.#knownEntries()) {
       const { name, current } = entry;
       const version = held.version === '' ? (current?.version ?? '') : held.version;
       if (this.#refused.has(entry)) yield { name, version: current?.version ?? version, state: 'rejected' };
@@ -270,12 +274,13 @@ export class NamedSubscription extends Subscription {
 
   close(): void {
     this.table.everything.delete(this);
-    for (const entry of this.#known.keys()) {
-      entry.subscribers.delete(this);
+    for (const [entry] of this.#knownEntries()) {
+      entry.subscribers.delete(this.number);
       entry.holders -= 1;
       this.table.forget(entry);
     }
-    this.#known.clear();
+    this.#known.length = 0;
+    this.table.leave(this.number);
   }
 
   #checkLimit(count: number): void {
@@ -283,16 +288,16 @@ export class NamedSubscription extends Subscription {
   }
 
   #subscribe(entry: Entry): void {
-    if (!entry.subscribers.has(this)) {
-      entry.subscribers.add(this);
+    if (!entry.subscribers.has(this.number)) {
+      entry.subscribers.add(this.number);
       this.#namesWanted += 1;
     }
-    if (!this.#known.has(entry)) this.#note(entry, NOTHING);
+    if (this.#known[entry.index] === undefined) this.#note(entry, NOTHING);
     if (entry.current !== undefined || this.kind === 'delta') this.#asked.add(entry);
   }
 
   #unsubscribe(entry: Entry): void {
-    if (entry.subscribers.delete(this)) {
+    if (entry.subscribers.delete(this.number)) {
       this.#namesWanted -= 1;
       // It still belongs to everything, or it does not exist: the client must hear which.
       if (this.#wantsAll) this.#asked.add(entry);
@@ -301,7 +306,15 @@ export class NamedSubscription extends Subscription {
     this.table.forget(entry);
   }
 
+  *#knownEntries(): Generator<readonly [Entry, Held]> {
+    for (const [index, held] of this.#known.entries()) {
+      const entry = held === undefined ? undefined : this.table.entryAt(index);
+      if (held !== undefined && entry !== undefined) yield [entry, held];
+    }
+  }
+
   #wantEverything(): void {
+    if (this.#wantsAll) return;
     this.#wantsAll = true;
     this.table.everything.add(this);
     for (const entry of this.table.presentEntries()) this.#asked.add(entry);
@@ -313,15 +326,15 @@ export class NamedSubscription extends Subscription {
     this.#wantsAll = false;
     this.#greet = false;
     this.table.everything.delete(this);
-    for (const entry of this.#known.keys()) if (!entry.subscribers.has(this)) this.#drop(entry);
-    for (const entry of this.#asked) if (!entry.subscribers.has(this)) this.#asked.delete(entry);
-    for (const entry of this.#upserts) if (!entry.subscribers.has(this)) this.#upserts.delete(entry);
+    for (const [entry] of this.#knownEntries()) if (!entry.subscribers.has(this.number)) this.#drop(entry);
+    for (const entry of this.#asked) if (!entry.subscribers.has(this.number)) this.#asked.delete(entry);
+    for (const entry of this.#upserts) if (!entry.subscribers.has(this.number)) this.#upserts.delete(entry);
   }
 
   #takeOver(initialVersions: ReadonlyMap<string, string>): void {
     for (const [name, version] of initialVersions) {
       const entry = this.table.entry(name);
-      if (!this.#wantsAll && !entry.subscribers.has(this)) {
+      if (!this.#wantsAll && !entry.subscribers.has(this.number)) {
         this.table.forget(entry);
         continue;
       }
@@ -344,7 +357,7 @@ export class NamedSubscription extends Subscription {
       return;
     }
     this.#upserts.delete(entry);
-    const held = this.#known.get(entry);
+    const held = this.#known[entry.index];
     if (held === undefined || held === NOTHING) return;
     if (this.kind === 'sotw' || !this.context.announceMissing) {
       // There is no way to say it.
@@ -356,13 +369,13 @@ export class NamedSubscription extends Subscription {
   }
 
   #note(entry: Entry, held: Held): void {
-    if (!this.#known.has(entry)) entry.holders += 1;
-    this.#known.set(entry, held);
+    if (this.#known[entry.index] === undefined) entry.holders += 1;
+    this.#known[entry.index] = held;
   }
 
   /** The client no longer holds it; it may still want it. */
   #release(entry: Entry): void {
-    if (entry.subscribers.has(this)) this.#note(entry, NOTHING);
+    if (entry.subscribers.has(this.number)) this.#note(entry, NOTHING);
     else this.#drop(entry);
   }
 
@@ -372,7 +385,10 @@ export class NamedSubscription extends Subscription {
     this.#removals.delete(entry);
     this.#heartbeats.delete(entry);
     this.#refused.delete(entry);
-    if (this.#known.delete(entry)) entry.holders -= 1;
+    if (this.#known[entry.index] !== undefined) {
+      this.#known[entry.index] = undefined;
+      entry.holders -= 1;
+    }
     this.table.forget(entry);
   }
 }

@@ -18,8 +18,14 @@ export const STAGES: readonly string[] = [
 ];
 
 /** Types whose removal breaks traffic that still refers to them. */
-const REMOVED_LAST: readonly string[] = [TYPE_URL.cluster, TYPE_URL.endpoint, TYPE_URL.secret];
-const REFERRING: readonly string[] = [TYPE_URL.listener, TYPE_URL.route, TYPE_URL.virtualHost];
+const REMOVED_LAST: ReadonlySet<string> = new Set([TYPE_URL.cluster, TYPE_URL.endpoint, TYPE_URL.secret]);
+const REFERRING: ReadonlySet<string> = new Set([TYPE_URL.listener, TYPE_URL.route, TYPE_URL.virtualHost]);
+
+/** Types whose resources, once changed, wait for what they refer to. */
+export const FOLLOWED_BY: Readonly<Record<string, string>> = {
+  [TYPE_URL.cluster]: TYPE_URL.endpoint,
+  [TYPE_URL.listener]: TYPE_URL.route,
+};
 
 export interface OrderingLimits {
   /** For how long a stage waits for another at most, in milliseconds. */
@@ -73,20 +79,20 @@ function mayUpsert(typeUrl: string, generation: number, state: StreamState, olde
 }
 
 function mayRemove(typeUrl: string, generation: number, state: StreamState, oldestMs: number): boolean {
-  if (!REMOVED_LAST.includes(typeUrl)) return mayUpsert(typeUrl, generation, state, oldestMs);
+  if (!REMOVED_LAST.has(typeUrl)) return mayUpsert(typeUrl, generation, state, oldestMs);
   if (isWarming(state, generation, oldestMs)) return false;
   for (const type of STAGES) {
     const other = state.subscriptions.get(type);
     if (other === undefined) continue;
     if (isUnsettled(other, generation, type !== typeUrl, oldestMs)) return false;
     const { removals } = other;
-    const isEarlier = REFERRING.includes(type) || (type === TYPE_URL.cluster && typeUrl !== type);
+    const isEarlier = REFERRING.has(type) || (type === TYPE_URL.cluster && typeUrl !== type);
     if (isEarlier && removals !== undefined && removals.first <= generation && removals.sinceMs > oldestMs)
       return false;
     // What the client refused to replace still refers to what was to go.
-    if (REFERRING.includes(type) && other.hasRejected) return false;
+    if (REFERRING.has(type) && other.hasRejected) return false;
     // So does what is kept back because its clusters were refused.
-    if (REFERRING.includes(type) && other.upserts !== undefined && hasRefusedCluster(state)) return false;
+    if (REFERRING.has(type) && other.upserts !== undefined && hasRefusedCluster(state)) return false;
   }
   return true;
 }
@@ -124,6 +130,7 @@ export function gateFor(
   return {
     upserts: upserts !== undefined && mayUpsert(typeUrl, upserts.latest, state, oldestMs),
     removals: removals !== undefined && mayRemove(typeUrl, removals.latest, state, oldestMs),
+    deliveries: subscription.table.typeUrl in FOLLOWED_BY,
     holds,
   };
 }

@@ -37,13 +37,13 @@ function routesOfListener(bytes: Uint8Array): readonly string[] {
     .flatMap((any) => textsAt(any, [2, 3, 2]));
 }
 
+/** RouteAction.cluster, .weighted_clusters.clusters.name, .request_mirror_policies.cluster. */
+const CLUSTERS_OF_ACTION: readonly (readonly number[])[] = [[1], [3, 1, 1], [30, 1]];
+
 /** Clusters that a virtual host routes, splits or mirrors to. */
 function clustersOfVirtualHost(bytes: Uint8Array): readonly string[] {
-  return valuesAt(bytes, [3, 2]).flatMap((action) => [
-    ...textsAt(action, [1]),
-    ...textsAt(action, [3, 1, 1]),
-    ...textsAt(action, [30, 1]),
-  ]);
+  const actions = valuesAt(bytes, [3, 2]);
+  return CLUSTERS_OF_ACTION.flatMap((path) => actions.flatMap((action) => textsAt(action, path)));
 }
 
 /**

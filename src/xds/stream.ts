@@ -1,7 +1,7 @@
 /** One stream of one client: reads its requests, decides what it is sent and when. Knows nothing of gRPC. */
 import { FullStateSubscription } from './full-state-subscription.ts';
 import { NamedSubscription } from './named-subscription.ts';
-import { gateFor, STAGES } from './ordering.ts';
+import { FOLLOWED_BY, gateFor, STAGES } from './ordering.ts';
 import { COLLECTIVE_TYPES } from './prepared-resource.ts';
 import { type ClientNode, decodeDeltaRequest, decodeNode, decodeSotwRequest } from './request.ts';
 import { TYPE_URL } from './resource.ts';
@@ -225,18 +225,18 @@ export class XdsStream {
   }
 
   #subscribe(table: TypeTable): Subscription {
-    const { encoder, generation, schedule } = this.#environment;
+    const environment = this.#environment;
     const features = this.node?.features ?? [];
     const supportsTtl =
       features.includes('xds.config.supports-resource-ttl') &&
       (this.mode === 'delta' || features.includes('xds.config.supports-resource-in-sotw'));
     const context = {
-      encoder,
+      encoder: environment.encoder,
       supportsTtl,
       announceMissing: table.typeUrl !== TYPE_URL.secret || this.#options.announceMissingSecrets,
       maxNames: this.#options.maxNames,
-      generation,
-      wake: () => schedule(this),
+      generation: () => environment.generation(),
+      wake: () => environment.schedule(this),
     };
     return this.mode === 'sotw' && COLLECTIVE_TYPES.has(table.typeUrl)
       ? new FullStateSubscription(table, context)
@@ -285,7 +285,7 @@ export class XdsStream {
    * client does not ask, since it is subscribed to them.
    */
   #followUp({ table, inFlight }: Subscription, { deliveries, carriesChanges }: Outgoing, nowMs: number): void {
-    const nextType = { [TYPE_URL.cluster]: TYPE_URL.endpoint, [TYPE_URL.listener]: TYPE_URL.route }[table.typeUrl];
+    const nextType = FOLLOWED_BY[table.typeUrl];
     const next = nextType === undefined ? undefined : this.subscriptions.get(nextType);
     if (next === undefined) return;
     const available = this.#environment.table(next.table.typeUrl);

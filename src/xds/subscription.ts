@@ -23,6 +23,8 @@ export function addPending(pending: Pending | undefined, generation: number, now
 export interface Gate {
   readonly upserts: boolean;
   readonly removals: boolean;
+  /** Whether the caller wants to know what is delivered. */
+  readonly deliveries: boolean;
   /** Resources that have to wait although others may go. */
   holds(resource: PreparedResource): boolean;
 }
@@ -37,7 +39,7 @@ export interface InFlight {
   readonly sentAtMs: number;
   readonly entries: readonly Entry[];
   /** Those of the entries that the client held nothing of. */
-  readonly fresh: ReadonlySet<Entry>;
+  readonly fresh: readonly Entry[];
 }
 
 /** A resource that the client is given, and what it held under that name, where that is known. */
@@ -49,6 +51,7 @@ export interface Delivery {
 /** A response to be written, and the resources in it that are new or changed for the client. */
 export interface Outgoing {
   readonly response: Response;
+  /** Empty unless the gate asked for them. */
   readonly deliveries: readonly Delivery[];
   /** Whether it carries changes, as opposed to what the client asked for. */
   readonly carriesChanges: boolean;
@@ -91,6 +94,7 @@ export class TooManyNames extends Error {}
 
 export abstract class Subscription implements Subscriber {
   readonly table: TypeTable;
+  readonly number: number;
   readonly context: SubscriptionContext;
   inFlight: InFlight | undefined;
   /** Whether the answer to `inFlight` is overdue and was counted. */
@@ -106,6 +110,7 @@ export abstract class Subscription implements Subscriber {
 
   constructor(table: TypeTable, context: SubscriptionContext) {
     this.table = table;
+    this.number = table.join(this);
     this.context = context;
   }
 

@@ -1,4 +1,5 @@
 /** The resources of one type, and who wants which of them: a change costs only its subscribers. */
+import { BitSet } from './bit-set.ts';
 import { type PreparedResource, prepareResource, sameContent } from './prepared-resource.ts';
 import type { Resource, TypeUrl } from './resource.ts';
 
@@ -7,13 +8,17 @@ export interface Entry {
   readonly name: string;
   /** What the name stands for now; a resource of another name when this one is an alias. */
   current: PreparedResource | undefined;
-  /** Who asked for it by name. */
-  readonly subscribers: Set<Subscriber>;
+  /** Small and dense; given to another entry after this one is forgotten. */
+  readonly index: number;
+  /** Who asked for it by name: numbers of subscribers. */
+  readonly subscribers: BitSet;
   /** How many subscribers keep a note about it; an entry with neither is forgotten. */
   holders: number;
 }
 
 export interface Subscriber {
+  /** As `join` gave it. */
+  readonly number: number;
   /** What `entry` stands for has changed, appeared or gone, as part of the change numbered `generation`. */
   changed(entry: Entry, generation: number): void;
 }
@@ -50,6 +55,10 @@ export class TypeTable {
   readonly #entries = new Map<string, Entry>();
   /** Alias → the name of the resource that carries it. */
   readonly #aliases = new Map<string, string>();
+  readonly #byIndex: (Entry | undefined)[] = [];
+  readonly #freeIndexes: number[] = [];
+  readonly #members: (Subscriber | undefined)[] = [];
+  readonly #freeNumbers: number[] = [];
   readonly #expiring = new Map<string, PreparedResource>();
   readonly #mark: MutableMark = [0, 0];
   #source: ReadonlyMap<string, Resource> = NONE;
@@ -62,10 +71,6 @@ export class TypeTable {
   /** The version of the whole set, for the eyes of people and for clients of the state of the world. */
   get version(): string {
     return versionText(this.#mark);
-  }
-
-  get size(): number {
-    return this.#source.size;
   }
 
   has(name: string): boolean {
@@ -83,13 +88,12 @@ export class TypeTable {
 
   /** The set as it is now; the same object until something changes. */
   snapshot(): Snapshot {
-    this.#snapshot ??= { resources: new Map([...this.present()].map((r) => [r.name, r])), version: this.version };
+    if (this.#snapshot === undefined) {
+      const resources = new Map<string, PreparedResource>();
+      for (const { name, current } of this.presentEntries()) if (current !== undefined) resources.set(name, current);
+      this.#snapshot = { resources, version: this.version };
+    }
     return this.#snapshot;
-  }
-
-  /** Every resource that exists. */
-  *present(): Generator<PreparedResource> {
-    for (const entry of this.presentEntries()) if (entry.current !== undefined) yield entry.current;
   }
 
   /** The entries of every resource that exists, under its own name. */
@@ -103,7 +107,9 @@ export class TypeTable {
     if (entry === undefined) {
       const target = this.#aliases.get(name);
       const current = target === undefined ? undefined : this.#entries.get(target)?.current;
-      entry = { name, current, subscribers: new Set(), holders: 0 };
+      const index = this.#freeIndexes.pop() ?? this.#byIndex.length;
+      entry = { name, index, current, subscribers: new BitSet(), holders: 0 };
+      this.#byIndex[index] = entry;
       this.#entries.set(name, entry);
     }
     return entry;
@@ -113,7 +119,27 @@ export class TypeTable {
   forget(entry: Entry): void {
     const isResource = entry.current?.name === entry.name;
     const isWanted = entry.holders > 0 || entry.subscribers.size > 0;
-    if (!isResource && !isWanted && this.#entries.get(entry.name) === entry) this.#entries.delete(entry.name);
+    if (isResource || isWanted || this.#byIndex[entry.index] !== entry) return;
+    this.#entries.delete(entry.name);
+    this.#byIndex[entry.index] = undefined;
+    this.#freeIndexes.push(entry.index);
+  }
+
+  entryAt(index: number): Entry | undefined {
+    return this.#byIndex[index];
+  }
+
+  /** Gives a subscriber its number, by which entries know it. */
+  join(subscriber: Subscriber): number {
+    const number = this.#freeNumbers.pop() ?? this.#members.length;
+    this.#members[number] = subscriber;
+    return number;
+  }
+
+  /** The subscriber has taken itself out of all entries. */
+  leave(number: number): void {
+    this.#members[number] = undefined;
+    this.#freeNumbers.push(number);
   }
 
   /** Takes over a new set; compares by reference, then by bytes. */
@@ -153,7 +179,7 @@ export class TypeTable {
       // A resource of this very name goes before an alias.
       if (other === undefined || other === entry || other.current?.name === alias) continue;
       other.current = this.#behindAlias(alias);
-      for (const subscriber of other.subscribers) subscriber.changed(other, generation);
+      for (const number of other.subscribers) this.#members[number]?.changed(other, generation);
     }
     this.forget(entry);
   }
@@ -165,8 +191,8 @@ export class TypeTable {
   }
 
   #notify(entry: Entry, generation: number): void {
-    for (const subscriber of entry.subscribers) subscriber.changed(entry, generation);
+    for (const number of entry.subscribers) this.#members[number]?.changed(entry, generation);
     for (const subscriber of this.everything)
-      if (!entry.subscribers.has(subscriber)) subscriber.changed(entry, generation);
+      if (!entry.subscribers.has(subscriber.number)) subscriber.changed(entry, generation);
   }
 }

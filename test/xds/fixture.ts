@@ -2,11 +2,7 @@
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { create, type DescMessage, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import {
-  type Cluster,
-  Cluster_DiscoveryType,
-  ClusterSchema,
-} from '../../src/gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { Cluster_DiscoveryType, ClusterSchema } from '../../src/gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '../../src/gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { RouteConfigurationSchema } from '../../src/gen/envoy/config/route/v3/route_pb.ts';
 import { type Resource, type Resources, TYPE_URL, type TypeUrl } from '../../src/xds/resource.ts';
@@ -61,13 +57,12 @@ export function message<S extends DescMessage>(name: string, schema: S, init: Me
 export const raw = (name: string, content: string): Resource => ({ name, value: Buffer.from(content) });
 
 /** A cluster whose endpoints are discovered; `seconds` is something to change. */
-export function cluster(name: string, seconds = 1, more: MessageInitShape<typeof ClusterSchema> = {}): Resource {
+export function cluster(name: string, seconds = 1): Resource {
   return message(name, ClusterSchema, {
     name,
     connectTimeout: { seconds: BigInt(seconds) },
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
     edsClusterConfig: { edsConfig: { configSourceSpecifier: { case: 'ads', value: {} }, resourceApiVersion: 2 } },
-    ...more,
   });
 }
 
