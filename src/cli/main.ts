@@ -19,8 +19,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
+// No top-level await: the bundle is CommonJS.
+main(process.argv.slice(2)).catch((error: unknown) => {
   process.exitCode = reportError(error);
-}
+});

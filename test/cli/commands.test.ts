@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type ApiHandlers, serveApi } from '../../src/api/server.ts';
+import type { Status } from '../../src/api/status.ts';
+import { VERSION } from '../../src/api/version.ts';
+import { EXIT } from '../../src/cli/exit-codes.ts';
+import { TrysailError } from '../../src/lib/errors.ts';
+import { silentLog } from '../../src/lib/log.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
+
+interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function trysail(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  const { PATH } = process.env;
+  return await new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [MAIN, ...args], {
+      env: { PATH, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+const WELL: Status = {
+  agent: { version: VERSION, pid: 1, since: '2026-01-01T00:00:00Z', state: 'running', lastGood: false },
+  host: { name: 'vm-1', address: '10.0.0.5', trustDomain: 'cluster.local' },
+  services: [],
+  upstreams: [],
+  envoy: { state: 'running', ready: true, restarts: 0 },
+  xds: [],
+  certificates: { provider: 'none', workloads: [], roots: [] },
+  plainText: [],
+  diagnostics: [],
+};
+
+async function agent(t: Parameters<typeof tempDir>[0], handlers: Partial<ApiHandlers> = {}): Promise<string> {
+  const socket = join(await tempDir(t), 'api.sock');
+  const server = await serveApi({
+    socket,
+    log: silentLog(),
+    handlers: {
+      status: () => WELL,
+      rotate: ({ spiffeId = 'spiffe://a/ns/b/sa/c' }) => ({ renewed: [{ spiffeId, serial: '4f' }] }),
+      reload: () => ({ diagnostics: [] }),
+      ...handlers,
+    },
+  });
+  t.after(() => server.close());
+  return socket;
+}
+
+test('trysail alone guides, with exit code 0', async () => {
+  const { code, out, err } = await trysail([]);
+  assert.deepEqual([code, err], [EXIT.ok, '']);
+  assert.match(out, new RegExp(`^Trysail ${VERSION}: .*\\n\\nOn a host of the mesh:\\n  trysail check `));
+});
+
+test('an unknown command suggests the nearest', async () => {
+  assert.deepEqual(await trysail(['statis']), {
+    code: EXIT.usage,
+    out: '',
+    err: "error: unknown command 'statis'\n(Did you mean status?)\n(add --help to see how it is called)\n",
+  });
+});
+
+test('an unknown option suggests the nearest', async () => {
+  assert.deepEqual(await trysail(['check', '--consul-adress', 'x']), {
+    code: EXIT.usage,
+    out: '',
+    err: "error: unknown option '--consul-adress'\n(Did you mean --consul-address?)\n(add --help to see how it is called)\n",
+  });
+});
+
+test('a wrong output format names the right ones', async () => {
+  const { code, err } = await trysail(['version', '-o', 'xml']);
+  assert.equal(code, EXIT.usage);
+  assert.match(err, /argument 'xml' is invalid. Allowed choices are text, json, yaml\./);
+});
+
+test('trysail version prints what it runs on', async () => {
+  assert.deepEqual(JSON.parse((await trysail(['version', '-o', 'json'])).out), {
+    trysail: VERSION,
+    node: process.version,
+    platform: `${process.platform}-${process.arch}`,
+  });
+  assert.equal((await trysail(['--version'])).out, `${VERSION}\n`);
+});
+
+test('trysail check finds mistakes in all three places, and its exit code follows the worst', async (t) => {
+  const dir = await tempDir(t);
+  const file = join(dir, 'agent.yaml');
+  await mkdir(join(dir, 'resources'));
+  const check = async (...args: readonly string[]): Promise<Outcome> => trysail(['check', '--config', file, ...args]);
+  const agentYaml = 'host: {address: 127.0.0.1}\nmesh: {config: mesh.yaml, resources: resources}\n';
+
+  await writeFile(file, agentYaml);
+  await writeFile(join(dir, 'mesh.yaml'), 'trustDomain: cluster.local\n');
+  assert.deepEqual(await check('--strict'), {
+    code: EXIT.ok,
+    out: `Nothing is wrong with ${file}, ${join(dir, 'mesh.yaml')}, ${join(dir, 'resources')}.\n`,
+    err: '',
+  });
+
+  await writeFile(join(dir, 'mesh.yaml'), 'enableTracing: true\n');
+  assert.equal((await check()).code, EXIT.ok);
+  assert.equal((await check('--strict')).code, EXIT.warnings);
+
+  await writeFile(file, `${agentYaml}upstreams: [{service: a, listen: 10.0.0.1:80}]\nservices: [{name: b}]\n`);
+  await writeFile(join(dir, 'mesh.yaml'), 'trustDomian: cluster.local\n');
+  await writeFile(join(dir, 'resources', 'a.yaml'), 'kind: VirtualService\nspec: [\n');
+  const { code, out } = await check();
+  assert.equal(code, EXIT.invalidConfiguration);
+  const lines = out.trimEnd().split('\n');
+  assert.deepEqual(
+    lines.slice(0, -1).map((line) => line.replace(`${dir}/`, '').split(' ', 3).join(' ')),
+    ['agent.yaml:3: error TRY0902', 'mesh.yaml:1: error IST0106', 'resources/a.yaml:3: error TRY0001:'],
+  );
+  assert.match(lines.at(-1) ?? '', /^3 errors and 0 warnings in /);
+  const { diagnostics } = JSON.parse((await check('-o', 'json')).out) as {
+    diagnostics: { source: { line: number } }[];
+  };
+  assert.deepEqual(
+    diagnostics.map(({ source }) => source.line),
+    [3, 1, 3],
+  );
+});
+
+test('trysail check takes flags before the environment', async (t) => {
+  const file = join(await tempDir(t), 'agent.yaml');
+  await writeFile(file, 'host: {address: 127.0.0.1}\n');
+  const env = { TRYSAIL_CONFIG: file, TRYSAIL_LOG_LEVEL: 'loud' };
+  const bad = await trysail(['check'], env);
+  assert.equal(bad.code, EXIT.invalidConfiguration);
+  assert.match(bad.out, /log\.level \(environment variable TRYSAIL_LOG_LEVEL\): "loud" is not one of/);
+  assert.equal((await trysail(['check', '--log-level', 'debug'], env)).code, EXIT.ok);
+});
+
+test('trysail status without an agent says how to start it', async (t) => {
+  const socket = join(await tempDir(t), 'api.sock');
+  assert.deepEqual(await trysail(['status', '--socket', socket]), {
+    code: EXIT.agentNotRunning,
+    out: '',
+    err: `trysail: the agent is not running: there is no socket ${socket}.\n  Look with "systemctl status trysail", start it with "systemctl start trysail", or name its socket by --socket.\n`,
+  });
+});
+
+test('trysail status of a host that is well exits with 0, as text without colours, JSON and YAML', async (t) => {
+  const socket = await agent(t);
+  const text = await trysail(['status'], { TRYSAIL_SOCKET: socket });
+  assert.equal(text.code, EXIT.ok);
+  assert.match(text.out, /^vm-1 is well\.\n\nAgent {3}/);
+  assert.deepEqual(JSON.parse((await trysail(['status', '--socket', socket, '-o', 'json'])).out), WELL);
+  assert.match((await trysail(['status', '--socket', socket, '-o', 'yaml'])).out, /^agent:\n {2}version: /);
+});
+
+test('trysail status of a host that is not well says so by its exit code too', async (t) => {
+  const socket = await agent(t, {
+    status: () => ({ ...WELL, envoy: { state: 'crashed', ready: false, restarts: 1 } }),
+  });
+  const { code, out } = await trysail(['status', '--socket', socket]);
+  assert.equal(code, EXIT.unhealthy);
+  assert.match(out, /^vm-1 is not well: 1 error\.\n {2}error {4}Envoy is crashed\n/);
+  assert.equal((await trysail(['status', '--socket', socket, '-o', 'json'])).code, EXIT.unhealthy);
+});
+
+test('trysail rotate and reload say what happened', async (t) => {
+  const socket = await agent(t, {
+    reload: () => ({ diagnostics: [{ code: 'IST0106', severity: 'error', message: 'bad', remedy: 'Mend it.' }] }),
+  });
+  const id = 'spiffe://a/ns/b/sa/c';
+  assert.deepEqual(await trysail(['rotate', id, '--socket', socket]), {
+    code: EXIT.ok,
+    out: `${id} renewed, serial 4f\n`,
+    err: '',
+  });
+  assert.deepEqual(await trysail(['reload', '--socket', socket]), {
+    code: EXIT.invalidConfiguration,
+    out: 'error IST0106: bad. Mend it.\n',
+    err: '',
+  });
+});
+
+test('an error of the agent is told with its remedy, a defect as one', async (t) => {
+  const socket = await agent(t, {
+    rotate: () => Promise.reject(new TrysailError('CA_UNREACHABLE', 'no CA at x:15012', { remedy: 'Start it.' })),
+  });
+  assert.deepEqual(await trysail(['rotate', '--socket', socket]), {
+    code: EXIT.failed,
+    out: '',
+    err: 'trysail: no CA at x:15012.\n  Start it.\n',
+  });
+});
+
+test('trysail status ends quietly when the reader of its output has gone', async (t) => {
+  const socket = await agent(t);
+  const child = spawn('sh', ['-c', `"$0" "$@" | true`, process.execPath, MAIN, 'status', '--socket', socket], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let err = '';
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  await new Promise((resolve) => child.once('close', resolve));
+  assert.equal(err, '');
+});
