@@ -27,7 +27,7 @@ export interface EnvoyStatus {
   readonly startedAtMs: number | undefined;
   /** From the start of the process until it was ready; undefined until then and for an adopted one. */
   readonly readyAfterMs: number | undefined;
-  /** How often it was started again after it had ended by itself. */
+  /** How often a start was tried again after it had ended by itself or could not start. */
   readonly restarts: number;
   /** The last time that it ended by itself or could not start. */
   readonly lastFailure: EnvoyFailure | undefined;

@@ -29,17 +29,20 @@ export function describeExit({ code, signal }: Exit): string {
 /** The failure of a program that could not be started at all. */
 export function spawnFailure(binary: string, error: unknown): EnvoyFailure {
   const code = errorCode(error);
-  if (code === 'ENOENT')
+  const ofBinary = error instanceof Error && 'path' in error && error.path === binary;
+  const executing = error instanceof Error && 'syscall' in error && String(error.syscall).startsWith('spawn');
+  if (code === 'ENOENT' && ofBinary && !executing)
     return {
       code: 'ENVOY_BINARY_MISSING',
       message: `there is no Envoy at ${binary}`,
       remedy: 'Install Envoy or set envoy.binary to its path.',
       lastLines: [],
     };
-  if (code === 'EACCES' || code === 'ENOEXEC')
+  if (executing || (ofBinary && code === 'EACCES'))
     return {
       code: 'ENVOY_BINARY_UNUSABLE',
-      message: `${binary} cannot be executed (${code})`,
+      // It was there a moment ago: what is not found is the loader or interpreter that it names.
+      message: `${binary} cannot be executed (${code === 'ENOENT' ? 'its loader is missing' : (code ?? errorMessage(error))})`,
       remedy: 'Give the file execute permission, or use the Envoy of this machine’s architecture.',
       lastLines: [],
     };

@@ -35,7 +35,7 @@ export async function spawnEnvoy(binary: string, args: readonly string[], logPat
     });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
-      child.once('error', reject);
+      child.once('error', (error) => reject(Object.assign(error, { path: binary })));
     });
     child.unref();
     const pid = child.pid ?? 0;

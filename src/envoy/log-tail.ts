@@ -4,6 +4,7 @@
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, open, readFile, writeFile } from 'node:fs/promises';
+import { StringDecoder } from 'node:string_decoder';
 
 const CHUNK_BYTES = 64 * 1024;
 /** A line without an end is handed over in pieces of this size. */
@@ -23,6 +24,7 @@ export class LogTail {
   readonly #options: LogTailOptions;
   #position = 0;
   #rest = '';
+  #decoder = new StringDecoder('utf8');
   #file: FileHandle | undefined;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -49,6 +51,12 @@ export class LogTail {
     this.#timer.unref();
     this.#watcher?.unref();
     await this.read();
+  }
+
+  /** Hands over what is left and starts anew with the file that is at the path now. */
+  async reopen(): Promise<void> {
+    await this.stop();
+    await this.start();
   }
 
   /** Hands over everything that the file holds now. Never rejects: a log that cannot be read stops nothing. */
@@ -87,7 +95,7 @@ export class LogTail {
       const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, this.#position);
       if (bytesRead === 0) break;
       this.#position += bytesRead;
-      this.#hand(buffer.toString('utf8', 0, bytesRead));
+      this.#hand(this.#decoder.write(buffer.subarray(0, bytesRead)));
     }
     if (this.#position === before) return;
     const { maxBytes = 4 * 1024 * 1024 } = this.#options;

@@ -34,6 +34,8 @@ const HEALTH_POLL_MS = 5000;
 const TERMINATE_MS = 3000;
 /** When a person should hear what Envoy waits for. */
 const SLOW_START_MS = 10_000;
+/** Nobody accepts connections between the old Envoy's drain and the new one's start: keep it short. */
+const REPLACE_DRAIN_MS = 2000;
 const KEPT_LINES = 50;
 
 export interface EnvoyProcessOptions extends Omit<ArgumentOptions, 'bootstrapPath'> {
@@ -210,7 +212,10 @@ export class EnvoyProcess {
     this.#lines = [];
     try {
       const stamp = await binaryStamp(binary);
-      await writeBootstrap(this.#files.bootstrap, this.#text);
+      // Somebody may have taken the file away; a new Envoy then writes into a new one.
+      if (this.#status.restarts > 0) await this.#tail.reopen();
+      if ((await fileHash(this.#files.bootstrap)) !== hashText(this.#text))
+        await writeBootstrap(this.#files.bootstrap, this.#text);
       const startedAtMs = Date.now();
       const live = await spawnEnvoy(binary, this.#args, this.#files.log);
       this.#live = live;
@@ -269,7 +274,10 @@ export class EnvoyProcess {
           : 'another bootstrap';
       if (differs !== undefined) {
         log.info({ pid: identity.pid, reason: differs }, 'replacing the running Envoy');
-        await this.#retire(live, {});
+        await this.#retire(live, {
+          drainTimeMs: Math.min(REPLACE_DRAIN_MS, this.#options.drainTimeMs),
+          minimumDrainMs: 0,
+        });
         continue;
       }
       const stamp = await binaryStamp(binary).catch(() => undefined);

@@ -4,8 +4,9 @@ import type { AdminClient } from './admin.ts';
 
 /** An Envoy is up some 50 ms after its start: look often at first, and rarely at one that waits for its configuration. */
 function pollMs(elapsedMs: number): number {
-  if (elapsedMs < 1000) return 5;
-  return elapsedMs < 10_000 ? 50 : 250;
+  if (elapsedMs < 300) return 5;
+  if (elapsedMs < 3000) return 20;
+  return elapsedMs < 30_000 ? 100 : 250;
 }
 
 const WARMING = '^(listener_manager\\.(workers_started|total_listeners_warming)|cluster_manager\\.warming_clusters)$';

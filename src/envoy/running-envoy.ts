@@ -1,5 +1,6 @@
 /** Finding the Envoy that an earlier agent left behind. */
 import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { sleep } from '../lib/sleep.ts';
 import type { AdminClient, ServerInfo } from './admin.ts';
@@ -15,6 +16,15 @@ export interface Found {
   readonly record: EnvoyRecord | undefined;
 }
 
+/** Anybody may give a process of his any arguments. */
+function isOurs(pid: number): boolean {
+  try {
+    return statSync(`/proc/${pid}`).uid === process.geteuid?.();
+  } catch {
+    return false;
+  }
+}
+
 /** The processes that were started with this bootstrap file: the recorded one first. */
 export async function findRunning(statePath: string, bootstrapPath: string): Promise<readonly Found[]> {
   const record = await readRecord(statePath);
@@ -22,7 +32,7 @@ export async function findRunning(statePath: string, bootstrapPath: string): Pro
     args[args.indexOf('--config-path') + 1] === bootstrapPath && args.includes('--config-path');
   const recorded =
     record !== undefined && isRunning(record) && runsOurBootstrap(commandLine(record.pid)) ? [record] : [];
-  const others = findProcesses(runsOurBootstrap).filter(({ pid }) => pid !== recorded[0]?.pid);
+  const others = findProcesses(runsOurBootstrap).filter(({ pid }) => pid !== recorded[0]?.pid && isOurs(pid));
   return [
     ...recorded.map(({ pid, startTime, bootId }) => ({ identity: { pid, startTime, bootId }, record })),
     ...others.map((identity) => ({ identity, record: undefined })),

@@ -92,9 +92,13 @@ export async function envoyVersion(path: string): Promise<string> {
   }
   const release = /\bversion: [^/\s]*\/(\d+\.\d+\.\d+[^/]*)\//.exec(output)?.[1];
   if (release === undefined)
-    throw new TrysailError('ENVOY_BINARY_UNUSABLE', `${path} is not Envoy: it says "${output.trim().slice(0, 100)}"`, {
-      remedy: 'Set envoy.binary to the path of Envoy.',
-    });
+    throw new TrysailError(
+      'ENVOY_BINARY_UNUSABLE',
+      `${path} is not Envoy: it says "${output.trim().split('\n')[0]?.slice(0, 100) ?? ''}"`,
+      {
+        remedy: 'Set envoy.binary to the path of Envoy.',
+      },
+    );
   if (!isSupportedEnvoy(release))
     throw new TrysailError(
       'ENVOY_VERSION_UNSUPPORTED',
