@@ -2,6 +2,10 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { AccessLogSchema } from '../gen/envoy/config/accesslog/v3/accesslog_pb.ts';
 import { FileAccessLogSchema } from '../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
+import {
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
+} from '../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
 import { pack } from './messages.ts';
 
 const FORMAT = [
@@ -29,19 +33,40 @@ const FORMAT = [
   '%ROUTE_NAME%',
 ].join(' ');
 
-/** @param path a file, `/dev/stdout`, or undefined for no log */
+const FORMAT_STRING = {
+  format: { case: 'textFormatSource', value: { specifier: { case: 'inlineString', value: `${FORMAT}\n` } } },
+} as const;
+
+/**
+ * Standard output and error have loggers of their own: opening `/dev/stdout` fails where it is a socket, as it is for a
+ * child of Node, and Envoy then refuses the listener.
+ * @param path a file, `/dev/stdout`, `/dev/stderr`, or undefined for no log
+ */
 export function accessLog(path: string | undefined): MessageInitShape<typeof AccessLogSchema>[] {
-  if (path === undefined) return [];
-  const format = {
-    format: { case: 'textFormatSource', value: { specifier: { case: 'inlineString', value: `${FORMAT}\n` } } },
-  } as const;
-  return [
-    {
-      name: 'envoy.access_loggers.file',
-      configType: {
-        case: 'typedConfig',
-        value: pack(FileAccessLogSchema, { path, accessLogFormat: { case: 'logFormat', value: format } }),
-      },
-    },
-  ];
+  const accessLogFormat = { case: 'logFormat', value: FORMAT_STRING } as const;
+  switch (path) {
+    case undefined:
+      return [];
+    case '/dev/stdout':
+      return [
+        {
+          name: 'envoy.access_loggers.stdout',
+          configType: { case: 'typedConfig', value: pack(StdoutAccessLogSchema, { accessLogFormat }) },
+        },
+      ];
+    case '/dev/stderr':
+      return [
+        {
+          name: 'envoy.access_loggers.stderr',
+          configType: { case: 'typedConfig', value: pack(StderrAccessLogSchema, { accessLogFormat }) },
+        },
+      ];
+    default:
+      return [
+        {
+          name: 'envoy.access_loggers.file',
+          configType: { case: 'typedConfig', value: pack(FileAccessLogSchema, { path, accessLogFormat }) },
+        },
+      ];
+  }
 }

@@ -5,6 +5,10 @@ import { ClusterLoadAssignmentSchema } from '../../src/gen/envoy/config/endpoint
 import { ListenerSchema } from '../../src/gen/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '../../src/gen/envoy/config/route/v3/route_pb.ts';
 import { FileAccessLogSchema } from '../../src/gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
+import {
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
+} from '../../src/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
 import { RouterSchema } from '../../src/gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import { HttpInspectorSchema } from '../../src/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
 import { TlsInspectorSchema } from '../../src/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts';
@@ -24,6 +28,8 @@ import type { Resource, Resources } from '../../src/xds/resource.ts';
 
 const registry = createRegistry(
   FileAccessLogSchema,
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
   RouterSchema,
   HttpInspectorSchema,
   TlsInspectorSchema,

@@ -1,0 +1,44 @@
+/**
+ * Each folder beside this file is a case: `in.yaml` (Istio), `host.yaml` (this host) and, if wanted, `mesh.yaml` must
+ * give `envoy.yaml`, and the real Envoy must take it.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { tempDir } from '../support/temp-dir.ts';
+import { envoyBinary } from '../support/tools.ts';
+import { testAuthority } from '../translate/certificates.ts';
+import { staticBootstrap } from '../translate/static-bootstrap.ts';
+import { caseNames, loadCase } from './golden-case.ts';
+
+const DIR = import.meta.dirname;
+const rewrite = process.env['GOLDEN'] === 'write';
+const authority = await testAuthority();
+
+for (const name of caseNames(DIR)) {
+  test(`golden ${name}`, async (t) => {
+    const golden = loadCase(DIR, name);
+    assert.deepEqual(golden.diagnostics, golden.expectedDiagnostics, 'diagnostics of the input');
+    assert.equal(loadCase(DIR, name).output, golden.output, 'two translations differ');
+    const path = join(golden.dir, 'envoy.yaml');
+    if (rewrite) writeFileSync(path, golden.output);
+    const expected = existsSync(path) ? readFileSync(path, 'utf8') : '';
+    assert.equal(golden.output, expected, `${path} differs. If the change is meant: npm run golden, then read the diff.`);
+
+    const dir = await tempDir(t);
+    const bootstrap = join(dir, 'bootstrap.json');
+    const secrets = await authority.secrets(...golden.identities);
+    await writeFile(bootstrap, JSON.stringify(staticBootstrap(golden.resources, { nodeId: name, secrets })), {
+      mode: 0o600,
+    });
+    const run = promisify(execFile)(envoyBinary(), ['--mode', 'validate', '--disable-hot-restart', '-c', bootstrap]);
+    const { stderr } = await run.catch((error: unknown) => {
+      throw new Error(`Envoy refuses the resources of ${name}`, { cause: error });
+    });
+    assert.doesNotMatch(stderr, /deprecated/i, stderr);
+  });
+}
