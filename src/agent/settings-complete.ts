@@ -127,6 +127,7 @@ export function completeSettings(
         caFile: secret(written.consul.caFile),
         certFile: secret(written.consul.certFile),
         keyFile: secret(written.consul.keyFile),
+        maxWatches: written.consul.maxWatches,
       },
       identity: {
         provider,

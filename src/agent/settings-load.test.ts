@@ -292,6 +292,7 @@ test('defaults are complete', (t) => {
       caFile: undefined,
       certFile: undefined,
       keyFile: undefined,
+      maxWatches: 64,
     },
     identity: {
       provider: 'trysail-ca',

@@ -5,6 +5,7 @@
 import * as z from 'zod/mini';
 import { PATHS } from '../platform/vm/paths.ts';
 import { PORTS } from '../platform/vm/ports.ts';
+import { MAX_WATCHES } from '../sources/catalogue-watcher.ts';
 import { defaulted, list, listOf, mapOf, optional, optionalSection, required, section } from './setting-definition.ts';
 import {
   ACCOUNT,
@@ -128,6 +129,11 @@ export const SETTINGS_SCHEMA = z.strictObject({
     ),
     certFile: optional(filePath('/etc/trysail/consul-client.pem'), 'Client certificate (PEM) for `https`.', 'none'),
     keyFile: optional(filePath('/etc/trysail/consul-client.key'), 'Private key (PEM) of `certFile`.', 'none'),
+    maxWatches: defaulted(
+      wholeNumber('a number of services', 1, 4096, '64'),
+      MAX_WATCHES,
+      'How many services are followed at most, each by one blocking query.',
+    ),
   }),
   identity: section("Where the host's certificates come from.", {
     provider: defaulted(

@@ -26,6 +26,8 @@ export interface AgentSettings {
     readonly caFile: string | undefined;
     readonly certFile: string | undefined;
     readonly keyFile: string | undefined;
+    /** How many services of the catalogue are followed at most. */
+    readonly maxWatches: number;
   };
   readonly identity: IdentitySettings;
   readonly services: readonly ServiceSettings[];

@@ -11,6 +11,16 @@ export interface CommandEntry {
 /** Sorted by name. */
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'agent',
+    summary: 'Run the agent of this host.',
+    register: async (program) => (await import('./agent.ts')).registerAgentCommand(program),
+  },
+  {
+    name: 'agent',
+    summary: 'Run the agent of this host until it is told to stop.',
+    register: async (program) => (await import('./agent.ts')).registerAgentCommand(program),
+  },
+  {
     name: 'ca',
     summary: 'Make a certificate authority, and look after its hosts.',
     register: async (program) => (await import('./ca.ts')).registerCaCommands(program),

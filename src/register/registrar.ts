@@ -31,6 +31,8 @@ export type RegisteredHealth = CheckStatus | 'none' | 'unknown';
 
 /** How one service stands. */
 export interface RegisteredService {
+  /** `namespace/name` of the instance. */
+  readonly instance: string;
   readonly consulName: string;
   readonly id: string;
   /** As far as last known; `error` says why it may be otherwise. */
@@ -143,6 +145,7 @@ export class Registrar {
       address: this.#options.client.address,
       connected: this.#connected,
       services: [...this.#entries.values()].map((entry) => ({
+        instance: `${entry.instance.namespace}/${entry.instance.name}`,
         consulName: entry.registration.definition.Name,
         id: entry.registration.definition.ID,
         registered: entry.sinceMs !== undefined,

@@ -3,9 +3,10 @@ import { status as grpcStatus, Server, ServerCredentials } from '@grpc/grpc-js';
 import { TrysailError } from '../lib/errors.ts';
 import { type Resource, type Resources, TYPE_URL, type TypeUrl } from './resource.ts';
 import { ResponseEncoder } from './response.ts';
-import { type ByteStream, DISCOVERY_METHODS, discoveryServices } from './services.ts';
+import { addServices, type ByteStream } from './services.ts';
 import type { AcknowledgeEvent, OverdueEvent, RejectEvent, XdsStatus } from './status.ts';
 import { XdsStream } from './stream.ts';
+import type { ResourceStatus } from './subscription.ts';
 import { TypeTable } from './type-table.ts';
 import { clearSocketPath, protectSocket, unixPath } from './unix-socket.ts';
 
@@ -37,12 +38,6 @@ const NOTHING: ReadonlyMap<string, Resource> = new Map();
 /** How long one turn of the event loop may spend on sending, so that answers are read in between. */
 const TURN_MS = 5;
 
-const REFUSALS = {
-  INVALID_ARGUMENT: grpcStatus.INVALID_ARGUMENT,
-  PERMISSION_DENIED: grpcStatus.PERMISSION_DENIED,
-  RESOURCE_EXHAUSTED: grpcStatus.RESOURCE_EXHAUSTED,
-};
-
 interface Waiter {
   readonly isDone: () => boolean;
   readonly resolve: () => void;
@@ -50,9 +45,9 @@ interface Waiter {
 
 export class XdsServer {
   readonly #options: XdsServerOptions;
+  readonly #limits: { readonly ackTimeoutMs: number; readonly stageTimeoutMs: number };
   readonly #tables: ReadonlyMap<TypeUrl, TypeTable>;
   readonly #encoder = new ResponseEncoder();
-  readonly #streams = new Set<XdsStream>();
   readonly #calls = new Map<XdsStream, ByteStream>();
   readonly #due = new Set<XdsStream>();
   readonly #waiters = new Set<Waiter>();
@@ -68,6 +63,8 @@ export class XdsServer {
 
   constructor(options: XdsServerOptions = {}) {
     this.#options = options;
+    const { ackTimeoutMs = 10_000, stageTimeoutMs = 5000 } = options;
+    this.#limits = { ackTimeoutMs, stageTimeoutMs };
     this.#tables = new Map(Object.values(TYPE_URL).map((typeUrl) => [typeUrl, new TypeTable(typeUrl)]));
   }
 
@@ -117,7 +114,14 @@ export class XdsServer {
       // The kernel tells of a dead peer on a Unix socket; on TCP somebody has to ask.
       ...(path === undefined ? { 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_timeout_ms': 10_000 } : {}),
     });
-    this.#addServices(server, path !== undefined || this.#options.allowSecretsOverTcp === true);
+    const allowSecrets = path !== undefined || this.#options.allowSecretsOverTcp === true;
+    addServices(server, {
+      accept: (call, mode, typeUrl) => this.#accept(call, mode, typeUrl, allowSecrets),
+      clientStatus: async (request) => {
+        const { clientStatusResponse } = await import('./client-status.ts');
+        return clientStatusResponse(request, this.#calls.keys());
+      },
+    });
     const port = await new Promise<number>((resolve, reject) => {
       server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
         if (error === null) resolve(bound);
@@ -132,11 +136,11 @@ export class XdsServer {
     });
     if (path !== undefined) await protectSocket(path);
     this.#servers.add(server);
-    const { ackTimeoutMs = 10_000, stageTimeoutMs = 5000 } = this.#options;
+    const { ackTimeoutMs, stageTimeoutMs } = this.#limits;
     this.#sweeper ??= setInterval(
       () => {
         const nowMs = performance.now();
-        for (const stream of this.#streams) stream.sweep(nowMs);
+        for (const stream of this.#calls.keys()) stream.sweep(nowMs);
       },
       Math.min(1000, ackTimeoutMs / 2, stageTimeoutMs / 2),
     ).unref();
@@ -146,9 +150,22 @@ export class XdsServer {
   status(): XdsStatus {
     return {
       generation: this.#generation,
-      clients: [...this.#streams].map((stream) => stream.status()),
+      clients: [...this.#calls.keys()].map((stream) => stream.status()),
       counters: { ...this.#counters },
     };
+  }
+
+  /** How many resources each type's newest stream holds in which state, by type URL. Looks at each of them. */
+  resourceCounts(): ReadonlyMap<string, Readonly<Record<ResourceStatus['state'], number>>> {
+    const counts = new Map<string, Record<ResourceStatus['state'], number>>();
+    for (const { subscriptions } of this.#calls.keys()) {
+      for (const [typeUrl, subscription] of subscriptions) {
+        const ofType = { acknowledged: 0, rejected: 0, missing: 0, sent: 0, unsent: 0 };
+        for (const { state } of subscription.statuses()) ofType[state] += 1;
+        counts.set(typeUrl, ofType);
+      }
+    }
+    return counts;
   }
 
   /**
@@ -157,7 +174,7 @@ export class XdsServer {
    */
   async whenUpToDate(nodeId: string, types: readonly TypeUrl[], signal: AbortSignal): Promise<boolean> {
     const isDone = (): boolean => {
-      const streams = [...this.#streams].filter((stream) => stream.node?.id === nodeId);
+      const streams = [...this.#calls.keys()].filter((stream) => stream.node?.id === nodeId);
       return (
         streams.every((stream) => stream.upToDate) &&
         types.every((type) => streams.some((stream) => stream.subscriptions.has(type)))
@@ -205,33 +222,14 @@ export class XdsServer {
     this.#servers.clear();
   }
 
-  #addServices(server: Server, allowSecrets: boolean): void {
-    const implementations = new Map<string, Record<string, (call: ByteStream) => void>>();
-    for (const { service, method, mode, typeUrl } of DISCOVERY_METHODS) {
-      const methods = implementations.get(service) ?? {};
-      methods[method] = (call) => this.#accept(call, mode, typeUrl, allowSecrets);
-      implementations.set(service, methods);
-    }
-    for (const [service, definition] of discoveryServices())
-      server.addService(definition, implementations.get(service) ?? {});
-  }
-
   #accept(call: ByteStream, mode: 'sotw' | 'delta', onlyType: TypeUrl | undefined, allowSecrets: boolean): void {
-    const { ackTimeoutMs = 10_000, stageTimeoutMs = 5000, maxNames = 200_000 } = this.#options;
+    const { maxNames = 200_000, announceMissingSecrets = false } = this.#options;
     if (this.#closing) {
       call.end();
       return;
     }
     const stream = new XdsStream(
-      {
-        mode,
-        onlyType,
-        allowSecrets,
-        announceMissingSecrets: this.#options.announceMissingSecrets === true,
-        maxNames,
-        ackTimeoutMs,
-        stageTimeoutMs,
-      },
+      { ...this.#limits, mode, onlyType, allowSecrets, announceMissingSecrets, maxNames },
       {
         encoder: this.#encoder,
         counters: this.#counters,
@@ -239,17 +237,15 @@ export class XdsServer {
         generation: () => this.#generation,
         schedule: (due) => this.#schedule(due),
         write: (bytes) => call.write(bytes),
-        end: (refusal, message) => call.emit('error', { code: REFUSALS[refusal], details: message }),
+        end: (refusal, message) => call.emit('error', { code: grpcStatus[refusal], details: message }),
         onReject: (event) => this.#options.onReject?.(event),
         onAcknowledge: (event) => this.#options.onAcknowledge?.(event),
         onOverdue: (event) => this.#options.onOverdue?.(event),
       },
     );
-    this.#streams.add(stream);
     this.#calls.set(stream, call);
     const forget = (): void => {
       stream.close();
-      this.#streams.delete(stream);
       this.#calls.delete(stream);
       this.#due.delete(stream);
       this.#wakeWaiters();
@@ -262,9 +258,7 @@ export class XdsServer {
       call.end();
       forget();
     });
-    call.on('cancelled', forget);
-    call.on('close', forget);
-    call.on('error', forget);
+    for (const event of ['cancelled', 'close', 'error']) call.on(event, forget);
   }
 
   #schedule(stream: XdsStream): void {
@@ -300,7 +294,7 @@ export class XdsServer {
     this.#heartbeats.delete(typeUrl);
     if (ttls.length === 0) return;
     const timer = setInterval(() => {
-      for (const stream of this.#streams) stream.heartbeat(typeUrl);
+      for (const stream of this.#calls.keys()) stream.heartbeat(typeUrl);
     }, periodMs).unref();
     this.#heartbeats.set(typeUrl, { periodMs, timer });
   }

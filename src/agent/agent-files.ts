@@ -1,0 +1,56 @@
+/** The folders and files of one agent, and the mesh's configuration as the host has it. */
+import { mkdir, readFile } from 'node:fs/promises';
+import { errorCode, errorMessage, TrysailError } from '../lib/errors.ts';
+import { type Diagnostic, formatDiagnostic } from '../model/diagnostic.ts';
+import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
+import { parseMeshConfig } from '../sources/mesh-config.ts';
+import type { AgentSettings } from './settings.ts';
+
+/**
+ * Makes the state and the run folder, for the agent's user alone.
+ * @throws TrysailError `FOLDER_UNUSABLE`
+ */
+export async function prepareFolders({ state, run }: AgentSettings['paths']): Promise<void> {
+  for (const [setting, path] of [
+    ['paths.state', state],
+    ['paths.run', run],
+  ] as const) {
+    try {
+      await mkdir(path, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new TrysailError('FOLDER_UNUSABLE', `${setting}: ${path} cannot be made: ${errorMessage(error)}`, {
+        remedy: `Create it, owned by the agent's user with mode 0700, or set ${setting}.`,
+        cause: error,
+      });
+    }
+  }
+}
+
+/**
+ * Reads meshconfig.yaml; defaults when there is none.
+ * @throws TrysailError `MESH_CONFIG_INVALID` with every fault of the file
+ */
+export async function loadMeshConfig(
+  file: string | undefined,
+): Promise<{ readonly config: MeshConfig; readonly diagnostics: readonly Diagnostic[] }> {
+  if (file === undefined) return { config: DEFAULT_MESH_CONFIG, diagnostics: [] };
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new TrysailError('MESH_CONFIG_INVALID', `${file} cannot be read: ${errorMessage(error)}`, {
+      remedy:
+        errorCode(error) === 'ENOENT'
+          ? 'Create it (an empty file means the defaults), or correct mesh.config in agent.yaml.'
+          : 'Make it readable for the user of the agent.',
+      cause: error,
+    });
+  }
+  const { config, diagnostics } = parseMeshConfig(text, file);
+  if (config === undefined) {
+    throw new TrysailError('MESH_CONFIG_INVALID', diagnostics.map(formatDiagnostic).join('\n'), {
+      remedy: 'Correct the file; trysail check looks at all of it.',
+    });
+  }
+  return { config, diagnostics };
+}

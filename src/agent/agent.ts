@@ -1,0 +1,136 @@
+/**
+ * The agent: what starts in which order, and how all of it ends.
+ *
+ * Envoy is started first, since it takes longest; while it loads, the other half of the agent is loaded and reads
+ * certificates, resources and the last good catalogue. xDS opens only when the first complete configuration is there, so
+ * that an Envoy which was adopted never sees half of one. Services are registered when Envoy is ready for them.
+ */
+import { fileURLToPath } from 'node:url';
+import { serveApi } from '../api/server.ts';
+import { VERSION } from '../api/version.ts';
+import { buildBootstrap } from '../envoy/bootstrap.ts';
+import { EnvoyProcess } from '../envoy/process.ts';
+import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { createLog } from '../lib/log.ts';
+import { findEnvoyBinary } from '../platform/vm/envoy-binary.ts';
+import { createNotifier } from '../platform/vm/notify.ts';
+import { sockets } from '../platform/vm/paths.ts';
+import { loadMeshConfig, prepareFolders } from './agent-files.ts';
+import type { MeshSide } from './mesh-side.ts';
+import type { AgentSettings } from './settings.ts';
+import { toHost } from './settings-host.ts';
+import { type AgentParts, reportStatus } from './status-report.ts';
+
+/** The folder of the program: of this file in a checkout, of the bundle in a package. */
+function programDir(): string {
+  return typeof __dirname === 'string' ? __dirname : fileURLToPath(new URL('.', import.meta.url));
+}
+
+function envoyPid({ status }: EnvoyProcess): number | undefined {
+  return 'pid' in status.state ? status.state.pid : undefined;
+}
+
+function notStarted(): TrysailError {
+  return new TrysailError('AGENT_STARTING', 'the agent is still starting', { remedy: 'Try again in a moment.' });
+}
+
+/**
+ * Runs the agent until `signal` aborts, then stops it in order: deregister, drain, end Envoy.
+ * @throws TrysailError when it cannot start at all: folders, meshconfig.yaml, identity, the program of Envoy, another
+ * agent in the same run folder. Everything else is reported by `trysail status` and tried again.
+ */
+export async function runAgent(settings: AgentSettings, signal: AbortSignal): Promise<void> {
+  const log = createLog(settings.log.level);
+  const paths = sockets(settings.paths.run);
+  const notifier = createNotifier();
+  await prepareFolders(settings.paths);
+  const { config, diagnostics } = await loadMeshConfig(settings.mesh.configFile);
+  const host = toHost(settings, config);
+  const binary = await findEnvoyBinary({ configured: settings.envoy.binary, programDir: programDir() });
+  const { concurrency, baseId, drainTimeMs, healthListener } = settings.envoy;
+  const envoy = new EnvoyProcess({
+    binary,
+    bootstrap: buildBootstrap({
+      nodeId: host.nodeId,
+      nodeCluster: host.nodeCluster,
+      locality: host.locality,
+      metadata: { trysailVersion: VERSION },
+      xdsSocket: paths.xds,
+      adminSocket: paths.admin,
+      healthListener,
+    }),
+    adminSocket: paths.admin,
+    runDir: settings.paths.run,
+    concurrency,
+    ...(baseId === undefined ? {} : { baseId }),
+    drainTimeMs,
+    log: log.child({ room: 'envoy' }),
+  });
+  const parts: AgentParts = { settings, config, configDiagnostics: diagnostics, host, since: new Date(), envoy };
+  const reload = async (mesh: MeshSide): Promise<void> => {
+    await notifier.reloading();
+    await mesh.resources.reload();
+    await notifier.ready();
+  };
+  // The socket is the lock as well: a second agent in the same run folder ends here.
+  const api = await serveApi({
+    socket: paths.api,
+    log: log.child({ room: 'api' }),
+    handlers: {
+      status: () => reportStatus(parts),
+      rotate: async () => {
+        if (parts.mesh === undefined) throw notStarted();
+        await parts.mesh.identity.rotateNow();
+        const { certificates } = parts.mesh.identity.material();
+        return { renewed: certificates.map(({ spiffeId, serial }) => ({ spiffeId, serial })) };
+      },
+      reload: async () => {
+        if (parts.mesh === undefined) throw notStarted();
+        await reload(parts.mesh);
+        return { diagnostics: parts.mesh.resources.resources.diagnostics };
+      },
+    },
+  });
+  const onHangup = (): void => {
+    if (parts.mesh !== undefined) void reload(parts.mesh);
+  };
+  process.on('SIGHUP', onHangup);
+  let watchdog: NodeJS.Timeout | undefined;
+  try {
+    log.info({ version: VERSION, host: host.nodeId, envoy: binary }, 'the agent starts');
+    await envoy.start();
+    const { MeshSide } = await import('./mesh-side.ts');
+    const mesh = await MeshSide.start(
+      { settings, config, host, xdsSocket: paths.xds, log, envoyPid: () => envoyPid(envoy) },
+      signal,
+    );
+    parts.mesh = mesh;
+    if (notifier.watchdogIntervalMs !== undefined) {
+      watchdog = setInterval(() => void notifier.watchdog(), notifier.watchdogIntervalMs);
+    }
+    await notifier.ready('serving; waiting for Envoy');
+    envoy.ready(signal).then(
+      () => {
+        mesh.consul?.register();
+        parts.isReady = true;
+        void notifier.status('running');
+        log.info('the agent is ready');
+      },
+      (error: unknown) => log.debug({ error: errorMessage(error) }, 'ended before Envoy was ready'),
+    );
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    parts.isDraining = true;
+    log.info('the agent stops: deregister, drain, end Envoy');
+    await notifier.stopping();
+    await mesh.consul?.deregister();
+  } finally {
+    clearInterval(watchdog);
+    process.removeListener('SIGHUP', onHangup);
+    await envoy.stop();
+    await parts.mesh?.stop();
+    await api.close();
+  }
+}

@@ -1,0 +1,107 @@
+/** Everything of the agent that talks to Consul: the client, the catalogue's watch, and this host's registrations. */
+import { type ConsulClient, createConsulClient } from '../consul/client.ts';
+import { tokenFromFile } from '../consul/token-file.ts';
+import type { Log } from '../lib/log.ts';
+import { sleep } from '../lib/sleep.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
+import { Registrar } from '../register/registrar.ts';
+import type { CatalogueState } from '../sources/catalogue-state.ts';
+import { CatalogueWatcher, MAX_WATCHES } from '../sources/catalogue-watcher.ts';
+import { interestOf } from '../sources/interest.ts';
+import type { ResourceSet } from '../sources/resource-set.ts';
+import { localInstances } from './local-instances.ts';
+import type { AgentSettings } from './settings.ts';
+
+export interface ConsulSideOptions {
+  readonly settings: AgentSettings;
+  readonly config: MeshConfig;
+  /** Canonical hosts of the upstreams. */
+  readonly upstreamHosts: readonly string[];
+  readonly log: Log;
+  readonly onCatalogue: (state: CatalogueState) => void;
+}
+
+function clientOf({ consul }: AgentSettings): ConsulClient {
+  const { address, tokenFile, caFile, certFile, keyFile } = consul;
+  const tls = {
+    ...(caFile === undefined ? {} : { caFile }),
+    ...(certFile === undefined ? {} : { certFile }),
+    ...(keyFile === undefined ? {} : { keyFile }),
+  };
+  return createConsulClient({ address, tls, token: tokenFile === undefined ? undefined : tokenFromFile(tokenFile) });
+}
+
+/** Names that `Service` records give to services in Consul, by `namespace/name`. */
+function recordedNames(resources: ResourceSet): ReadonlyMap<string, string> {
+  return new Map(
+    resources.serviceRecords.map(({ meta, consulName }) => [`${meta.namespace}/${meta.name}`, consulName]),
+  );
+}
+
+export class ConsulSide {
+  readonly watcher: CatalogueWatcher;
+  readonly registrar: Registrar;
+  readonly #options: ConsulSideOptions;
+  readonly #client: ConsulClient;
+  #interest: ReadonlySet<string> = new Set();
+  #registers = false;
+
+  constructor(options: ConsulSideOptions) {
+    const { settings, config, log, upstreamHosts, onCatalogue } = options;
+    this.#options = options;
+    this.#client = clientOf(settings);
+    this.watcher = new CatalogueWatcher({
+      client: this.#client,
+      config: config.catalogue,
+      log: log.child({ room: 'catalogue' }),
+      onChange: onCatalogue,
+      // Upstreams that somebody wrote down are followed, however many; the limit is for what routes add to them.
+      maxWatches: Math.max(MAX_WATCHES, upstreamHosts.length),
+    });
+    this.registrar = new Registrar({
+      client: this.#client,
+      log: log.child({ room: 'register' }),
+      hostName: settings.host.name,
+      instances: localInstances(settings, new Map()),
+    });
+  }
+
+  /** Follows what these resources make interesting, and registers under the names that they give. */
+  useResources(resources: ResourceSet): void {
+    const { settings, config, upstreamHosts } = this.#options;
+    this.#interest = interestOf({ config, resources, upstreamHosts });
+    this.watcher.setInterest(this.#interest);
+    this.registrar.setInstances(localInstances(settings, recordedNames(resources)));
+  }
+
+  /** Whether every service of interest has been answered, waiting at most `ms`. */
+  async firstAnswers(ms: number, signal: AbortSignal): Promise<boolean> {
+    const end = performance.now() + ms;
+    const answered = (): boolean => {
+      const { services } = this.watcher.state;
+      return [...this.#interest].every((name) => services.has(name));
+    };
+    while (!answered()) {
+      // Nobody answers: what is on disk has to do, and the wait would be for nothing.
+      const failed = this.watcher.status().services.every(({ error }) => error !== undefined);
+      if (failed || performance.now() > end || !(await sleep(2, signal))) return false;
+    }
+    return true;
+  }
+
+  register(): void {
+    this.#registers = true;
+    this.registrar.start();
+  }
+
+  /** Takes this host's services out of Consul, bounded. */
+  async deregister(): Promise<void> {
+    if (this.#registers) await this.registrar.deregister();
+    else this.registrar.stop();
+  }
+
+  close(): void {
+    this.watcher.stop();
+    this.#client.close();
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Keeps listeners off ports that somebody else has. Envoy sets SO_REUSEPORT: two Envoys on one port would silently share
+ * its connections, so the kernel's refusal cannot be relied upon.
+ */
+import { describeOwner, portOwner } from '../envoy/port-owner.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import type { Host, SocketAddress } from '../model/host.ts';
+
+export interface UsableHost {
+  /** Without the listeners whose port is taken; the very same object when none is. */
+  readonly host: Host;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/**
+ * The host with those of its listeners that can be opened.
+ * @param envoyPid our own Envoy, whose listeners are not in the way
+ */
+export function withFreeAddresses(host: Host, envoyPid: number | undefined): UsableHost {
+  const diagnostics: Diagnostic[] = [];
+  const isFree = (object: string, { address, port }: SocketAddress): boolean => {
+    const owner = portOwner(address, port);
+    if (owner === undefined || (envoyPid !== undefined && owner.pid === envoyPid)) return true;
+    diagnostics.push({
+      code: 'TRY0103',
+      severity: 'error',
+      object,
+      message: `${address}:${port} is in use by ${describeOwner(owner)}; this listener is left out`,
+      remedy: 'Free the port, or choose another in agent.yaml. An application behind Envoy listens on 127.0.0.1 alone.',
+    });
+    return false;
+  };
+  const workloads = host.workloads.map((workload) =>
+    workload.inbound === undefined ||
+    isFree(`service ${workload.namespace}/${workload.service}`, workload.inbound.listen)
+      ? workload
+      : { ...workload, inbound: undefined },
+  );
+  const upstreams = host.upstreams.filter(({ serviceHost, listen }) => isFree(`upstream ${serviceHost}`, listen));
+  return { host: diagnostics.length === 0 ? host : { ...host, workloads, upstreams }, diagnostics };
+}

@@ -1,0 +1,109 @@
+/**
+ * What the agent writes down so that it can start with Consul away: the catalogue as last believed, and which services
+ * were meshed when last seen. Written a moment after a change, at most once a second.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as z from 'zod/mini';
+import { writeFileAtomic } from '../lib/atomic-file.ts';
+import { errorCode, errorMessage } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import { readCatalogueSnapshot, writeCatalogueSnapshot } from '../sources/catalogue-snapshot.ts';
+import type { CatalogueState } from '../sources/catalogue-state.ts';
+
+const WRITE_DELAY_MS = 1000;
+
+const MeshedHosts = z.array(z.string());
+
+export interface LastGoodState {
+  readonly catalogue: CatalogueState;
+  /** Canonical hosts. */
+  readonly meshedHosts: ReadonlySet<string>;
+}
+
+/** The files of the last good state, in the agent's state folder. */
+export class LastGood {
+  readonly #files: { readonly catalogue: string; readonly meshed: string };
+  readonly #log: Log;
+  #written: LastGoodState | undefined;
+  #wanted: LastGoodState | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #failure: string | undefined;
+
+  constructor(stateDir: string, log: Log) {
+    this.#files = { catalogue: join(stateDir, 'catalogue.json'), meshed: join(stateDir, 'meshed-hosts.json') };
+    this.#log = log;
+  }
+
+  /** What an earlier agent wrote; undefined where there is nothing that can be used. Never rejects. */
+  async read(): Promise<LastGoodState | undefined> {
+    try {
+      const catalogue = readCatalogueSnapshot(await readFile(this.#files.catalogue, 'utf8'));
+      const meshedHosts = new Set(MeshedHosts.parse(JSON.parse(await readFile(this.#files.meshed, 'utf8'))));
+      this.#written = { catalogue, meshedHosts };
+      return this.#written;
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') {
+        this.#log.warn({ error: errorMessage(error) }, 'the last good catalogue is not used');
+      }
+      return undefined;
+    }
+  }
+
+  /** Has `state` written soon. */
+  keep(state: LastGoodState): void {
+    const last = this.#wanted ?? this.#written;
+    if (last?.catalogue.services === state.catalogue.services && last.meshedHosts === state.meshedHosts) return;
+    this.#wanted = state;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#writing = this.#write();
+    }, WRITE_DELAY_MS).unref();
+  }
+
+  /** Writes what is still to be written. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#writing;
+    await this.#write();
+  }
+
+  get diagnostics(): readonly Diagnostic[] {
+    return this.#failure === undefined
+      ? []
+      : [
+          {
+            code: 'TRY0102',
+            severity: 'warning',
+            object: this.#files.catalogue,
+            message: `the last good catalogue cannot be saved: ${this.#failure}`,
+            remedy: 'Free space in the state folder, or make it writable for the agent: it is needed after a restart.',
+          },
+        ];
+  }
+
+  async #write(): Promise<void> {
+    const state = this.#wanted;
+    if (state === undefined) return;
+    this.#wanted = undefined;
+    try {
+      // Which services are meshed is the security-relevant half: never newer than the catalogue that shows it.
+      await writeFileAtomic(this.#files.meshed, JSON.stringify([...state.meshedHosts].sort()));
+      await writeFileAtomic(this.#files.catalogue, writeCatalogueSnapshot(state.catalogue));
+      this.#written = state;
+      this.#failure = undefined;
+    } catch (error) {
+      const failure = errorMessage(error);
+      if (failure !== this.#failure) this.#log.error({ error: failure }, 'the last good catalogue cannot be saved');
+      this.#failure = failure;
+      this.#wanted ??= state;
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        this.#writing = this.#write();
+      }, 10 * WRITE_DELAY_MS).unref();
+    }
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * From inputs to Envoy: whenever resources, catalogue, certificates or the host change, makes the next `Mesh`, translates
+ * it, and hands the result to the xDS server. Changes of one turn of the event loop make one round.
+ */
+import type { Diagnostic } from '../model/diagnostic.ts';
+import type { Host } from '../model/host.ts';
+import type { ServiceName } from '../model/host-names.ts';
+import type { Mesh } from '../model/mesh.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
+import { buildMesh, meshedHosts } from '../sources/build-mesh.ts';
+import type { CatalogueState } from '../sources/catalogue-state.ts';
+import { EMPTY_RESOURCES, type ResourceSet } from '../sources/resource-set.ts';
+import { Translator } from '../translate/translator.ts';
+import { type Resource, type Resources, TYPE_URL } from '../xds/resource.ts';
+import { Quarantine, type Rejection } from './quarantine.ts';
+
+export interface MeshInputs {
+  readonly host: Host;
+  readonly resources: ResourceSet;
+  /** Undefined: `registry: files`. */
+  readonly catalogue: CatalogueState | undefined;
+  readonly secrets: ReadonlyMap<string, Resource>;
+}
+
+export interface MeshLoopOptions {
+  readonly config: MeshConfig;
+  readonly host: Host;
+  readonly usesConsul: boolean;
+  /** Services of this host that take mutual TLS. */
+  readonly localServices: readonly ServiceName[];
+  /** From the last run. */
+  readonly seenMeshed: ReadonlySet<string>;
+  /** Serves these resources from now on. */
+  readonly serve: (resources: Resources) => void;
+  /** Called after each round that changed the mesh. */
+  readonly onMesh: (mesh: Mesh, seenMeshed: ReadonlySet<string>) => void;
+}
+
+export class MeshLoop {
+  readonly #options: MeshLoopOptions;
+  readonly #translator = new Translator();
+  readonly #quarantine = new Quarantine();
+  readonly #clientNamespaces: readonly string[];
+  #inputs: MeshInputs;
+  #seenMeshed: ReadonlySet<string>;
+  #mesh: Mesh | undefined;
+  #translated: Resources = new Map();
+  #served: Resources | undefined;
+  #round: NodeJS.Immediate | undefined;
+  #started = false;
+
+  constructor(options: MeshLoopOptions) {
+    this.#options = options;
+    this.#seenMeshed = options.seenMeshed;
+    this.#clientNamespaces = [...new Set(options.host.workloads.map(({ namespace }) => namespace))];
+    this.#inputs = {
+      host: options.host,
+      resources: EMPTY_RESOURCES,
+      catalogue: options.usesConsul ? { services: new Map(), diagnostics: [] } : undefined,
+      secrets: new Map(),
+    };
+  }
+
+  get mesh(): Mesh | undefined {
+    return this.#mesh;
+  }
+
+  get host(): Host {
+    return this.#inputs.host;
+  }
+
+  /** What is served now, by type and name. */
+  get served(): Resources {
+    return this.#served ?? new Map();
+  }
+
+  /** What Envoy refused. */
+  get diagnostics(): readonly Diagnostic[] {
+    return this.#quarantine.diagnostics;
+  }
+
+  /** Takes what has changed; until `start` nothing comes of it. */
+  update(changed: Partial<MeshInputs>): void {
+    this.#inputs = { ...this.#inputs, ...changed };
+    if (this.#started) this.#round ??= setImmediate(() => this.#run());
+  }
+
+  /** Makes the first round, at once. */
+  start(): void {
+    this.#started = true;
+    this.#run();
+  }
+
+  stop(): void {
+    this.#started = false;
+    if (this.#round !== undefined) clearImmediate(this.#round);
+    this.#round = undefined;
+  }
+
+  accept(typeUrl: Rejection['typeUrl']): void {
+    this.#quarantine.accept(typeUrl);
+  }
+
+  refuse(rejection: Rejection): void {
+    if (this.#quarantine.refuse(rejection)) this.#serve();
+  }
+
+  #run(): void {
+    this.#round = undefined;
+    const { config, localServices, onMesh } = this.#options;
+    const { host, resources, catalogue, secrets } = this.#inputs;
+    const before = this.#mesh;
+    const mesh = buildMesh(before, {
+      config,
+      resources,
+      catalogue,
+      localServices,
+      seenMeshed: this.#seenMeshed,
+      clientNamespaces: this.#clientNamespaces,
+    });
+    this.#mesh = mesh;
+    const translated = this.#translator.translate(mesh, host);
+    this.#translated =
+      this.#translated.get(TYPE_URL.secret) === secrets && sameButSecrets(this.#translated, translated)
+        ? this.#translated
+        : new Map([...translated, [TYPE_URL.secret, secrets]]);
+    this.#serve();
+    this.#seenMeshed = meshedHosts(mesh, this.#seenMeshed);
+    if (mesh !== before) onMesh(mesh, this.#seenMeshed);
+  }
+
+  #serve(): void {
+    const resources = this.#quarantine.apply(this.#translated);
+    if (resources === this.#served) return;
+    this.#served = resources;
+    this.#options.serve(resources);
+  }
+}
+
+function sameButSecrets(now: Resources, next: Resources): boolean {
+  return [...next].every(([type, resources]) => now.get(type) === resources);
+}

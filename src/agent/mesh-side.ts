@@ -1,0 +1,192 @@
+/**
+ * The half of the agent that makes and serves configuration: certificates, resources, catalogue → xDS. Loaded while
+ * Envoy starts, since it is the heavy half.
+ */
+import { IdentityKeeper } from '../identity/identity-keeper.ts';
+import type { Log } from '../lib/log.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import type { Host } from '../model/host.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
+import { ResourceDirectory } from '../sources/resource-directory.ts';
+import type { ResourceSet } from '../sources/resource-set.ts';
+import type { TypeUrl } from '../xds/resource.ts';
+import { XdsServer } from '../xds/server.ts';
+import { createProvider } from './certificate-source.ts';
+import { ConsulSide } from './consul-side.ts';
+import { withFreeAddresses } from './free-addresses.ts';
+import { LastGood } from './last-good.ts';
+import { MeshLoop } from './mesh-loop.ts';
+import { Secrets } from './secrets.ts';
+import type { AgentSettings } from './settings.ts';
+
+/** For how long a start waits for Consul's answers and for certificates before Envoy gets what there is. */
+const FIRST_ANSWERS_MS = 3000;
+/** How often a port that was in use is looked at again. */
+const PORT_RETRY_MS = 5000;
+const XDS_CLOSE_MS = 500;
+
+export interface MeshSideOptions {
+  readonly settings: AgentSettings;
+  readonly config: MeshConfig;
+  readonly host: Host;
+  readonly xdsSocket: string;
+  readonly log: Log;
+  /** Pid of the Envoy that runs now. */
+  readonly envoyPid: () => number | undefined;
+}
+
+export class MeshSide {
+  readonly identity: IdentityKeeper;
+  readonly loop: MeshLoop;
+  readonly xds: XdsServer;
+  readonly resources: ResourceDirectory;
+  /** Undefined with `registry: files`. */
+  readonly consul: ConsulSide | undefined;
+  readonly #options: MeshSideOptions;
+  readonly #lastGood: LastGood;
+  #restored = false;
+  #addressDiagnostics: readonly Diagnostic[] = [];
+  #portRetry: NodeJS.Timeout | undefined;
+
+  private constructor(
+    options: MeshSideOptions,
+    parts: Pick<MeshSide, 'identity' | 'loop' | 'xds' | 'resources' | 'consul'> & { readonly lastGood: LastGood },
+  ) {
+    this.#options = options;
+    this.identity = parts.identity;
+    this.loop = parts.loop;
+    this.xds = parts.xds;
+    this.resources = parts.resources;
+    this.consul = parts.consul;
+    this.#lastGood = parts.lastGood;
+  }
+
+  /** Starts it; resolves when xDS is open with a first configuration. */
+  static async start(options: MeshSideOptions, signal: AbortSignal): Promise<MeshSide> {
+    const { settings, config, host, log } = options;
+    const usesConsul = settings.registry === 'consul';
+    const lastGood = new LastGood(settings.paths.state, log);
+    const [provider, restored] = await Promise.all([
+      createProvider(settings, config, log),
+      usesConsul ? lastGood.read() : undefined,
+    ]);
+    const secrets = new Secrets();
+    const xds: XdsServer = new XdsServer({
+      onReject: ({ typeUrl, names, blamed, message }) => {
+        log.error({ typeUrl, names, message }, 'Envoy refused resources');
+        loop.refuse({ typeUrl: typeUrl as TypeUrl, names: blamed || names.length === 1 ? names : [], message });
+      },
+      onAcknowledge: ({ nodeId, typeUrl }) => {
+        const client = xds.status().clients.findLast((one) => one.nodeId === nodeId && typeUrl in one.types);
+        if (client?.types[typeUrl]?.upToDate === true) loop.accept(typeUrl as TypeUrl);
+      },
+      onOverdue: (event) => log.warn(event, 'Envoy has not answered an update in time'),
+    });
+    const loop = new MeshLoop({
+      config,
+      host,
+      usesConsul,
+      localServices: provider.issues
+        ? host.workloads
+            .filter(({ inbound }) => inbound !== undefined)
+            .map((w) => ({ namespace: w.namespace, name: w.service }))
+        : [],
+      seenMeshed: restored?.meshedHosts ?? new Set(),
+      serve: (resources) => xds.setResources(resources),
+      onMesh: (_mesh, meshedHosts) => {
+        const catalogue = consul?.watcher.state;
+        if (catalogue !== undefined) lastGood.keep({ catalogue, meshedHosts });
+      },
+    });
+    const consul = usesConsul
+      ? new ConsulSide({
+          settings,
+          config,
+          log,
+          upstreamHosts: host.upstreams.map(({ serviceHost }) => serviceHost),
+          onCatalogue: (catalogue) => loop.update({ catalogue }),
+        })
+      : undefined;
+    const useResources = (resources: ResourceSet): void => {
+      loop.update({ resources });
+      consul?.useResources(resources);
+    };
+    const resources = new ResourceDirectory({
+      dir: settings.mesh.resourcesDir,
+      log: log.child({ room: 'resources' }),
+      onChange: useResources,
+    });
+    const identity = new IdentityKeeper({
+      provider,
+      identities: host.workloads.map((workload) => workload.identity),
+      stateDir: settings.paths.state,
+      persist: settings.identity.persist,
+      log: log.child({ room: 'identity' }),
+      onChange: (material) => {
+        secrets.replace(material);
+        loop.update({ secrets: secrets.resources });
+      },
+    });
+    const side = new MeshSide(options, { identity, loop, xds, resources, consul, lastGood });
+    if (restored !== undefined && consul !== undefined) {
+      consul.watcher.restore(restored.catalogue);
+      loop.update({ catalogue: consul.watcher.state });
+      side.#restored = true;
+    }
+    await side.#begin(useResources, signal);
+    return side;
+  }
+
+  /** Whether it serves what was kept on disk, since Consul has not answered so far. */
+  get servesLastGood(): boolean {
+    return this.#restored && this.consul?.watcher.status().lastContactMs === undefined;
+  }
+
+  get diagnostics(): readonly Diagnostic[] {
+    return [
+      ...(this.loop.mesh?.diagnostics ?? []),
+      ...this.loop.diagnostics,
+      ...this.#addressDiagnostics,
+      ...this.identity.status().diagnostics,
+      ...this.#lastGood.diagnostics,
+    ];
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#portRetry);
+    this.consul?.close();
+    this.loop.stop();
+    await Promise.all([
+      this.identity.stop(),
+      this.resources.stop(),
+      this.xds.close(XDS_CLOSE_MS),
+      this.#lastGood.flush(),
+    ]);
+  }
+
+  async #begin(useResources: (resources: ResourceSet) => void, signal: AbortSignal): Promise<void> {
+    const { xdsSocket, log } = this.#options;
+    await Promise.all([
+      this.identity.start().then(() => this.identity.whenReady(FIRST_ANSWERS_MS)),
+      this.resources.start().then(async (resources) => {
+        useResources(resources);
+        await this.consul?.firstAnswers(FIRST_ANSWERS_MS, signal);
+      }),
+    ]);
+    if (this.consul !== undefined) this.loop.update({ catalogue: this.consul.watcher.state });
+    this.#useFreeAddresses();
+    this.loop.start();
+    await this.xds.listen(`unix:${xdsSocket}`);
+    log.info({ lastGood: this.servesLastGood }, 'xDS is open');
+  }
+
+  /** Leaves out listeners whose port somebody else has, and tries again later. */
+  #useFreeAddresses(): void {
+    const usable = withFreeAddresses(this.#options.host, this.#options.envoyPid());
+    this.#addressDiagnostics = usable.diagnostics;
+    if (usable.host !== this.loop.host) this.loop.update({ host: usable.host });
+    if (usable.diagnostics.length > 0) {
+      this.#portRetry = setTimeout(() => this.#useFreeAddresses(), PORT_RETRY_MS).unref();
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/** What of this host's traffic is still plain text, and why: moving in has to be visible. */
+import type { PlainText } from '../api/status.ts';
+import type { Host } from '../model/host.ts';
+import type { Mesh } from '../model/mesh.ts';
+import { mtlsMode } from '../translate/peer-authentication.ts';
+
+function inbound(host: Host, mesh: Mesh, hasIdentity: boolean): readonly PlainText[] {
+  return host.workloads.flatMap((workload): PlainText[] => {
+    if (workload.inbound === undefined) return [];
+    const { port } = workload.inbound.listen;
+    const what = `port ${port} of ${workload.namespace}/${workload.service}`;
+    if (!hasIdentity) return [{ direction: 'inbound', what, why: 'this host has no identity provider' }];
+    const mode = mtlsMode(mesh.peerAuthentications, workload, port, mesh.config.rootNamespace);
+    if (mode === 'STRICT') return [];
+    const why = mesh.peerAuthentications.length === 0 ? 'PERMISSIVE by default' : `its PeerAuthentication says ${mode}`;
+    return [{ direction: 'inbound', what, why }];
+  });
+}
+
+function outbound(host: Host, mesh: Mesh): readonly PlainText[] {
+  return host.upstreams.flatMap(({ serviceHost }): PlainText[] => {
+    const service = mesh.services.get(serviceHost);
+    if (service === undefined || service.tls === 'required') return [];
+    const endpoints = mesh.endpoints.get(serviceHost) ?? [];
+    if (service.tls === 'plain') {
+      const why = service.external ? 'it lies outside of the mesh' : 'nothing says that it is meshed';
+      return [{ direction: 'outbound', what: serviceHost, why }];
+    }
+    const plain = endpoints.filter(({ offersMtls }) => !offersMtls).length;
+    if (plain === 0) return [];
+    const what = `${serviceHost}: ${plain} of ${endpoints.length} endpoints`;
+    return [{ direction: 'outbound', what, why: 'its Service record says migrating' }];
+  });
+}
+
+export function reportPlainText(host: Host, mesh: Mesh, hasIdentity: boolean): readonly PlainText[] {
+  return [...inbound(host, mesh, hasIdentity), ...outbound(host, mesh)];
+}

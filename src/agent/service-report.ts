@@ -1,0 +1,63 @@
+/** Services and upstreams of this host for the local API's `Status`. */
+import type { HealthStatus, ServiceStatus, UpstreamStatus } from '../api/status.ts';
+import type { Host } from '../model/host.ts';
+import type { Mesh } from '../model/mesh.ts';
+import type { ServiceTls } from '../model/service.ts';
+import type { RegisteredHealth, RegistrarStatus } from '../register/registrar.ts';
+import { upstreamTarget } from '../translate/upstream-target.ts';
+import type { AgentSettings } from './settings.ts';
+
+function healthOf(health: RegisteredHealth): HealthStatus {
+  return health === 'none' ? { state: 'unknown', output: 'no check is configured' } : { state: health };
+}
+
+/**
+ * @param registrar undefined with `registry: files`
+ * @param proxy what the agent itself sees of Envoy, where Consul is not asked
+ */
+export function reportServices(
+  settings: AgentSettings,
+  host: Host,
+  registrar: RegistrarStatus | undefined,
+  proxy: HealthStatus,
+): readonly ServiceStatus[] {
+  const registered = new Map(registrar?.services.map((service) => [service.instance, service]));
+  return settings.services.map((service, i): ServiceStatus => {
+    const { inbound } = service;
+    const known = registered.get(`${service.namespace}/${service.name}`);
+    const identity = host.workloads[i]?.identity;
+    return {
+      namespace: service.namespace,
+      name: service.name,
+      ...(service.version === undefined ? {} : { version: service.version }),
+      ...(identity === undefined || settings.identity.provider === 'none' ? {} : { identity }),
+      ...(inbound === undefined ? {} : { port: inbound.port }),
+      ...(inbound === undefined || registrar === undefined ? {} : { registered: known?.registered ?? false }),
+      ...(known?.error === undefined ? {} : { registrationError: known.error.message }),
+      application: known === undefined ? { state: 'unknown' } : healthOf(known.application),
+      proxy: known === undefined ? proxy : healthOf(known.proxy),
+    };
+  });
+}
+
+const TLS: Readonly<Record<ServiceTls, UpstreamStatus['tls']>> = {
+  required: 'mtls',
+  migrating: 'mixed',
+  plain: 'plain',
+};
+
+export function reportUpstreams(host: Host, mesh: Mesh): readonly UpstreamStatus[] {
+  return host.upstreams.map((upstream): UpstreamStatus => {
+    const { serviceHost, listen } = upstream;
+    const service = mesh.services.get(serviceHost);
+    const target = upstreamTarget(upstream, service);
+    const endpoints = mesh.endpoints.get(serviceHost) ?? [];
+    return {
+      service: serviceHost,
+      ...(target.kind === 'known' ? { port: target.port.number } : {}),
+      listen: listen.address.includes(':') ? `[${listen.address}]:${listen.port}` : `${listen.address}:${listen.port}`,
+      endpoints: { healthy: endpoints.filter(({ health }) => health === 'HEALTHY').length, total: endpoints.length },
+      tls: TLS[service?.tls ?? 'plain'],
+    };
+  });
+}

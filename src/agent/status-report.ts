@@ -1,0 +1,197 @@
+/** All that the parts of the agent know of themselves, as the local API's `Status`. */
+import { X509Certificate } from 'node:crypto';
+import type {
+  CertificatesStatus,
+  ConsulStatus,
+  EnvoyStatus,
+  HealthStatus,
+  Status,
+  XdsTypeStatus,
+} from '../api/status.ts';
+import { VERSION } from '../api/version.ts';
+import type { EnvoyProcess } from '../envoy/process.ts';
+import { errorMessage } from '../lib/errors.ts';
+import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
+import type { Host } from '../model/host.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
+import type { MeshSide } from './mesh-side.ts';
+import { reportPlainText } from './plain-text-report.ts';
+import { reportServices, reportUpstreams } from './service-report.ts';
+import type { AgentSettings } from './settings.ts';
+
+/** The running agent; parts that are still starting are undefined. */
+export interface AgentParts {
+  readonly settings: AgentSettings;
+  readonly config: MeshConfig;
+  readonly configDiagnostics: readonly Diagnostic[];
+  readonly host: Host;
+  readonly since: Date;
+  readonly envoy: EnvoyProcess;
+  mesh?: MeshSide;
+  /** Whether Envoy has been ready once. */
+  isReady?: boolean;
+  isDraining?: boolean;
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+function optional<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
+  return (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: V };
+}
+
+const ENVOY_STATES: Readonly<Record<EnvoyProcess['status']['state']['kind'], EnvoyStatus['state']>> = {
+  stopped: 'stopped',
+  starting: 'starting',
+  ready: 'running',
+  unresponsive: 'running',
+  backoff: 'crashed',
+  draining: 'draining',
+  left: 'running',
+};
+
+function reportEnvoy({ status }: EnvoyProcess): EnvoyStatus {
+  const { state, version, restarts, startedAtMs, lastFailure } = status;
+  return {
+    state: ENVOY_STATES[state.kind],
+    ready: state.kind === 'ready',
+    ...optional('version', version),
+    ...optional('pid', 'pid' in state ? state.pid : undefined),
+    restarts,
+    ...optional('since', startedAtMs === undefined ? undefined : iso(startedAtMs)),
+    ...optional('error', state.kind === 'ready' ? undefined : lastFailure?.message),
+  };
+}
+
+function reportConsul(mesh: MeshSide): ConsulStatus | undefined {
+  const { consul } = mesh;
+  if (consul === undefined) return undefined;
+  const catalogue = consul.watcher.status();
+  const registrar = consul.registrar.status();
+  const watched = catalogue.services.length > 0;
+  const errors = new Set(
+    [...catalogue.services, ...registrar.services].flatMap(({ error }) =>
+      error === undefined ? [] : [errorMessage(error)],
+    ),
+  );
+  return {
+    connected: watched ? catalogue.connected : registrar.services.length === 0 || registrar.connected,
+    address: catalogue.address,
+    ...optional('lastContact', catalogue.lastContactMs === undefined ? undefined : iso(catalogue.lastContactMs)),
+    watches: catalogue.services.length,
+    errors: [...errors],
+  };
+}
+
+const TYPE_NAME = /\.([A-Za-z]+)$/;
+
+function reportXds(mesh: MeshSide): readonly XdsTypeStatus[] {
+  // The newest stream of each type: an Envoy that was replaced may still be draining.
+  const types = new Map(mesh.xds.status().clients.flatMap(({ types: byUrl }) => Object.entries(byUrl)));
+  const counts = mesh.xds.resourceCounts();
+  return [...types].map(([typeUrl, type]) => {
+    const { acknowledged = 0, sent = 0, rejected = 0 } = counts.get(typeUrl) ?? {};
+    return {
+      type: TYPE_NAME.exec(typeUrl)?.[1] ?? typeUrl,
+      sent: acknowledged + sent + rejected,
+      acknowledged,
+      inFlight: type.inFlightMs === undefined ? 0 : 1,
+      rejected: (type.rejected?.names ?? []).map((name) => ({ name, why: type.rejected?.message ?? '' })),
+    };
+  });
+}
+
+function reportCertificates(parts: AgentParts): CertificatesStatus {
+  const { mesh, settings } = parts;
+  const { provider } = settings.identity;
+  if (mesh === undefined) return { provider, workloads: [], roots: [] };
+  const status = mesh.identity.status();
+  const { hostCredential, lastError } = status.provider;
+  const roots = mesh.identity.material().rootsPem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
+  return {
+    provider,
+    workloads: status.certificates.map((certificate) => ({
+      spiffeId: certificate.spiffeId,
+      ...optional('serial', certificate.serial),
+      ...optional('notAfter', certificate.notAfterMs === undefined ? undefined : iso(certificate.notAfterMs)),
+      ...optional('nextRenewal', certificate.renewAtMs === undefined ? undefined : iso(certificate.renewAtMs)),
+      ...optional('error', certificate.lastError),
+    })),
+    ...optional(
+      'host',
+      hostCredential === undefined
+        ? undefined
+        : {
+            spiffeId: hostCredential.spiffeId,
+            serial: hostCredential.serial,
+            notAfter: iso(hostCredential.notAfterMs),
+            nextRenewal: iso(hostCredential.renewAtMs),
+            ...optional('error', lastError),
+          },
+    ),
+    roots: (roots ?? []).map((pem) => {
+      const certificate = new X509Certificate(pem);
+      return {
+        subject: certificate.subject,
+        sha256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
+        notAfter: new Date(certificate.validTo).toISOString(),
+      };
+    }),
+  };
+}
+
+function envoyDiagnostics({ status }: EnvoyProcess): readonly Diagnostic[] {
+  const { state, lastFailure, outdated } = status;
+  const diagnostics: Diagnostic[] = [];
+  if (state.kind === 'backoff' && lastFailure !== undefined)
+    diagnostics.push({
+      code: 'TRY0104',
+      severity: 'error',
+      object: 'Envoy',
+      message: lastFailure.message,
+      remedy: lastFailure.remedy,
+    });
+  if (outdated !== undefined)
+    diagnostics.push({
+      code: 'TRY0104',
+      severity: 'warning',
+      object: 'Envoy',
+      message: `the running Envoy was started from ${outdated}`,
+      remedy: 'Restart the host’s Envoy when it suits.',
+    });
+  return diagnostics;
+}
+
+export function reportStatus(parts: AgentParts): Status {
+  const { settings, config, host, envoy, mesh } = parts;
+  const state = parts.isDraining === true ? 'draining' : parts.isReady === true ? 'running' : 'starting';
+  const { region, zone, subzone } = host.locality;
+  const locality = [region, zone, subzone].filter((part) => part !== '').join('/');
+  const envoyStatus = reportEnvoy(envoy);
+  const proxy: HealthStatus = { state: envoyStatus.ready ? 'passing' : 'critical' };
+  return {
+    agent: {
+      version: VERSION,
+      pid: process.pid,
+      since: parts.since.toISOString(),
+      state,
+      lastGood: mesh?.servesLastGood ?? false,
+    },
+    host: {
+      name: settings.host.name,
+      address: settings.host.address,
+      ...optional('locality', locality === '' ? undefined : locality),
+      trustDomain: config.trustDomain,
+    },
+    services: reportServices(settings, host, mesh?.consul?.registrar.status(), proxy),
+    upstreams: mesh?.loop.mesh === undefined ? [] : reportUpstreams(host, mesh.loop.mesh),
+    ...optional('consul', mesh === undefined ? undefined : reportConsul(mesh)),
+    envoy: envoyStatus,
+    xds: mesh === undefined ? [] : reportXds(mesh),
+    certificates: reportCertificates(parts),
+    plainText:
+      mesh?.loop.mesh === undefined ? [] : reportPlainText(host, mesh.loop.mesh, settings.identity.provider !== 'none'),
+    diagnostics: [...parts.configDiagnostics, ...envoyDiagnostics(envoy), ...(mesh?.diagnostics ?? [])].sort(
+      compareDiagnostics,
+    ),
+  };
+}
