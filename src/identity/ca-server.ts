@@ -1,7 +1,15 @@
 /** Istio's certificate API over gRPC and TLS; the server's own certificate is issued by the CA and renewed in-process. */
 import { isIP } from 'node:net';
 import { create } from '@bufbuild/protobuf';
-import { experimental, status as grpcStatus, Server, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
+import {
+  experimental,
+  status as grpcStatus,
+  logVerbosity,
+  Server,
+  type ServerUnaryCall,
+  type sendUnaryData,
+  setLogVerbosity,
+} from '@grpc/grpc-js';
 import {
   type IstioCertificateRequest,
   type IstioCertificateResponse,
@@ -117,6 +125,8 @@ export class CaServer {
     });
     this.#source = new CertificateSource(options.authority.material.rootsPem.join(''));
     this.#limit = new RateLimit({ ...(options.rateLimit ?? { perSecond: 100, burst: 1000 }), now });
+    // What it would print comes as errors too, and then in our own log.
+    setLogVerbosity(logVerbosity.NONE);
     this.#server = new Server({
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_metadata_size': 16_384,

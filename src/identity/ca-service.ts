@@ -197,10 +197,7 @@ export class CaService {
     const record = await this.#goodStanding(host);
     const caller = parseCertificate(certificate, 'the client certificate');
     if (sha256Hex(caller.publicKey.export({ type: 'spki', format: 'der' })) !== record.keySha256) {
-      throw new Refusal(
-        'PERMISSION_DENIED',
-        `host "${host}" has joined anew with another key: this credential is void`,
-      );
+      throw replaced(host);
     }
     const { trustDomain } = this.#options.authority.material;
     if (request.identity === undefined) {
@@ -214,7 +211,7 @@ export class CaService {
       return { kind: 'host-renewal', id, host, issued };
     }
     const id = this.#entitled(record, request.identity);
-    const issued = await this.#options.authority.signWorkload(publicKey, id, host, this.#workloadLifetime(request));
+    const issued = await this.#options.authority.signWorkload(publicKey, id, record, this.#workloadLifetime(request));
     return { kind: 'workload', id, host, issued };
   }
 
@@ -227,13 +224,15 @@ export class CaService {
     if (request.identity !== undefined && request.identity !== id) {
       throw new Refusal('PERMISSION_DENIED', `the certificate of ${id} renews that identity alone`);
     }
-    const host = issuingHost(certificate);
-    if (host === undefined) {
+    const through = issuingHost(certificate);
+    if (through === undefined) {
       throw new Refusal('PERMISSION_DENIED', 'the certificate was not issued by this CA: renew it where it came from');
     }
-    this.#entitled(await this.#goodStanding(host), id);
-    const issued = await this.#options.authority.signWorkload(publicKey, id, host, this.#workloadLifetime(request));
-    return { kind: 'workload-renewal', id, host, issued };
+    const record = await this.#goodStanding(through.host);
+    if (through.keySha256 !== record.keySha256) throw replaced(through.host);
+    this.#entitled(record, id);
+    const issued = await this.#options.authority.signWorkload(publicKey, id, through, this.#workloadLifetime(request));
+    return { kind: 'workload-renewal', id, host: through.host, issued };
   }
 
   async #goodStanding(host: string): Promise<HostRecord> {
@@ -288,6 +287,10 @@ export class CaService {
       if (this.#joins.get(host) === mine) this.#joins.delete(host);
     }
   }
+}
+
+function replaced(host: string): Refusal {
+  return new Refusal('PERMISSION_DENIED', `host "${host}" has joined anew with another key: this certificate is void`);
 }
 
 function decoded(text: string): { readonly id: string; readonly secret: string } {

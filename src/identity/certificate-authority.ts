@@ -25,11 +25,18 @@ const ROOT_LIFETIME_MS = 10 * 365 * 86_400_000;
 /** Certificates begin this much in the past, for hosts whose clock is behind; at most a tenth of their life. */
 const BACKDATE_MS = 120_000;
 /**
- * Netscape's comment, an IA5String that every tool prints and no verifier acts on. Names the host through which a
- * workload certificate was issued, so that revoking the host ends its renewals without a list of all serials.
+ * Netscape's comment, an IA5String that every tool prints and no verifier acts on. Names the host, and its key, through
+ * which a workload certificate was issued: revoking or replacing the host ends its renewals without a list of serials.
  */
 const COMMENT_OID = '2.16.840.1.113730.1.13';
-const HOST_COMMENT = 'trysail-host=';
+const COMMENT = /^trysail-host=([^;]+);key=([0-9a-f]{64})$/;
+
+/** The host that a workload certificate was issued through. */
+export interface IssuingHost {
+  readonly host: string;
+  /** SHA-256 of the host's public key, hexadecimal. */
+  readonly keySha256: string;
+}
 
 type WebCryptoKey = webcrypto.CryptoKey;
 
@@ -133,13 +140,13 @@ export class CertificateAuthority {
   }
 
   /** For a workload: client and server, its SPIFFE id the only name, the host that asked as an extension. */
-  async signWorkload(publicKey: Buffer, id: SpiffeId, host: string, lifetimeMs: number): Promise<Issued> {
+  async signWorkload(publicKey: Buffer, id: SpiffeId, host: IssuingHost, lifetimeMs: number): Promise<Issued> {
     return this.#sign({
       publicKey,
       names: [{ type: 'url', value: id }],
       usages: [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth],
       lifetimeMs,
-      extensions: [new Extension(COMMENT_OID, false, ia5String(HOST_COMMENT + host))],
+      extensions: [new Extension(COMMENT_OID, false, ia5String(`trysail-host=${host.host};key=${host.keySha256}`))],
     });
   }
 
@@ -202,15 +209,20 @@ export class CertificateAuthority {
   }
 }
 
-/** The host that a workload certificate was issued through; undefined when no Trysail CA issued it. */
-export function issuingHost(certificateDer: Buffer): string | undefined {
+/** Undefined when no Trysail CA issued the certificate. */
+export function issuingHost(certificateDer: Buffer): IssuingHost | undefined {
   const value = new X509Certificate(certificateDer).getExtension(COMMENT_OID)?.value;
-  const text = value === undefined ? '' : Buffer.from(value).subarray(2).toString('latin1');
-  return text.startsWith(HOST_COMMENT) ? text.slice(HOST_COMMENT.length) : undefined;
+  if (value === undefined) return undefined;
+  const [, host, keySha256] = COMMENT.exec(ia5Text(Buffer.from(value))) ?? [];
+  return host === undefined || keySha256 === undefined ? undefined : { host, keySha256 };
 }
 
-/** DER of an IA5String of at most 127 characters; `MAX_HOST_NAME` keeps the comment below that. */
+/** DER of an IA5String of at most 255 characters, which `MAX_HOST_NAME` sees to. */
 function ia5String(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new TextEncoder().encode(text);
-  return new Uint8Array([0x16, bytes.length, ...bytes]);
+  return new Uint8Array([0x16, ...(bytes.length < 0x80 ? [] : [0x81]), bytes.length, ...bytes]);
+}
+
+function ia5Text(der: Buffer): string {
+  return der.subarray(der[1] === 0x81 ? 3 : 2).toString('latin1');
 }

@@ -95,6 +95,7 @@ async function probe(text: string, fingerprint: string): Promise<NonNullable<CaS
 
 /** All hosts that ever joined, by name. */
 export async function listHosts(dir: string, nowMs: number = Date.now()): Promise<readonly HostSummary[]> {
+  await loadCa(dir);
   const records = await new HostRecords(dir).list();
   return records.map((record) => hostSummary(record, nowMs));
 }
