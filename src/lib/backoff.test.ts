@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Backoff } from './backoff.ts';
 
 test('a backoff doubles up to its bound', () => {

@@ -23,6 +23,7 @@ export function assignAges(ordered: readonly Aged[]): readonly number[] {
   const kept = ordered.map((item) =>
     item.createdMs === undefined && (item.previousAge ?? TIMED) < TIMED ? item.previousAge : undefined,
   );
+  if (kept.every((age) => age === undefined)) return ordered.map((item, i) => timed(item) ?? i + 1);
   const ages: number[] = [];
   let last = 0;
   let exhausted = false;
@@ -34,7 +35,7 @@ export function assignAges(ordered: readonly Aged[]): readonly number[] {
     }
     let age = kept[i];
     if (age === undefined || age <= last) {
-      const next = kept.slice(i + 1).find((other) => other !== undefined && other > last);
+      const next = kept.find((other, j) => j > i && other !== undefined && other > last);
       age = next === undefined ? Math.floor(last) + 1 : (last + next) / 2;
       // Halving the same gap some fifty times leaves no number between.
       if (age <= last || age === next) exhausted = true;

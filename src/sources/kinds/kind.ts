@@ -66,10 +66,11 @@ export function defineKind<S extends z.core.$ZodType, Out>(definition: KindDefin
       const normal = normaliseKeys(schema, spec ?? {});
       const checked = checkAgainst(schema, normal, document, base);
       const issues: ResourceIssue[] = checked.issues.map((issue) => ({ code: 'IST0106', severity: 'error', ...issue }));
-      for (const { field, path } of findUnsupported(unsupported, normal)) {
+      for (const { field, path, value } of findUnsupported(unsupported, normal)) {
         const at = [...base, ...path];
-        const name = formatPath(path.slice(-1)).replaceAll(/[[\]]/g, '');
-        const value = field.only === undefined ? '' : ` with this value`;
+        const name = path.findLast((step) => typeof step === 'string') ?? '';
+        const given = field.only ?? field.except;
+        const use = given === undefined ? `"${name}"` : `"${name}" with the value ${JSON.stringify(value)}`;
         issues.push({
           code: field.effect === 'refused' ? 'TRY0003' : 'TRY0005',
           severity: field.effect === 'refused' ? 'error' : 'warning',
@@ -77,8 +78,8 @@ export function defineKind<S extends z.core.$ZodType, Out>(definition: KindDefin
           line: document.lineOf(at),
           message:
             field.effect === 'refused'
-              ? `"${name}"${value} is part of Istio's API and not supported yet`
-              : `"${name}"${value} has no effect here`,
+              ? `${use} is part of Istio's API and not supported yet`
+              : `${use} has no effect here`,
           remedy: field.remedy,
         });
       }

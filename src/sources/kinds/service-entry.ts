@@ -106,15 +106,22 @@ function checkHosts(spec: Spec, report: Report): void {
 }
 
 function buildPorts(spec: Spec, report: Report): readonly ServiceEntryPort[] {
-  const ports = spec.ports ?? [];
+  const ports = (spec.ports ?? []).map(
+    ({ number, name = `port-${number}`, protocol, targetPort = number }): ServiceEntryPort => ({
+      number,
+      name,
+      protocol: protocolOf(protocol ?? '') ?? 'AUTO',
+      targetPort,
+    }),
+  );
   if (ports.length === 0) report(['ports'], 'there are no ports', 'Add "ports" with at least one number.');
-  return ports.map(({ number, name = `port-${number}`, protocol, targetPort = number }, i) => {
+  for (const [i, { number, name }] of ports.entries()) {
     if (ports.findIndex((other) => other.number === number) < i)
       report(['ports', i, 'number'], `port ${number} stands here twice`, 'Keep one.');
     if (ports.findIndex((other) => other.name === name) < i)
       report(['ports', i, 'name'], `the name "${name}" stands here twice`, 'Rename one.');
-    return { number, name, protocol: protocolOf(protocol ?? '') ?? 'AUTO', targetPort };
-  });
+  }
+  return ports;
 }
 
 function checkResolution(entry: ServiceEntry, report: Report): void {
@@ -124,7 +131,7 @@ function checkResolution(entry: ServiceEntry, report: Report): void {
   if (resolution === 'LOGICAL_DNS' && endpoints.length > 1)
     report(['endpoints'], 'DNS_ROUND_ROBIN takes one endpoint at most', 'Use DNS, or keep one endpoint.');
   for (const [i, { address }] of endpoints.entries())
-    if (resolution === 'EDS' && address !== '' && isIP(address) === 0)
+    if (resolution === 'EDS' && address !== '' && !address.startsWith('unix:') && isIP(address) === 0)
       report(['endpoints', i, 'address'], `"${address}" is not an IP address`, 'Use resolution: DNS for names.');
 }
 

@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatDiagnostic } from '../../model/diagnostic.ts';
+import { parseResources } from '../resource-reader.ts';
+
+function read(kind: string, spec: string): ReturnType<typeof parseResources> {
+  const head = `apiVersion: networking.istio.io/v1alpha3\nkind: ${kind}\nmetadata: {name: a, labels: {version: v2}}\nspec:\n`;
+  return parseResources([{ file: 'a.yaml', text: head + spec }]);
+}
+
+function complaints(kind: string, spec: string): readonly string[] {
+  return read(kind, spec).diagnostics.map((diagnostic) =>
+    formatDiagnostic(diagnostic)
+      .replace(`${kind} default/a `, '')
+      .replace(' (the resource is not applied)', '')
+      .replace(/^a\.yaml:/, ''),
+  );
+}
+
+const NOWHERE = { region: '', zone: '', subzone: '' };
+
+test('everything that a ServiceEntry supports', () => {
+  const { serviceEntries, diagnostics } = read(
+    'ServiceEntry',
+    `
+  hosts: [reviews, api.example.com]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: 80, protocol: grpc, name: api, targetPort: 8080}, {number: 6379, protocol: Redis}, {number: 90}]
+  endpoints:
+  - address: 10.0.0.1
+    ports: {api: 9080}
+    labels: {version: v1, security.istio.io/tlsMode: disabled}
+    locality: eu/a
+    weight: 3
+    serviceAccount: reviews
+  - {address: "fd00::1", service_account: reviews}
+  - {address: 10.0.0.3}
+  subjectAltNames: ["spiffe://cluster.local/ns/default/sa/reviews"]
+  exportTo: [.]
+`,
+  );
+  assert.deepEqual(diagnostics, []);
+  const { meta, ...entry } = serviceEntries[0] ?? { meta: undefined };
+  assert.equal(meta?.name, 'a');
+  const plain = { ports: {}, labels: {}, locality: NOWHERE, weight: 1 };
+  assert.deepEqual(entry, {
+    hosts: ['reviews', 'api.example.com'],
+    ports: [
+      { number: 80, name: 'api', protocol: 'GRPC', targetPort: 8080 },
+      { number: 6379, name: 'port-6379', protocol: 'TCP', targetPort: 6379 },
+      { number: 90, name: 'port-90', protocol: 'AUTO', targetPort: 90 },
+    ],
+    external: false,
+    resolution: 'EDS',
+    endpoints: [
+      {
+        address: '10.0.0.1',
+        ports: { api: 9080 },
+        labels: { version: 'v1', 'security.istio.io/tlsMode': 'disabled' },
+        locality: { region: 'eu', zone: 'a', subzone: '' },
+        weight: 3,
+        serviceAccount: 'reviews',
+        offersMtls: false,
+      },
+      { ...plain, address: 'fd00::1', serviceAccount: 'reviews', offersMtls: true },
+      { ...plain, address: '10.0.0.3', serviceAccount: undefined, offersMtls: false },
+    ],
+    workloadSelector: undefined,
+    subjectAltNames: ['spiffe://cluster.local/ns/default/sa/reviews'],
+    exportTo: ['.'],
+  });
+});
+
+const resolutions = [
+  ['DNS', 'STRICT_DNS'],
+  ['DNS_ROUND_ROBIN', 'LOGICAL_DNS'],
+  ['STATIC', 'EDS'],
+] as const;
+
+for (const [written, expected] of resolutions)
+  test(`the resolution ${written} is ${expected}, the location outside of the mesh`, () => {
+    const { serviceEntries } = read(
+      'ServiceEntry',
+      `  {hosts: [a.b], ports: [{number: 80}], resolution: ${written}}\n`,
+    );
+    assert.equal(serviceEntries[0]?.resolution, expected);
+    assert.equal(serviceEntries[0].external, true);
+  });
+
+test("a WorkloadEntry's labels are overlaid with those of its metadata", () => {
+  const { workloadEntries, diagnostics } = read(
+    'WorkloadEntry',
+    '  {address: 10.0.0.1, ports: {http: 8080}, labels: {version: v1, a: b}, service_account: web, weight: 0}\n',
+  );
+  assert.deepEqual(diagnostics, []);
+  assert.deepEqual(workloadEntries[0]?.workload, {
+    address: '10.0.0.1',
+    ports: { http: 8080 },
+    labels: { version: 'v2', a: 'b' },
+    locality: NOWHERE,
+    weight: 1,
+    serviceAccount: 'web',
+    offersMtls: true,
+  });
+});
+
+const S = '  hosts: [a.b]\n  ports: [{number: 80}]\n';
+const STATIC = `${S}  resolution: STATIC\n`;
+
+const bad: readonly (readonly [string, string, readonly string[]])[] = [
+  [
+    'no resolution',
+    S,
+    [
+      '4: error TRY0003 spec.resolution: is NONE when it is left out, which is not supported yet. Add "resolution: STATIC" or DNS.',
+    ],
+  ],
+  [
+    'an unsupported resolution',
+    `${S}  resolution: DYNAMIC_DNS\n`,
+    [
+      '7: error TRY0003 spec.resolution: "resolution" with the value "DYNAMIC_DNS" is part of Istio\'s API and not supported yet. Use STATIC with endpoints, or DNS.',
+    ],
+  ],
+  [
+    'a wildcard',
+    '  hosts: ["*.b.c"]\n  ports: [{number: 80}]\n  resolution: STATIC\n',
+    ['5: error TRY0003 spec.hosts[0]: "*.b.c" is a wildcard, which is not supported yet. Name each host.'],
+  ],
+  [
+    'every host',
+    '  hosts: ["*"]\n  ports: [{number: 80}]\n  resolution: STATIC\n',
+    ['5: error IST0106 spec.hosts[0]: "*" is not allowed. Name the service.'],
+  ],
+  [
+    'no hosts',
+    '  ports: [{number: 80}]\n  resolution: STATIC\n',
+    ['4: error IST0106 spec.hosts: "hosts" is missing. Add it, as a list.'],
+  ],
+  [
+    'no ports',
+    '  hosts: [a.b]\n  resolution: STATIC\n',
+    ['4: error IST0106 spec.ports: there are no ports. Add "ports" with at least one number.'],
+  ],
+  [
+    'a port twice',
+    '  hosts: [a.b]\n  resolution: DNS\n  ports:\n  - {number: 80, name: a}\n  - {number: 80, name: a}\n',
+    [
+      '9: error IST0106 spec.ports[1].number: port 80 stands here twice. Keep one.',
+      '9: error IST0106 spec.ports[1].name: the name "a" stands here twice. Rename one.',
+    ],
+  ],
+  [
+    'an unknown protocol',
+    '  hosts: [a.b]\n  resolution: DNS\n  ports: [{number: 80, protocol: UDP}]\n',
+    [
+      '7: error IST0106 spec.ports[0].protocol: "UDP" is not a supported protocol. Use one of: HTTP, HTTP2, GRPC, HTTPS, TLS, TCP, MONGO, REDIS, MYSQL; or leave it out to have it detected.',
+    ],
+  ],
+  [
+    'a name where an IP address must stand',
+    `${STATIC}  endpoints:\n  - address: db.example.com\n`,
+    [
+      '9: error IST0106 spec.endpoints[0].address: "db.example.com" is not an IP address. Use resolution: DNS for names.',
+    ],
+  ],
+  [
+    'a Unix socket',
+    `${STATIC}  endpoints:\n  - address: unix:///run/x\n`,
+    [
+      '9: error TRY0003 spec.endpoints[0].address: "unix:///run/x" is a Unix socket, which is not supported yet. Use an IP address and a port.',
+    ],
+  ],
+  [
+    'an endpoint without an address',
+    `${STATIC}  endpoints:\n  - weight: 1\n`,
+    ['9: error IST0106 spec.endpoints[0]: "address" is missing. Add the IP address or DNS name of the workload.'],
+  ],
+  [
+    'an endpoint with a port that the entry does not have',
+    `${STATIC}  endpoints:\n  - address: 10.0.0.1\n    ports: {http: 80}\n`,
+    ['10: error IST0106 spec.endpoints[0].ports.http: "http" is not a port here. Use one of: port-80.'],
+  ],
+  [
+    'endpoints and a selector',
+    `${STATIC}  endpoints: [{address: 10.0.0.1}]\n  workloadSelector: {labels: {a: b}}\n`,
+    ['9: error IST0106 spec.workloadSelector: excludes "endpoints". Keep one of the two.'],
+  ],
+  [
+    'a selector of nothing',
+    `${STATIC}  workloadSelector: {}\n`,
+    ['8: error IST0106 spec.workloadSelector: selects nothing. Add "labels".'],
+  ],
+  [
+    'two endpoints of one name',
+    `${S}  resolution: DNS_ROUND_ROBIN\n  endpoints: [{address: a.b}, {address: c.d}]\n`,
+    ['8: error IST0106 spec.endpoints: DNS_ROUND_ROBIN takes one endpoint at most. Use DNS, or keep one endpoint.'],
+  ],
+  [
+    'fields without effect',
+    `${STATIC}  addresses: [10.1.1.1]\n  endpoints:\n  - {address: 10.0.0.1, network: n}\n`,
+    [
+      '8: warning TRY0005 spec.addresses: "addresses" has no effect here. Remove it: services are reached at the address on which the host offers them.',
+      '10: warning TRY0005 spec.endpoints[0].network: "network" has no effect here. Remove it: all addresses are taken to be reachable directly.',
+    ],
+  ],
+];
+
+for (const [what, spec, expected] of bad)
+  test(`a ServiceEntry with ${what}`, () => assert.deepEqual(complaints('ServiceEntry', spec), expected));
+
+test('a WorkloadEntry with an address that is none', () => {
+  assert.deepEqual(complaints('WorkloadEntry', '  address: "*.x"\n'), [
+    '5: error IST0106 spec.address: "*.x" is neither an IP address nor a DNS name. Correct it.',
+  ]);
+});

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { regexProblem } from './regex-syntax.ts';
+
+const ACCEPTED = [
+  '.*',
+  '^/api/v[12]/.*$',
+  '(?i)chrome.*',
+  '(?P<id>\\d+)',
+  '(?<id>\\d+)',
+  '(?:a|b)+?',
+  '(?i:a)b',
+  '[[:alpha:]_]+',
+  '[]a]+',
+  '[^]a]',
+  '\\pL\\PN',
+  'a{2,3}',
+  'a{2}?',
+  'a{,3}',
+  'a{x}',
+  '\\.\\-\\/',
+  '\\x41\\z',
+  'a|',
+];
+
+for (const text of ACCEPTED) test(`RE2 takes ${text}`, () => assert.equal(regexProblem(text), undefined));
+
+const REFUSED: readonly (readonly [string, RegExp])[] = [
+  ['', /is empty/],
+  ['a(?=b)', /lookahead/],
+  ['a(?!b)', /lookahead/],
+  ['(?<=a)b', /lookbehind/],
+  ['(?<!a)b', /lookbehind/],
+  ['(?>a)', /atomic group/],
+  ['(?#comment)', /unknown kind of group/],
+  ['(a)\\1', /back-reference/],
+  ['(?P<x>a)\\k<x>', /back-reference/],
+  ['a\\Z', /\\Z/],
+  ['[\\1]', /back-reference/],
+  ['*a', /repeats nothing/],
+  ['(+a)', /repeats nothing/],
+  ['a**', /repeats a repetition/],
+  ['a++', /repeats a repetition/],
+  ['a{1001}', /more than 1000/],
+  ['a{1,2000}', /more than 1000/],
+  ['a{3,2}', /from more to fewer/],
+  ['(a', /"\(" that is never closed/],
+  ['a)', /"\)" that opens nowhere/],
+  ['[a', /"\[" that is never closed/],
+  ['a\\', /ends in a backslash/],
+  ['a'.repeat(1025), /longer than 1024/],
+];
+
+for (const [text, problem] of REFUSED)
+  test(`RE2 refuses ${text.slice(0, 20)}`, () => assert.match(regexProblem(text) ?? 'nothing', problem));
+
+test('any text has an answer, and plain words are accepted', () => {
+  fc.assert(fc.property(fc.string(), (text) => ['string', 'undefined'].includes(typeof regexProblem(text))));
+  fc.assert(fc.property(fc.stringMatching(/^[\w/.-]{1,50}$/), (text) => regexProblem(text) === undefined));
+});
