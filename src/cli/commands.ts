@@ -12,11 +12,6 @@ export interface CommandEntry {
 export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'agent',
-    summary: 'Run the agent of this host.',
-    register: async (program) => (await import('./agent.ts')).registerAgentCommand(program),
-  },
-  {
-    name: 'agent',
     summary: 'Run the agent of this host until it is told to stop.',
     register: async (program) => (await import('./agent.ts')).registerAgentCommand(program),
   },
