@@ -107,7 +107,7 @@ export async function callApi<Call extends ApiCall>(
   } catch (error) {
     if (timeout.aborted)
       throw new TrysailError('AGENT_TIMEOUT', `the agent did not answer on ${socket} within ${timeoutMs} ms`, {
-        remedy: 'Look with "journalctl -u trysail"; restart it with "systemctl restart trysail" (Envoy keeps serving).',
+        remedy: 'Look with "journalctl -u trysail"; restart it with "systemctl restart trysail".',
         cause: error,
       });
     throw unreachable(socket, error);

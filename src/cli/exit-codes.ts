@@ -31,6 +31,7 @@ const BY_ERROR: Readonly<Record<string, ExitCode>> = {
   AGENT_NOT_RUNNING: EXIT.agentNotRunning,
   AGENT_FORBIDDEN: EXIT.forbidden,
   CONFIGURATION_INVALID: EXIT.invalidConfiguration,
+  MESH_CONFIG_INVALID: EXIT.invalidConfiguration,
 };
 
 /** The exit code of whatever a command threw. */

@@ -19,6 +19,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+// A daemon's defect in a timer or an event: said like any other, then the end. Envoy goes on serving.
+process.on('uncaughtException', (error) => process.exit(reportError(error)));
+
 // No top-level await: the bundle is CommonJS.
 main(process.argv.slice(2)).catch((error: unknown) => {
   process.exitCode = reportError(error);

@@ -15,7 +15,7 @@ export function registerReloadCommand(program: Command): void {
       'after',
       `
 The agent sees changed files by itself within a second; this is for scripts that must know what is wrong with them.
-agent.yaml and meshconfig.yaml are read when the agent starts: systemctl restart trysail (Envoy keeps serving).
+agent.yaml and meshconfig.yaml are read when the agent starts.
 
 Examples:
   trysail reload`,
