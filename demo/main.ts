@@ -81,12 +81,16 @@ async function runScenarios(world: World): Promise<boolean> {
   return ok;
 }
 
-/** Ends with SIGINT, SIGTERM, SIGHUP, or when nobody reads the output any more. */
+/** Ends with SIGINT, SIGTERM, SIGHUP, when nobody reads the output any more, or when scripts/demo was killed. */
 function stopSignal(): { readonly signal: AbortSignal; readonly wanted: Promise<void> } {
   const controller = new AbortController();
   const stop = (): void => controller.abort(new TrysailError('DEMO_STOPPED', 'the demo is being stopped'));
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
   process.stdout.on('error', stop);
+  const starter = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== starter) stop();
+  }, 1000).unref();
   const wanted = new Promise<void>((resolve) => {
     controller.signal.addEventListener('abort', () => resolve(), { once: true });
   });

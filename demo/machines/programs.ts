@@ -94,7 +94,7 @@ function programOf(child: ChildProcess, machine: Machine, role: string, logFile:
 }
 
 /** The last lines of a program's log, for messages about its failure. */
-export async function logTail(program: Program, lines = 8): Promise<string> {
+export async function logTail(program: Program, lines = 20): Promise<string> {
   const text = await readFile(program.logFile, 'utf8').catch(() => '');
   return text.trimEnd().split('\n').slice(-lines).join('\n');
 }

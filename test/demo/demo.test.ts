@@ -44,6 +44,13 @@ function assertNothingRemains(demo: Child): void {
   assert.deepEqual(remainsOf(folder), []);
 }
 
+async function applicationsRun(demo: Child): Promise<void> {
+  const ended = demo.exited.then((code) => {
+    throw new Error(`the demo ended with ${code}:\n${demo.output()}`);
+  });
+  await Promise.race([ended, eventually('applications run', () => /✓ bookshop/.test(demo.output()), 40_000)]);
+}
+
 const interfaces = (): string => execFileSync('ip', ['-brief', 'link'], { encoding: 'utf8' });
 
 describe('scripts/demo', { concurrency: false }, () => {
@@ -66,7 +73,7 @@ describe('scripts/demo', { concurrency: false }, () => {
 
   it('removes everything when it is stopped in the middle', { timeout: 60_000 }, async (t) => {
     const demo = startDemo(t);
-    await eventually('applications run', () => /plain HTTP on loopback/.test(demo.output()), 40_000);
+    await applicationsRun(demo);
     const folder = runFolder(demo);
     assert.ok(folder !== undefined);
     assert.ok(remainsOf(folder).length > 10, 'what the check looks for is there while the demo runs');
@@ -77,7 +84,7 @@ describe('scripts/demo', { concurrency: false }, () => {
 
   it('removes everything when it was killed', { timeout: 60_000 }, async (t) => {
     const demo = startDemo(t, '--loopback');
-    await eventually('applications run', () => /plain HTTP on loopback/.test(demo.output()), 40_000);
+    await applicationsRun(demo);
     const folder = runFolder(demo);
     assert.ok(folder !== undefined);
     const { pid } = JSON.parse(readFileSync(join(folder, 'run.json'), 'utf8')) as { readonly pid: number };
