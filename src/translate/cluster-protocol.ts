@@ -64,7 +64,8 @@ export function protocolOptions(hop: HopProtocol, pool: ConnectionPool | undefin
   // Extended CONNECT carries websockets over HTTP/2.
   const http2ProtocolOptions: MessageInitShape<typeof Http2ProtocolOptionsSchema> = {
     allowConnect: true,
-    ...(pool?.maxConcurrentStreams !== undefined && { maxConcurrentStreams: pool.maxConcurrentStreams }),
+    ...(pool?.maxConcurrentStreams !== undefined &&
+      pool.maxConcurrentStreams > 0 && { maxConcurrentStreams: pool.maxConcurrentStreams }),
   };
   return {
     [KEY]: pack(HttpProtocolOptionsSchema, {

@@ -21,7 +21,7 @@ export const ADS = {
  */
 const SDS = {
   ...ADS,
-  initialFetchTimeout: duration(5000),
+  initialFetchTimeout: duration(2000),
 } as const satisfies MessageInitShape<typeof ConfigSourceSchema>;
 
 /** The secret that holds the roots of the mesh. */

@@ -1,13 +1,14 @@
 /** The cluster of one port (and subset) of a service that this host calls. */
 import { fromBinary, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import type { CircuitBreakersSchema } from '../gen/envoy/config/cluster/v3/circuit_breaker_pb.ts';
-import {
-  Cluster_DiscoveryType,
-  Cluster_DnsLookupFamily,
-  ClusterSchema,
-} from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { Cluster_DiscoveryType, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { MetadataSchema } from '../gen/envoy/config/core/v3/base_pb.ts';
 import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts';
+import {
+  DnsCluster_DnsDiscoveryType,
+  DnsCluster_DnsLookupFamily,
+  DnsClusterSchema,
+} from '../gen/envoy/extensions/clusters/dns/v3/dns_cluster_pb.ts';
 import type { ConnectionPool, TrafficPolicyBlocks } from '../model/destination-rule.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Endpoint, Locality, Service, ServicePort } from '../model/service.ts';
@@ -18,14 +19,21 @@ import { clusterSecurity, securitySockets } from './cluster-security.ts';
 import { ADS } from './config-source.ts';
 import { encodeLoadAssignment, type LoadAssignmentSpec } from './load-assignment.ts';
 import { loadBalancing } from './load-balancing.ts';
-import { duration, resource } from './messages.ts';
+import { duration, pack, resource } from './messages.ts';
 import { outboundClusterName, sniName, statName } from './names.ts';
 import { outlierDetection } from './outlier.ts';
 import { protocolKind } from './protocol-kind.ts';
 
 /** Envoy's own limits (1,024 connections, 3 retries) are no defaults of Istio's: without a rule there are none. */
 const NO_LIMIT = 0xff_ff_ff_ff;
-const DNS_REFRESH_MS = 60_000;
+/** As often as Istio asks, sooner after a failure, spread so that a fleet does not ask at once. */
+const DNS: MessageInitShape<typeof DnsClusterSchema> = {
+  dnsRefreshRate: duration(60_000),
+  dnsFailureRefreshRate: { baseInterval: duration(1000), maxInterval: duration(10_000) },
+  respectDnsTtl: true,
+  dnsJitter: duration(1000),
+  dnsLookupFamily: DnsCluster_DnsLookupFamily.V4_PREFERRED,
+};
 
 export interface OutboundClusterSpec {
   readonly service: Service;
@@ -98,33 +106,22 @@ export function loadAssignmentSpec(spec: OutboundClusterSpec): LoadAssignmentSpe
 function discovery(
   spec: OutboundClusterSpec,
   dnsEndpoints: readonly Endpoint[],
-): Pick<
-  ClusterInit,
-  | 'clusterDiscoveryType'
-  | 'edsClusterConfig'
-  | 'loadAssignment'
-  | 'dnsRefreshRate'
-  | 'respectDnsTtl'
-  | 'dnsLookupFamily'
-> {
-  if (spec.service.resolution === 'EDS') {
-    const serviceName = outboundClusterName(spec.port.number, spec.subset, spec.service.host);
+): Pick<ClusterInit, 'clusterDiscoveryType' | 'edsClusterConfig' | 'loadAssignment'> {
+  const { resolution, host } = spec.service;
+  if (resolution === 'EDS')
     return {
       clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
-      edsClusterConfig: { edsConfig: ADS, serviceName },
+      edsClusterConfig: { edsConfig: ADS, serviceName: outboundClusterName(spec.port.number, spec.subset, host) },
     };
-  }
-  const type =
-    spec.service.resolution === 'STRICT_DNS' ? Cluster_DiscoveryType.STRICT_DNS : Cluster_DiscoveryType.LOGICAL_DNS;
+  const dnsDiscoveryType =
+    resolution === 'STRICT_DNS' ? DnsCluster_DnsDiscoveryType.STRICT : DnsCluster_DnsDiscoveryType.LOGICAL;
+  const assignment = encodeLoadAssignment(loadAssignmentSpec(spec), dnsEndpoints);
   return {
-    clusterDiscoveryType: { case: 'type', value: type },
-    loadAssignment: fromBinary(
-      ClusterLoadAssignmentSchema,
-      encodeLoadAssignment(loadAssignmentSpec(spec), dnsEndpoints),
-    ),
-    dnsRefreshRate: duration(DNS_REFRESH_MS),
-    respectDnsTtl: true,
-    dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
+    clusterDiscoveryType: {
+      case: 'clusterType',
+      value: { name: 'envoy.cluster.dns', typedConfig: pack(DnsClusterSchema, { ...DNS, dnsDiscoveryType }) },
+    },
+    loadAssignment: fromBinary(ClusterLoadAssignmentSchema, assignment),
   };
 }
 

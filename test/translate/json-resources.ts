@@ -9,6 +9,7 @@ import {
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
 } from '../../src/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
+import { DnsClusterSchema } from '../../src/gen/envoy/extensions/clusters/dns/v3/dns_cluster_pb.ts';
 import { RouterSchema } from '../../src/gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import { HttpInspectorSchema } from '../../src/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
 import { TlsInspectorSchema } from '../../src/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts';
@@ -30,6 +31,7 @@ const registry = createRegistry(
   FileAccessLogSchema,
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
+  DnsClusterSchema,
   RouterSchema,
   HttpInspectorSchema,
   TlsInspectorSchema,
