@@ -5,7 +5,6 @@ import { Cluster_DiscoveryType, ClusterSchema } from '../gen/envoy/config/cluste
 import type { MetadataSchema } from '../gen/envoy/config/core/v3/base_pb.ts';
 import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import {
-  DnsCluster_DnsDiscoveryType,
   DnsCluster_DnsLookupFamily,
   DnsClusterSchema,
 } from '../gen/envoy/extensions/clusters/dns/v3/dns_cluster_pb.ts';
@@ -113,13 +112,15 @@ function discovery(
       clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
       edsClusterConfig: { edsConfig: ADS, serviceName: outboundClusterName(spec.port.number, spec.subset, host) },
     };
-  const dnsDiscoveryType =
-    resolution === 'STRICT_DNS' ? DnsCluster_DnsDiscoveryType.STRICT : DnsCluster_DnsDiscoveryType.LOGICAL;
+  const allAddressesInSingleEndpoint = resolution === 'LOGICAL_DNS';
   const assignment = encodeLoadAssignment(loadAssignmentSpec(spec), dnsEndpoints);
   return {
     clusterDiscoveryType: {
       case: 'clusterType',
-      value: { name: 'envoy.cluster.dns', typedConfig: pack(DnsClusterSchema, { ...DNS, dnsDiscoveryType }) },
+      value: {
+        name: 'envoy.cluster.dns',
+        typedConfig: pack(DnsClusterSchema, { ...DNS, allAddressesInSingleEndpoint }),
+      },
     },
     loadAssignment: fromBinary(ClusterLoadAssignmentSchema, assignment),
   };
