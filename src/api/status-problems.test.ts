@@ -66,6 +66,7 @@ const CASES: readonly (readonly [Partial<Status>, ...string[]])[] = [
     'error the application of default/reviews is critical: refused',
     'warning the proxy of default/reviews is passing with a warning',
   ],
+  [{ services: [{ namespace: 'a', name: 'b', application: { state: 'unknown' }, proxy: { state: 'passing' } }] }],
   [
     { services: [{ ...SERVICE, application: { state: 'unknown' } }] },
     'warning the application of default/reviews is unknown',

@@ -25,6 +25,9 @@ function serviceProblems(service: ServiceStatus): readonly Problem[] {
     const why = service.registrationError === undefined ? '' : `: ${service.registrationError}`;
     return [error(`service ${name} is not registered in Consul${why}`)];
   }
+  // Without a registry nobody checks, and that nobody checked is no problem.
+  if (service.registered === undefined && service.application.state === 'unknown')
+    return healthProblems(`the proxy of ${name}`, service.proxy);
   return [
     ...healthProblems(`the application of ${name}`, service.application),
     ...healthProblems(`the proxy of ${name}`, service.proxy),
