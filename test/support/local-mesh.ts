@@ -153,7 +153,7 @@ export async function startHost(t: Owner, options: LocalHostOptions): Promise<Lo
     runDir,
     child: start(),
     status: async () => {
-      const { stdout } = await run(program(), ['status', '--config', configFile, '-o', 'json'], {
+      const { stdout } = await run(program(), ['status', '--socket', join(runDir, 'api.sock'), '-o', 'json'], {
         timeout: 10_000,
       }).catch((error: unknown) => error as { stdout: string });
       return JSON.parse(stdout) as Record<string, unknown>;
