@@ -89,7 +89,7 @@ export async function run(report: Report): Promise<void> {
       const begin = performance.now();
       frontend.start();
       killedMs.push(
-        await until(begin, 'the agent is ready', { socketPath: join(frontend.runDir, 'api.sock'), path: '/v1/ready' }),
+        await until(begin, 'the agent is ready', { socketPath: join(frontend.runDir, 'api.sock'), path: '/v1/status' }),
       );
     }
     report('agent.readyMs', median(warm.readyMs), 'ms');

@@ -5,7 +5,8 @@
  * certificates, resources and the last good catalogue. xDS opens only when the first complete configuration is there, so
  * that an Envoy which was adopted never sees half of one. Services are registered when Envoy is ready for them.
  */
-import { fileURLToPath } from 'node:url';
+import { realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { serveApi } from '../api/server.ts';
 import { VERSION } from '../api/version.ts';
 import { buildBootstrap } from '../envoy/bootstrap.ts';
@@ -21,9 +22,9 @@ import type { AgentSettings } from './settings.ts';
 import { toHost } from './settings-host.ts';
 import { type AgentParts, reportStatus } from './status-report.ts';
 
-/** The folder of the program: of this file in a checkout, of the bundle in a package. */
+/** The folder of the program: of its sources in a checkout, of the bundle in a package. */
 function programDir(): string {
-  return typeof __dirname === 'string' ? __dirname : fileURLToPath(new URL('.', import.meta.url));
+  return dirname(realpathSync(process.argv[1] ?? process.execPath));
 }
 
 function envoyPid({ status }: EnvoyProcess): number | undefined {
