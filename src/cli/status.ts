@@ -2,11 +2,12 @@
 import type { Command } from 'commander';
 import { callApi } from '../api/client.ts';
 import { statusProblems } from '../api/status-problems.ts';
-import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { TrysailError } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
 import { socketOption } from './api-socket.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { type OutputFormat, outputOption, serialise } from './output.ts';
+import { errorText } from './report-error.ts';
 import { COLOUR_STYLE, PLAIN_STYLE, statusText } from './status-text.ts';
 
 interface StatusOptions {
@@ -36,16 +37,16 @@ async function watch(options: StatusOptions): Promise<void> {
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   process.once('SIGTERM', () => stop.abort());
+  const screen = process.stdout.isTTY && options.output === 'text';
   while (!stop.signal.aborted) {
-    let text: string;
     try {
-      ({ text } = await report(options));
+      const { text } = await report(options);
+      process.stdout.write(screen ? `${CLEAR_SCREEN}${text}` : text);
     } catch (error) {
       // An agent that restarts is what one watches for.
       if (!(error instanceof TrysailError)) throw error;
-      text = `${errorMessage(error)}\n`;
+      process.stderr.write(screen ? `${CLEAR_SCREEN}${errorText(error)}` : errorText(error));
     }
-    process.stdout.write(process.stdout.isTTY && options.output === 'text' ? `${CLEAR_SCREEN}${text}` : text);
     await sleep(WATCH_INTERVAL_MS, stop.signal);
   }
   process.exitCode = EXIT.interrupted;

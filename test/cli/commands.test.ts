@@ -9,6 +9,8 @@ import { VERSION } from '../../src/api/version.ts';
 import { EXIT } from '../../src/cli/exit-codes.ts';
 import { TrysailError } from '../../src/lib/errors.ts';
 import { silentLog } from '../../src/lib/log.ts';
+import { startChild } from '../support/child.ts';
+import { eventually } from '../support/eventually.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
@@ -46,18 +48,15 @@ const WELL: Status = {
   diagnostics: [],
 };
 
+const HANDLERS: ApiHandlers = {
+  status: () => WELL,
+  rotate: ({ spiffeId = 'spiffe://a/ns/b/sa/c' }) => ({ renewed: [{ spiffeId, serial: '4f' }] }),
+  reload: () => ({ diagnostics: [] }),
+};
+
 async function agent(t: Parameters<typeof tempDir>[0], handlers: Partial<ApiHandlers> = {}): Promise<string> {
   const socket = join(await tempDir(t), 'api.sock');
-  const server = await serveApi({
-    socket,
-    log: silentLog(),
-    handlers: {
-      status: () => WELL,
-      rotate: ({ spiffeId = 'spiffe://a/ns/b/sa/c' }) => ({ renewed: [{ spiffeId, serial: '4f' }] }),
-      reload: () => ({ diagnostics: [] }),
-      ...handlers,
-    },
-  });
+  const server = await serveApi({ socket, log: silentLog(), handlers: { ...HANDLERS, ...handlers } });
   t.after(() => server.close());
   return socket;
 }
@@ -174,6 +173,31 @@ test('trysail status of a host that is not well says so by its exit code too', a
   assert.equal(code, EXIT.unhealthy);
   assert.match(out, /^vm-1 is not well: 1 error\.\n {2}error {4}Envoy is crashed\n/);
   assert.equal((await trysail(['status', '--socket', socket, '-o', 'json'])).code, EXIT.unhealthy);
+});
+
+test('trysail status --watch goes on while the agent is away, until Ctrl-C', async (t) => {
+  const socket = join(await tempDir(t), 'api.sock');
+  const child = startChild(t, process.execPath, [MAIN, 'status', '--watch', '--socket', socket]);
+  await eventually('told', () => assert.match(child.output(), /the agent is not running/));
+  const server = await serveApi({ socket, log: silentLog(), handlers: HANDLERS });
+  t.after(() => server.close());
+  await eventually('shown', () => assert.match(child.output(), /vm-1 is well\./));
+  child.process.kill('SIGINT');
+  assert.equal(await child.exited, EXIT.interrupted);
+});
+
+test('trysail agent does not start with wrong settings, and tells all of them', async (t) => {
+  const file = join(await tempDir(t), 'agent.yaml');
+  await writeFile(file, 'registry: none\nlog: {level: loud}\n');
+  assert.deepEqual(await trysail(['agent', '--config', file]), {
+    code: EXIT.invalidConfiguration,
+    out: '',
+    err: `trysail: the agent cannot start with 2 errors in its settings:
+${file}:1: error TRY0901 registry: "none" is not one of consul, files. Write it like consul.
+${file}:2: error TRY0901 log.level: "loud" is not one of info, debug, warn, error. Write it like info.
+  Correct them; "trysail check" tells the same, and of the resources too.
+`,
+  });
 });
 
 test('trysail rotate and reload say what happened', async (t) => {
