@@ -13,6 +13,8 @@ export interface CatalogueFindings {
   readonly holdMs: number;
   readonly hold: Hold | undefined;
   readonly notWatched: readonly string[];
+  /** Services of which lost instances are kept. */
+  readonly lost: readonly string[];
   readonly watches: readonly {
     readonly service: string;
     readonly error: TrysailError | undefined;
@@ -59,6 +61,14 @@ export function catalogueDiagnostics(findings: CatalogueFindings): readonly Diag
       object,
       message: `Most of the healthy instances turned critical at once, by Consul’s node check alone: their last endpoints are kept for up to ${formatDuration(findings.holdMs)}.`,
       remedy: 'Check the network between the Consul agents (`consul members`) and whether the hosts are really down.',
+    });
+  if (findings.lost.length > 0)
+    found.push({
+      code: 'TRY0606',
+      severity: 'warning',
+      object,
+      message: `Consul was away or has started over, and lacks instances of ${listed(findings.lost)}: they are kept until they are registered again, for at most a minute.`,
+      remedy: 'Check that the Consul agents keep their data_dir and that the agents of those hosts run.',
     });
   const failed = watches.filter((watch) => watch.error !== undefined);
   for (const code of new Set(failed.map((watch) => watch.error?.code))) {

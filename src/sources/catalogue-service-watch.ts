@@ -20,9 +20,12 @@ const MAX_QUIET_GAP_MS = 1000;
 
 /** What a watch tells its owner. */
 export interface ServiceWatchEvents {
-  /** A believable answer. Returns whether it brought anything new. */
-  onAnswer(service: string, entries: readonly HealthEntry[]): boolean;
-  /** `status` of the watch has changed otherwise. */
+  /**
+   * A believable answer. Returns whether it brought anything new.
+   * @param afterLoss whether Consul was away before it or has started over, so that what is missing may come back
+   */
+  onAnswer(service: string, entries: readonly HealthEntry[], afterLoss: boolean): boolean;
+  /** `status` has changed without an answer. */
   onStatus(): void;
   /** How many instances are known; undefined before the first answer. */
   known(service: string): number | undefined;
@@ -67,6 +70,8 @@ export class ServiceWatch {
   #status: ServiceWatchStatus;
   /** Whether the leader itself has to answer next. */
   #consistent = false;
+  /** The highest index seen since Consul last started over. */
+  #highest = 0;
 
   constructor(options: ServiceWatchOptions) {
     this.#options = options;
@@ -115,9 +120,13 @@ export class ServiceWatch {
     this.#stop.signal.throwIfAborted();
 
     const known = events.known(service);
+    const fromLeader = this.#consistent;
+    const backwards = answer.index < this.#highest;
     const tooStale = !answer.knownLeader || answer.lastContactMs > MAX_STALE_MS;
-    this.#consistent = tooStale && !this.#consistent;
-    if (tooStale && this.#status.answeredAtMs !== undefined) {
+    // A lower index comes from a server that lags behind, or from a Consul that has lost its data: the leader knows.
+    this.#consistent = (tooStale || backwards) && !fromLeader;
+    if (this.#consistent && this.#status.answeredAtMs !== undefined) {
+      if (!tooStale) return 0;
       this.#set({ index: 0, lastContactMs: answer.lastContactMs });
       return this.#errorBackoff.nextMs();
     }
@@ -133,22 +142,21 @@ export class ServiceWatch {
 
     this.#errorBackoff.reset();
     this.#hiddenBackoff.reset();
-    const backwards = answer.index < asked;
     const statusBefore = this.#status;
+    this.#highest = answer.index;
     this.#status = {
       service,
-      index: backwards || tooStale ? 0 : Math.max(1, answer.index),
+      index: tooStale ? 0 : Math.max(1, answer.index),
       answeredAtMs: Date.now(),
       lastContactMs: answer.lastContactMs,
       error: undefined,
       hidden: false,
     };
-    const isNew = events.onAnswer(service, answer.value);
-    if (statusBefore.error !== undefined || statusBefore.hidden) events.onStatus();
+    const isNew = events.onAnswer(service, answer.value, backwards || statusBefore.error !== undefined);
 
     const gapMs = Math.min(MAX_GAP_MS, answer.bytes / BYTES_PER_MS);
-    const early = asked > 0 && arrivedAt - startedAt < WAIT_MS;
-    if (!isNew && (early || backwards)) return Math.max(gapMs, this.#quietBackoff.nextMs());
+    const early = arrivedAt - startedAt < WAIT_MS;
+    if (!isNew && (asked === 0 || early)) return Math.max(gapMs, this.#quietBackoff.nextMs());
     this.#quietBackoff.reset();
     return gapMs < 1 ? 0 : gapMs;
   }
@@ -158,8 +166,9 @@ export class ServiceWatch {
     const { signal } = this.#stop;
     const mode = this.#consistent ? {} : { stale: true, cached: true };
     const read = (): Promise<Answer<readonly HealthEntry[]>> =>
-      client.health(service, { index, waitMs: WAIT_MS, signal, ...mode });
-    return index === 0 ? gate.pass(read) : read();
+      // The leader is asked for what is, not for the next change.
+      client.health(service, { index: this.#consistent ? 0 : index, waitMs: WAIT_MS, signal, ...mode });
+    return index === 0 || this.#consistent ? gate.pass(read) : read();
   }
 
   #set(change: Partial<ServiceWatchStatus>): void {

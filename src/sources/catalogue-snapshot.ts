@@ -11,16 +11,18 @@ type Shape = Pick<CatalogueInstance, 'tags' | 'meta' | 'weights'>;
 export function writeCatalogueSnapshot(state: CatalogueState): string {
   const shapes: Shape[] = [];
   const shapeIndex = new Map<string, number>();
-  const services: Record<string, readonly unknown[]> = {};
-  for (const [name, instances] of state.services) {
-    services[name] = instances.map(({ id, node, address, port, status, datacenter, tags, meta, weights }) => {
-      // Instances of a service mostly carry the same tags and Meta; written once, and one object again when read.
-      const key = JSON.stringify([tags, meta, weights]);
-      const shape = shapeIndex.get(key) ?? shapes.push({ tags, meta, weights }) - 1;
-      shapeIndex.set(key, shape);
-      return { id, node, address, port, status, datacenter, shape };
-    });
-  }
+  const services = Object.fromEntries(
+    [...state.services].map(([name, instances]) => [
+      name,
+      instances.map(({ id, node, address, port, status, datacenter, tags, meta, weights }) => {
+        // Instances of a service mostly carry the same tags and Meta; written once, and one object again when read.
+        const key = JSON.stringify([tags, meta, weights]);
+        const shape = shapeIndex.get(key) ?? shapes.push({ tags, meta, weights }) - 1;
+        shapeIndex.set(key, shape);
+        return { id, node, address, port, status, datacenter, shape };
+      }),
+    ]),
+  );
   return JSON.stringify({ format: FORMAT, version: VERSION, shapes, services });
 }
 

@@ -7,6 +7,7 @@ import type { Diagnostic } from '../model/diagnostic.ts';
 import type { CatalogueConfig } from '../model/mesh-config.ts';
 import { catalogueDiagnostics } from './catalogue-diagnostics.ts';
 import { type CatalogueReading, readInstances, sameInstances } from './catalogue-instances.ts';
+import { LostInstances, MAX_LOST_MS } from './catalogue-lost-instances.ts';
 import { type Hold, MassCriticalGuard } from './catalogue-mass-critical.ts';
 import { ReadGate } from './catalogue-read-gate.ts';
 import { Sentinel } from './catalogue-sentinel.ts';
@@ -62,6 +63,9 @@ export class CatalogueWatcher {
   readonly #readings = new Map<string, CatalogueReading>();
   #notWatched: readonly string[] = [];
   #state: CatalogueState = { services: new Map(), diagnostics: [] };
+  readonly #lost = new LostInstances();
+  /** By service: when its lost instances are given up. */
+  readonly #lostTimers = new Map<string, NodeJS.Timeout>();
   #holdTimer: NodeJS.Timeout | undefined;
 
   constructor(options: CatalogueWatcherOptions) {
@@ -105,6 +109,7 @@ export class CatalogueWatcher {
       watch.stop();
       this.#watches.delete(name);
       this.#readings.delete(name);
+      this.#giveUpLost(name);
     }
     for (const name of this.#state.services.keys()) if (!chosen.has(name)) this.#guard.forget(name);
     for (const service of added) {
@@ -116,7 +121,7 @@ export class CatalogueWatcher {
           sentinel: this.#sentinel,
           gate: this.#gate,
           events: {
-            onAnswer: (name, entries) => this.#onAnswer(name, entries),
+            onAnswer: (name, entries, afterLoss) => this.#onAnswer(name, entries, afterLoss),
             onStatus: () => this.#publish(new Map()),
             known: (name) => this.#state.services.get(name)?.length,
           },
@@ -155,11 +160,13 @@ export class CatalogueWatcher {
   stop(): void {
     this.#stop.abort();
     clearTimeout(this.#holdTimer);
+    for (const timer of this.#lostTimers.values()) clearTimeout(timer);
     for (const watch of this.#watches.values()) watch.stop();
     this.#watches.clear();
   }
 
-  #onAnswer(service: string, entries: readonly HealthEntry[]): boolean {
+  #onAnswer(service: string, entries: readonly HealthEntry[], afterLoss: boolean): boolean {
+    if (afterLoss) this.#keepLost(service);
     const published = this.#state.services.get(service);
     const before = this.#readings.get(service);
     const reading = readInstances(entries, before?.instances ?? published);
@@ -167,6 +174,24 @@ export class CatalogueWatcher {
     this.#guard.observe(service, published, reading, performance.now());
     this.#judge(service);
     return before?.instances !== reading.instances || reading.odd.length !== before.odd.length;
+  }
+
+  #keepLost(service: string): void {
+    this.#giveUpLost(service);
+    const ms = Math.min(MAX_LOST_MS, this.#options.config.holdMs);
+    this.#lost.begin(service, performance.now() + ms);
+    const timer = setTimeout(() => {
+      this.#giveUpLost(service);
+      if (this.#readings.has(service)) this.#judge(service);
+    }, ms);
+    timer.unref();
+    this.#lostTimers.set(service, timer);
+  }
+
+  #giveUpLost(service: string): void {
+    this.#lost.end(service);
+    clearTimeout(this.#lostTimers.get(service));
+    this.#lostTimers.delete(service);
   }
 
   /** Evaluates the guard and publishes `service`, or all when a hold started or ended. */
@@ -186,7 +211,10 @@ export class CatalogueWatcher {
     const affected = turned ? [...this.#readings.keys()] : service === undefined ? [] : [service];
     this.#publish(
       new Map(
-        affected.map((name) => [name, this.#guard.publish(name, this.#readings.get(name)?.instances ?? [])] as const),
+        affected.map((name) => {
+          const judged = this.#guard.publish(name, this.#readings.get(name)?.instances ?? []);
+          return [name, this.#lost.merge(name, this.#state.services.get(name) ?? [], judged, nowMs)] as const;
+        }),
       ),
     );
   }
@@ -224,6 +252,7 @@ export class CatalogueWatcher {
       holdMs: this.#options.config.holdMs,
       hold: this.#guard.hold,
       notWatched: this.#notWatched,
+      lost: this.#lost.services,
       watches: [...this.#watches.values()].map((watch) => watch.status),
       odd: [...this.#readings].flatMap(([service, { odd }]) => odd.map((sentence) => ({ service, sentence }))),
     });
