@@ -14,7 +14,6 @@ import {
   type Rejection,
   type ResourceStatus,
   Subscription,
-  type SubscriptionContext,
   TooManyNames,
 } from './subscription.ts';
 import { type Entry, type Snapshot, snapshotOf, type TypeTable } from './type-table.ts';
@@ -69,10 +68,6 @@ export class FullStateSubscription extends Subscription {
   #upserts: Pending | undefined;
   #removals: Pending | undefined;
 
-  constructor(table: TypeTable, context: SubscriptionContext) {
-    super(table, context);
-  }
-
   get wantsAll(): boolean {
     return this.#wantsAll;
   }
@@ -125,6 +120,10 @@ export class FullStateSubscription extends Subscription {
       entry.subscribers.add(this.number);
       changed = true;
     }
+    if (changed && !wantsAll && this.#held !== NOTHING) {
+      // What it no longer wants it has dropped.
+      this.#held = snapshotOf(new Map([...this.#held.resources].filter(([name]) => wanted.has(name))));
+    }
     if (heldVersion !== undefined && heldVersion !== '' && wantsAll && heldVersion === this.table.version) {
       // It has it all from before: nothing to send until something changes.
       this.#held = this.table.snapshot();
@@ -158,7 +157,7 @@ export class FullStateSubscription extends Subscription {
     if (!mayUpsert && !mayRemove && !heartbeat) return undefined;
     // A removal alone is not to let an upsert slip through that its own gate holds.
     if (!mayUpsert && this.#upserts !== undefined) return undefined;
-    const target = gate.removals || (this.#asked && this.#held === NOTHING) ? wanted : next.union;
+    const target = gate.removals || this.#removals === undefined ? wanted : next.union;
     const isNews = target.version !== this.#held.version || this.#refusedHeld;
     const carriesChanges = isNews && !this.#asked;
     const generation = this.#asked

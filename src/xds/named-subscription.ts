@@ -176,7 +176,11 @@ export class NamedSubscription extends Subscription {
     if (gate.upserts && upserts !== undefined) {
       for (const entry of this.#upserts) {
         const { current } = entry;
-        if (current !== undefined && gate.holds(current)) continue;
+        if (current !== undefined && gate.holds(current)) {
+          // What keeps it back is not time, so it does not become overdue.
+          this.#pendingUpserts = { ...upserts, sinceMs: nowMs };
+          continue;
+        }
         this.#upserts.delete(entry);
         if (current === undefined || this.#known[entry.index]?.version === current.version) continue;
         add(entry, current);

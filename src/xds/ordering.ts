@@ -101,10 +101,11 @@ const hasRefusedCluster = (state: StreamState): boolean =>
   state.subscriptions.get(TYPE_URL.cluster)?.hasRejected === true;
 
 /** The endpoints of clusters whose change is still to be sent. */
-function endpointsAhead(state: StreamState, pendingClusters: () => Iterable<PreparedResource>): ReadonlySet<string> {
+function endpointsAhead(clusters: Subscription | undefined, oldestMs: number): ReadonlySet<string> {
   const names = new Set<string>();
-  if (state.subscriptions.get(TYPE_URL.cluster)?.upserts === undefined) return names;
-  for (const cluster of pendingClusters()) for (const name of cluster.references()) names.add(name);
+  const since = clusters?.upserts?.sinceMs;
+  if (clusters === undefined || since === undefined || since <= oldestMs) return names;
+  for (const cluster of clusters.pendingResources()) for (const name of cluster.references()) names.add(name);
   return names;
 }
 
@@ -121,7 +122,7 @@ export function gateFor(
   const clusters = state.subscriptions.get(TYPE_URL.cluster);
   let holds = (_resource: PreparedResource): boolean => false;
   if (typeUrl === TYPE_URL.endpoint) {
-    const ahead = endpointsAhead(state, () => clusters?.pendingResources() ?? []);
+    const ahead = endpointsAhead(clusters, oldestMs);
     if (ahead.size > 0) holds = (resource) => ahead.has(resource.name);
   } else if ((typeUrl === TYPE_URL.route || typeUrl === TYPE_URL.virtualHost) && clusters?.hasRejected === true) {
     // Routes are not warmed: one to a cluster that the client refused would fail every request.

@@ -1,11 +1,18 @@
 /** The gRPC services by which Envoy discovers configuration, with messages left as bytes. */
-import type { MethodDefinition, ServerDuplexStream, ServiceDefinition } from '@grpc/grpc-js';
+import {
+  type handleUnaryCall,
+  type MethodDefinition,
+  type Server,
+  type ServerDuplexStream,
+  status,
+} from '@grpc/grpc-js';
+import { errorMessage } from '../lib/errors.ts';
 import { TYPE_URL, type TypeUrl } from './resource.ts';
 
 export type ByteStream = ServerDuplexStream<Buffer, Buffer>;
 
 /** One streaming method of a discovery service. */
-export interface DiscoveryMethod {
+interface DiscoveryMethod {
   /** The service's full name. */
   readonly service: string;
   readonly method: string;
@@ -25,7 +32,7 @@ const SINGLE: readonly (readonly [service: string, plural: string, typeUrl: Type
 const AGGREGATED = 'envoy.service.discovery.v3.AggregatedDiscoveryService';
 
 /** Every method that is served. VHDS has no state of the world. */
-export const DISCOVERY_METHODS: readonly DiscoveryMethod[] = [
+const DISCOVERY_METHODS: readonly DiscoveryMethod[] = [
   { service: AGGREGATED, method: 'StreamAggregatedResources', mode: 'sotw', typeUrl: undefined },
   { service: AGGREGATED, method: 'DeltaAggregatedResources', mode: 'delta', typeUrl: undefined },
   ...SINGLE.flatMap(([service, plural, typeUrl]): readonly DiscoveryMethod[] => [
@@ -40,12 +47,12 @@ export const DISCOVERY_METHODS: readonly DiscoveryMethod[] = [
   },
 ];
 
-export const CLIENT_STATUS_SERVICE = 'envoy.service.status.v3.ClientStatusDiscoveryService';
+const CLIENT_STATUS = 'envoy.service.status.v3.ClientStatusDiscoveryService';
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
 /** A method that takes and gives encoded messages. */
-export function byteMethod(service: string, method: string, streaming: boolean): MethodDefinition<Buffer, Buffer> {
+function byteMethod(service: string, method: string, streaming: boolean): MethodDefinition<Buffer, Buffer> {
   return {
     path: `/${service}/${method}`,
     requestStream: streaming,
@@ -57,13 +64,45 @@ export function byteMethod(service: string, method: string, streaming: boolean):
   };
 }
 
-/** The definitions of all discovery services, by service. */
-export function discoveryServices(): ReadonlyMap<string, ServiceDefinition> {
-  const services = new Map<string, Record<string, MethodDefinition<Buffer, Buffer>>>();
-  for (const { service, method } of DISCOVERY_METHODS) {
-    const methods = services.get(service) ?? {};
-    methods[method] = byteMethod(service, method, true);
-    services.set(service, methods);
+export interface ServiceHandlers {
+  readonly accept: (call: ByteStream, mode: 'sotw' | 'delta', typeUrl: TypeUrl | undefined) => void;
+  /** Answers an encoded `ClientStatusRequest`; throws when it cannot be. */
+  readonly clientStatus: (request: Buffer) => Promise<Buffer>;
+}
+
+const invalid = (error: unknown): { readonly code: number; readonly details: string } => ({
+  code: status.INVALID_ARGUMENT,
+  details: errorMessage(error),
+});
+
+/** Lets `server` serve every method. */
+export function addServices(server: Server, { accept, clientStatus }: ServiceHandlers): void {
+  for (const { service, method, mode, typeUrl } of DISCOVERY_METHODS) {
+    server.addService(
+      { [method]: byteMethod(service, method, true) },
+      { [method]: (call: ByteStream) => accept(call, mode, typeUrl) },
+    );
   }
-  return services;
+  const fetch: handleUnaryCall<Buffer, Buffer> = (call, answer) => {
+    clientStatus(call.request).then(
+      (response) => answer(null, response),
+      (error: unknown) => answer(invalid(error)),
+    );
+  };
+  const stream = (call: ByteStream): void => {
+    call.on('data', (request: Buffer) => {
+      clientStatus(request).then(
+        (response) => call.write(response),
+        (error: unknown) => call.emit('error', invalid(error)),
+      );
+    });
+    call.on('end', () => call.end());
+  };
+  server.addService(
+    {
+      streamClientStatus: byteMethod(CLIENT_STATUS, 'StreamClientStatus', true),
+      fetchClientStatus: byteMethod(CLIENT_STATUS, 'FetchClientStatus', false),
+    },
+    { streamClientStatus: stream, fetchClientStatus: fetch },
+  );
 }

@@ -1,9 +1,18 @@
 /** One stream of one client: reads its requests, decides what it is sent and when. Knows nothing of gRPC. */
+
+import { errorMessage } from '../lib/errors.ts';
 import { FullStateSubscription } from './full-state-subscription.ts';
 import { NamedSubscription } from './named-subscription.ts';
 import { FOLLOWED_BY, gateFor, STAGES } from './ordering.ts';
 import { COLLECTIVE_TYPES } from './prepared-resource.ts';
-import { type ClientNode, decodeDeltaRequest, decodeNode, decodeSotwRequest } from './request.ts';
+import {
+  type ClientNode,
+  type DeltaRequest,
+  decodeDeltaRequest,
+  decodeNode,
+  decodeSotwRequest,
+  type SotwRequest,
+} from './request.ts';
 import { TYPE_URL } from './resource.ts';
 import type { ResponseEncoder } from './response.ts';
 import type {
@@ -68,13 +77,18 @@ export class XdsStream {
   /** Takes one request and sends what it calls for. */
   receive(bytes: Buffer): void {
     if (this.#closed) return;
+    let handle: () => void;
     try {
-      if (this.mode === 'delta') this.#receiveDelta(bytes);
-      else this.#receiveSotw(bytes);
+      handle = this.mode === 'delta' ? this.#readDelta(bytes) : this.#readSotw(bytes);
     } catch (error) {
-      if (error instanceof TooManyNames) this.#refuse('RESOURCE_EXHAUSTED', error.message);
-      else this.#refuse('INVALID_ARGUMENT', `the request cannot be read: ${String(error)}`);
+      this.#refuse('INVALID_ARGUMENT', `the request cannot be read: ${errorMessage(error)}`);
       return;
+    }
+    try {
+      handle();
+    } catch (error) {
+      if (!(error instanceof TooManyNames)) throw error;
+      this.#refuse('RESOURCE_EXHAUSTED', error.message);
     }
     this.flush();
   }
@@ -158,12 +172,28 @@ export class XdsStream {
     this.warming.clear();
   }
 
-  #receiveSotw(bytes: Buffer): void {
+  #readSotw(bytes: Buffer): () => void {
     const request = decodeSotwRequest(
       bytes,
       (typeUrl) => this.subscriptions.get(this.#options.onlyType ?? typeUrl)?.rawNames ?? new Uint8Array(),
     );
-    const opened = this.#open(request);
+    this.#meet(request.node);
+    return () => this.#receiveSotw(request);
+  }
+
+  #readDelta(bytes: Buffer): () => void {
+    const request = decodeDeltaRequest(bytes);
+    this.#meet(request.node);
+    return () => this.#receiveDelta(request);
+  }
+
+  /** Only the first request of a stream need say who the client is. */
+  #meet(node: Uint8Array | undefined): void {
+    if (this.node === undefined && node !== undefined) this.node = decodeNode(node);
+  }
+
+  #receiveSotw(request: SotwRequest): void {
+    const opened = this.#open(request.typeUrl);
     if (opened === undefined) return;
     const { subscription, isFirst } = opened;
     // Everything is repeated in the answer to the response that this client has not read yet.
@@ -181,9 +211,8 @@ export class XdsStream {
     }
   }
 
-  #receiveDelta(bytes: Buffer): void {
-    const request = decodeDeltaRequest(bytes);
-    const opened = this.#open(request);
+  #receiveDelta(request: DeltaRequest): void {
+    const opened = this.#open(request.typeUrl);
     if (opened === undefined) return;
     const { subscription, isFirst } = opened;
     if (request.nonce !== '' && !isFirst) this.#answer(subscription, request.nonce, request.error);
@@ -193,13 +222,9 @@ export class XdsStream {
   }
 
   /** The subscription that a request speaks of, made if it is the first of its type. */
-  #open(request: {
-    readonly node: Uint8Array | undefined;
-    readonly typeUrl: string;
-  }): { readonly subscription: Subscription; readonly isFirst: boolean } | undefined {
-    if (this.node === undefined && request.node !== undefined) this.node = decodeNode(request.node);
+  #open(requestedType: string): { readonly subscription: Subscription; readonly isFirst: boolean } | undefined {
     const { onlyType } = this.#options;
-    const typeUrl = request.typeUrl === '' ? (onlyType ?? '') : request.typeUrl;
+    const typeUrl = requestedType === '' ? (onlyType ?? '') : requestedType;
     if (typeUrl === '') {
       this.#refuse('INVALID_ARGUMENT', 'a request on an aggregated stream must name its type_url');
       return undefined;

@@ -25,7 +25,7 @@ export interface Gate {
   readonly removals: boolean;
   /** Whether the caller wants to know what is delivered. */
   readonly deliveries: boolean;
-  /** Resources that have to wait although others may go. */
+  /** Resources that have to wait although others may go: until a cluster is sent, or one that was refused is mended. */
   holds(resource: PreparedResource): boolean;
 }
 

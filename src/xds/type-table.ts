@@ -77,6 +77,11 @@ export class TypeTable {
     return this.#source.has(name);
   }
 
+  /** What stands behind a name or alias. */
+  find(name: string): PreparedResource | undefined {
+    return this.#entries.get(name)?.current ?? this.#behindAlias(name);
+  }
+
   get hasAliases(): boolean {
     return this.#aliases.size > 0;
   }
