@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
+import { MAX_WATCHES } from '../sources/catalogue-watcher.ts';
 import { SETTINGS, settingAt } from './settings-list.ts';
 
 test('every setting has a description that begins with a capital and ends with a full stop', () => {
@@ -34,4 +35,9 @@ test('a setting is found by the path of a document', () => {
   assert.equal(settingAt('services[0].labels.team')?.path, 'services[].labels');
   assert.equal(settingAt('services[0].tags[1]')?.path, 'services[].tags');
   assert.equal(settingAt('servicess'), undefined);
+});
+
+test('the default number of watches is that of the room that watches', () => {
+  // Written twice, so that reading settings does not load half of the agent.
+  assert.equal(settingAt('consul.maxWatches')?.absent, `\`${MAX_WATCHES}\``);
 });

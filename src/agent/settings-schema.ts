@@ -5,7 +5,6 @@
 import * as z from 'zod/mini';
 import { PATHS } from '../platform/vm/paths.ts';
 import { PORTS } from '../platform/vm/ports.ts';
-import { MAX_WATCHES } from '../sources/catalogue-watcher.ts';
 import { defaulted, list, listOf, mapOf, optional, optionalSection, required, section } from './setting-definition.ts';
 import {
   ACCOUNT,
@@ -131,7 +130,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
     keyFile: optional(filePath('/etc/trysail/consul-client.key'), 'Private key (PEM) of `certFile`.', 'none'),
     maxWatches: defaulted(
       wholeNumber('a number of services', 1, 4096, '64'),
-      MAX_WATCHES,
+      64,
       'How many services are followed at most, each by one blocking query.',
     ),
   }),
