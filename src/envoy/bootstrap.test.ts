@@ -27,7 +27,7 @@ test('buildBootstrap() takes clusters and listeners from the agent by delta ADS 
     {
       envoy_grpc: {
         cluster_name: XDS_CLUSTER,
-        retry_policy: { retry_back_off: { base_interval: '0.050s', max_interval: '1s' } },
+        retry_policy: { retry_back_off: { base_interval: '0.010s', max_interval: '0.250s' } },
       },
     },
   ]);
