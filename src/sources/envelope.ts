@@ -85,7 +85,8 @@ function kindIssue(kind: string, apiVersion: string): Omit<ResourceIssue, 'line'
     };
   const known = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
   if (known === undefined) {
-    const suggestion = nearest(kind, [...Object.keys(KINDS), ...Object.keys(UNSUPPORTED_KINDS)]);
+    const similar = [...Object.keys(KINDS), ...Object.keys(UNSUPPORTED_KINDS)].filter((other) => other !== kind);
+    const suggestion = nearest(kind, similar);
     return {
       code: 'TRY0002',
       severity: 'error',

@@ -46,13 +46,15 @@ function list(names: readonly string[]): string {
   return names.slice(0, MAX_LISTED).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
 }
 
-/** The value that most have, the smallest of those in a tie; and whether all agree. */
+/** The value that most have; in a tie the one from before, else the smallest. And whether all agree. */
 function majority<T extends string | number>(
   values: readonly T[],
+  before: T | undefined,
 ): { readonly value: T | undefined; readonly agreed: boolean } {
   const counts = new Map<T, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  const [best] = [...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
+  const rank = (value: T): number => Number(value !== before);
+  const [best] = [...counts].sort(([a, n], [b, m]) => m - n || rank(a) - rank(b) || (a < b ? -1 : 1));
   return { value: best?.[0], agreed: counts.size <= 1 };
 }
 
@@ -83,8 +85,15 @@ function portsOf(
   // With the last instance gone nothing speaks of the port; what listens on this host stays as it is.
   if (instances.length === 0 && previous !== undefined) return previous.ports;
   const remedy = 'Write a Service record (trysail.dev/v1) with its ports.';
-  const claimed = majority(instances.flatMap(({ meta }) => portNumber(meta[META.servicePort]) ?? []));
-  const shared = majority(instances.map(({ port }) => port).filter((port) => port > 0));
+  const [before] = previous?.ports ?? [];
+  const claimed = majority(
+    instances.flatMap(({ meta }) => portNumber(meta[META.servicePort]) ?? []),
+    before?.number,
+  );
+  const shared = majority(
+    instances.map(({ port }) => port).filter((port) => port > 0),
+    before?.number,
+  );
   let number = claimed.value;
   if (!claimed.agreed) find(found, 'TRY0301', `instances say different service ports; ${number} is used`, remedy);
   if (number === undefined) {
@@ -92,7 +101,10 @@ function portsOf(
     if (!shared.agreed)
       find(found, 'TRY0301', `instances listen on different ports; ${number} is the port of the service`, remedy);
   }
-  const protocols = majority(instances.flatMap(({ meta }) => protocolOf(meta[META.protocol] ?? '') ?? []));
+  const protocols = majority(
+    instances.flatMap(({ meta }) => protocolOf(meta[META.protocol] ?? '') ?? []),
+    before?.protocol,
+  );
   const protocol: Protocol = protocols.value ?? 'AUTO';
   if (!protocols.agreed) find(found, 'TRY0301', `instances say different protocols; ${protocol} is used`, remedy);
   return [{ number, name: `port-${number}`, protocol }];
@@ -141,6 +153,45 @@ function sameService(a: Service | undefined, b: Service): boolean {
   return a !== undefined && JSON.stringify(a) === JSON.stringify(b);
 }
 
+function withAddress(instances: readonly CatalogueInstance[], found: Findings): readonly CatalogueInstance[] {
+  const unusable = instances.filter(({ address }) => isIP(address) === 0);
+  if (unusable.length === 0) return instances;
+  find(
+    found,
+    'TRY0304',
+    `registered with an address that is not an IP address: ${list(unusable.map(({ id, address }) => `${id} (${address})`))}`,
+    'Register the IP address, or describe the service by a ServiceEntry with resolution: DNS.',
+  );
+  return instances.filter(({ address }) => isIP(address) !== 0);
+}
+
+/** The instances that a client may use, by what it expects of the service. */
+function admit(
+  instances: readonly CatalogueInstance[],
+  { namespace, name }: ServiceName,
+  tls: Service['tls'],
+  hasIdentities: boolean,
+  found: Findings,
+): readonly CatalogueInstance[] {
+  if (tls === 'plain') return instances;
+  if (!hasIdentities)
+    find(
+      found,
+      'TRY0305',
+      'its service accounts give no SPIFFE identity; none of its endpoints is used over TLS',
+      'Use letters, digits, "-", "_" and "." in namespaces, services and service accounts.',
+    );
+  const rejected = tls === 'required' ? instances.filter((instance) => !claimsMtls(instance)) : [];
+  if (rejected.length > 0)
+    find(
+      found,
+      'TRY0303',
+      `registered without mutual TLS, which the service requires: ${list(rejected.map(({ id }) => id))}`,
+      `Take them into the mesh, or write a Service record for ${namespace}/${name} with "tls: migrating".`,
+    );
+  return instances.filter((instance) => (claimsMtls(instance) ? hasIdentities : tls === 'migrating'));
+}
+
 /** The model's form of one service, sharing with `previous` whatever is equal. Pure. */
 export function buildRegisteredService(
   inputs: RegisteredInputs,
@@ -150,27 +201,11 @@ export function buildRegisteredService(
   const name: ServiceName = record?.meta ?? serviceOfConsulName(consulName);
   const { namespace } = name;
   const found: Findings = { object: `service ${namespace}/${name.name}`, diagnostics: [] };
-
-  const usable = (inputs.instances ?? []).filter(({ address }) => isIP(address) !== 0);
-  const unusable = (inputs.instances ?? []).filter(({ address }) => isIP(address) === 0);
-  if (unusable.length > 0)
-    find(
-      found,
-      'TRY0304',
-      `registered with an address that is not an IP address: ${list(unusable.map(({ id, address }) => `${id} (${address})`))}`,
-      'Register the IP address, or describe the service by a ServiceEntry with resolution: DNS.',
-    );
-
+  const usable = withAddress(inputs.instances ?? [], found);
   const tls = tlsOf(inputs, usable);
   const accounts = record?.accounts ?? [{ namespace, serviceAccount: name.name }];
   const identities = tls === 'plain' ? [] : identitiesOf(config, accounts);
-  if (tls !== 'plain' && identities.length === 0)
-    find(
-      found,
-      'TRY0305',
-      'its service accounts give no SPIFFE identity; none of its endpoints is used over TLS',
-      'Use letters, digits, "-", "_" and "." in namespaces, services and service accounts.',
-    );
+  const admitted = admit(usable, name, tls, identities.length > 0, found);
   const [host, ...aliases] = serviceHosts(config, name, consulName);
   const built: Service = {
     host,
@@ -178,28 +213,14 @@ export function buildRegisteredService(
     name: name.name,
     consulName,
     aliases,
-    ports: portsOf(usable, record, previous?.service, found),
+    // What is not believed has no word on the port either.
+    ports: portsOf(tls === 'required' ? admitted : usable, record, previous?.service, found),
     tls,
     identities,
     resolution: 'EDS',
     external: false,
   };
   const service = previous !== undefined && sameService(previous.service, built) ? previous.service : built;
-
-  const rejected: string[] = [];
-  const admitted = usable.filter((instance) => {
-    const offers = claimsMtls(instance);
-    const admit = tls === 'plain' || (offers ? identities.length > 0 : tls === 'migrating');
-    if (!admit && !offers) rejected.push(instance.id);
-    return admit;
-  });
-  if (rejected.length > 0)
-    find(
-      found,
-      'TRY0303',
-      `registered without mutual TLS, which the service requires: ${list(rejected)}`,
-      `Take them into the mesh, or write a Service record for ${namespace}/${name.name} with "tls: migrating".`,
-    );
 
   const reusable = previous?.service.ports === service.ports ? previous.byInstance : undefined;
   const byInstance = new Map<CatalogueInstance, Endpoint>();

@@ -40,6 +40,8 @@ export class ResourceDirectory {
   #state: ReadingState | undefined;
   #resources: ResourceSet = EMPTY_RESOURCES;
   #watcher: FSWatcher | undefined;
+  /** Of the directory that is watched: a watch stays with a directory that was moved away. */
+  #inode: number | undefined;
   #rescan: NodeJS.Timeout | undefined;
   #settle: NodeJS.Timeout | undefined;
   #burstSince: number | undefined;
@@ -58,7 +60,6 @@ export class ResourceDirectory {
 
   /** Reads the directory once, then goes on watching it. Never rejects: what fails is in the diagnostics. */
   async start(): Promise<ResourceSet> {
-    this.#openWatcher();
     await this.#read(false);
     this.#rescan = setInterval(() => this.#refresh(), this.#options.rescanMs ?? RESCAN_MS);
     this.#rescan.unref();
@@ -128,10 +129,13 @@ export class ResourceDirectory {
   async #read(notify: boolean): Promise<void> {
     const problems: Diagnostic[] = [];
     try {
-      await this.#readFiles(problems);
+      const { ino } = await stat(this.#options.dir);
+      if (ino !== this.#inode) this.#closeWatcher();
+      this.#inode = ino;
+      // Before the files are read, so that no change falls between.
       this.#openWatcher();
+      await this.#readFiles(problems);
     } catch (error) {
-      // A watch on a directory that was removed says nothing of the one that takes its place.
       this.#closeWatcher();
       problems.push(this.#directoryProblem(error));
     }

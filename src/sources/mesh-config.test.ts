@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { formatDiagnostic } from '../model/diagnostic.ts';
+import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
+import { MESH_CONFIG_UNSUPPORTED, parseMeshConfig } from './mesh-config.ts';
+
+test('an empty file is the defaults', () => {
+  for (const text of ['', '# nothing\n', '{}', '---\n'])
+    assert.deepEqual(parseMeshConfig(text, 'm.yaml'), { config: DEFAULT_MESH_CONFIG, diagnostics: [] });
+});
+
+test('every field', () => {
+  const { config, diagnostics } = parseMeshConfig(
+    `trustDomain: example.org
+trust_domain_aliases: [old.example.org]
+rootNamespace: mesh
+serviceHosts: ['{service}.{namespace}.internal', '{consulName}.service.consul']
+enableAutoMtls: false
+connectTimeout: 1.5s
+accessLogFile: /dev/stdout
+catalogue: {sentinelService: here, massCriticalShare: 0.5, hold: 0s}
+`,
+    'm.yaml',
+  );
+  assert.deepEqual(diagnostics, []);
+  assert.deepEqual(config, {
+    trustDomain: 'example.org',
+    trustDomainAliases: ['old.example.org'],
+    rootNamespace: 'mesh',
+    serviceHosts: ['{service}.{namespace}.internal', '{consulName}.service.consul'],
+    enableAutoMtls: false,
+    connectTimeoutMs: 1500,
+    accessLogFile: '/dev/stdout',
+    catalogue: { sentinelService: 'here', massCriticalShare: 0.5, holdMs: 0 },
+  });
+});
+
+test('an empty path of the access log is none, as in Istio', () => {
+  assert.equal(parseMeshConfig('accessLogFile: ""\n', 'm.yaml').config?.accessLogFile, undefined);
+});
+
+test("fields of Istio's MeshConfig without support are warnings; the others hold", () => {
+  const { config, diagnostics } = parseMeshConfig(
+    'trustDomain: a.b\nenableTracing: true\noutbound_traffic_policy: {}\n',
+    'm.yaml',
+  );
+  assert.equal(config?.trustDomain, 'a.b');
+  assert.deepEqual(diagnostics.map(formatDiagnostic), [
+    'm.yaml:2: warning TRY0003 MeshConfig enableTracing: "enableTracing" is part of Istio\'s MeshConfig and not supported yet; it has no effect. Remove it.',
+    'm.yaml:3: warning TRY0003 MeshConfig outboundTrafficPolicy: "outboundTrafficPolicy" is part of Istio\'s MeshConfig and not supported yet; it has no effect. Remove it.',
+  ]);
+  for (const name of MESH_CONFIG_UNSUPPORTED)
+    assert.deepEqual(
+      parseMeshConfig(`${name}: 1\n`, 'm.yaml').diagnostics.map(({ code }) => code),
+      ['TRY0003'],
+      name,
+    );
+});
+
+const bad: readonly (readonly [string, string])[] = [
+  [
+    '\ntrustDomian: x\n',
+    'm.yaml:2: error IST0106 MeshConfig trustDomian: unknown key "trustDomian". Did you mean "trustDomain"?',
+  ],
+  [
+    'trustDomain: A/b\n',
+    'm.yaml:1: error IST0106 MeshConfig trustDomain: "A/b" is not a trust domain. Use lower-case letters, digits, ".", "-" and "_", as in mesh.example.com.',
+  ],
+  [
+    'connectTimeout: 10\n',
+    'm.yaml:1: error IST0106 MeshConfig connectTimeout: 10 is not a duration. Write a number and a unit, such as "1.5s".',
+  ],
+  [
+    'connectTimeout: 0s\n',
+    'm.yaml:1: error IST0106 MeshConfig connectTimeout: "0s" is less than 1ms. Leave the field out, or write 1ms or more.',
+  ],
+  [
+    'serviceHosts: []\n',
+    'm.yaml:1: error IST0106 MeshConfig serviceHosts: is empty or names a template twice. List each template once, the canonical one first.',
+  ],
+  [
+    'serviceHosts:\n- "{srevice}.mesh"\n',
+    'm.yaml:2: error IST0106 MeshConfig serviceHosts[0]: "{srevice}.mesh" is not a template of host names. Write a DNS name with {service} and {namespace}, or with {consulName}.',
+  ],
+  [
+    'catalogue:\n  massCriticalShare: 70\n',
+    'm.yaml:2: error IST0106 MeshConfig catalogue.massCriticalShare: 70 is not a share. Write a number above 0, at most 1.',
+  ],
+  [
+    'enableAutoMtls: "no"\n',
+    'm.yaml:1: error IST0106 MeshConfig enableAutoMtls: is a string and must be a boolean. Write a boolean.',
+  ],
+  ['{}\n---\ntrustDomain: x\n', 'm.yaml:3: error IST0106 MeshConfig: a second document. Keep one document.'],
+  ['- a\n', 'm.yaml:1: error IST0106 MeshConfig: is a list and must be a mapping. Write a mapping.'],
+];
+
+for (const [text, expected] of bad)
+  test(`meshconfig.yaml with ${JSON.stringify(text)} has no configuration`, () => {
+    const { config, diagnostics } = parseMeshConfig(text, 'm.yaml');
+    assert.equal(config, undefined);
+    assert.deepEqual(diagnostics.map(formatDiagnostic), [expected]);
+  });
+
+test('a syntax error has its line', () => {
+  const { config, diagnostics } = parseMeshConfig('trustDomain: a\nx: [\n', 'm.yaml');
+  assert.equal(config, undefined);
+  assert.equal(diagnostics[0]?.code, 'TRY0001');
+});
+
+test('whatever the text, there is a configuration or a reason', () => {
+  const line = fc.tuple(fc.constantFrom('trustDomain', 'serviceHosts', 'catalogue', 'connectTimeout', 'x'), fc.json());
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 3 }), (lines) => {
+      const text = lines.map(([key, value]) => `${key}: ${value}`).join('\n');
+      const { config, diagnostics } = parseMeshConfig(text, 'm.yaml');
+      assert.ok(config !== undefined || diagnostics.some(({ severity }) => severity === 'error'));
+    }),
+  );
+});
