@@ -1,10 +1,17 @@
-/** The offline check of everything that a host reads from files: agent.yaml, meshconfig.yaml, the resources. */
+/**
+ * The offline check of everything that a host reads from files: agent.yaml, meshconfig.yaml, the resources, and what
+ * they say of each other. What only Consul knows is not judged.
+ */
 import { readFile } from 'node:fs/promises';
-import { errorMessage } from '../lib/errors.ts';
+import { errorCode, errorMessage } from '../lib/errors.ts';
 import { silentLog } from '../lib/log.ts';
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
-import { parseMeshConfig } from '../sources/mesh-config.ts';
+import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
+import { buildMesh } from '../sources/build-mesh.ts';
+import { type ParsedMeshConfig, parseMeshConfig } from '../sources/mesh-config.ts';
 import { ResourceDirectory } from '../sources/resource-directory.ts';
+import type { ResourceSet } from '../sources/resource-set.ts';
+import type { AgentSettings } from './settings.ts';
 import type { LoadedSettings } from './settings-load.ts';
 
 export interface CheckReport {
@@ -14,46 +21,66 @@ export interface CheckReport {
   readonly checked: readonly string[];
 }
 
-async function resourceDiagnostics(dir: string): Promise<readonly Diagnostic[]> {
+async function readResources(dir: string): Promise<ResourceSet> {
   const directory = new ResourceDirectory({ dir, log: silentLog(), onChange: () => undefined });
   try {
-    return (await directory.start()).diagnostics;
+    return await directory.start();
   } finally {
     await directory.stop();
   }
 }
 
-async function meshConfigDiagnostics(file: string): Promise<readonly Diagnostic[]> {
+async function readMeshConfig(file: string): Promise<ParsedMeshConfig> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    return [
-      {
-        code: 'TRY0903',
-        severity: 'error',
-        object: 'MeshConfig',
-        source: { file, line: 1 },
-        message: `cannot be read: ${errorMessage(error)}`,
-        remedy: 'Let the user of the agent read it, or correct mesh.config in agent.yaml.',
-      },
-    ];
+    // The settings have complained already, at the place where it is named.
+    if (errorCode(error) === 'ENOENT') return { config: undefined, diagnostics: [] };
+    const unreadable: Diagnostic = {
+      code: 'TRY0903',
+      severity: 'error',
+      object: 'MeshConfig',
+      source: { file, line: 1 },
+      message: `cannot be read: ${errorMessage(error)}`,
+      remedy: 'Let the user of the agent read it, or correct mesh.config in agent.yaml.',
+    };
+    return { config: undefined, diagnostics: [unreadable] };
   }
-  return parseMeshConfig(text, file).diagnostics;
+  return parseMeshConfig(text, file);
+}
+
+function meshDiagnostics(
+  settings: AgentSettings | undefined,
+  config: MeshConfig,
+  resources: ResourceSet,
+): readonly Diagnostic[] {
+  return buildMesh(undefined, {
+    config,
+    resources,
+    // With Consul any host of the mesh's names may exist; without it, what no resource defines does not.
+    catalogue: settings?.registry === 'files' ? undefined : { services: new Map(), diagnostics: [] },
+    localServices: settings?.services ?? [],
+  }).diagnostics;
 }
 
 /** Checks what the settings name, starting from what loading them found. Asks nobody; never throws for a faulty file. */
 export async function checkConfiguration(file: string, loaded: LoadedSettings): Promise<CheckReport> {
   const diagnostics: Diagnostic[] = [...('issues' in loaded ? loaded.issues : loaded.warnings)];
   const checked = [file];
+  const settings = 'settings' in loaded ? loaded.settings : undefined;
   const mesh = 'issues' in loaded ? loaded.mesh : loaded.settings.mesh;
   if (mesh !== undefined) {
+    let config: MeshConfig | undefined;
     if (mesh.configFile !== undefined) {
       checked.push(mesh.configFile);
-      diagnostics.push(...(await meshConfigDiagnostics(mesh.configFile)));
+      const parsed = await readMeshConfig(mesh.configFile);
+      ({ config } = parsed);
+      diagnostics.push(...parsed.diagnostics);
     }
     checked.push(mesh.resourcesDir);
-    diagnostics.push(...(await resourceDiagnostics(mesh.resourcesDir)));
+    const resources = await readResources(mesh.resourcesDir);
+    diagnostics.push(...meshDiagnostics(settings, config ?? DEFAULT_MESH_CONFIG, resources));
   }
   return { diagnostics: diagnostics.sort(compareDiagnostics), checked };
 }
