@@ -74,7 +74,8 @@ function failure(address: CaAddress, error: { readonly code: number; readonly de
   if (code === UNAVAILABLE && /certificate|altname|self.signed/i.test(details)) {
     return new TrysailError('CA_UNTRUSTED', `the server at ${where} is not the CA that this host trusts: ${details}`, {
       cause: error,
-      remedy: 'Check identity.ca.address; if the CA was made anew, join again with a new token.',
+      remedy:
+        'Check identity.ca.address, and trustDomain in meshconfig.yaml; if the CA was made anew, join with a new token.',
     });
   }
   if (code === UNAVAILABLE || code === DEADLINE_EXCEEDED || code === CANCELLED || code === RESOURCE_EXHAUSTED) {

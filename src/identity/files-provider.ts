@@ -82,11 +82,9 @@ export class FilesProvider implements CertificateProvider {
 
   async #read(identity: SpiffeId): Promise<IssuedCertificate> {
     const { certificateFile, keyFile, rootFile } = this.#options;
-    const [certificateText, keyText, rootText] = await Promise.all([
-      this.#text(certificateFile),
-      this.#text(keyFile),
-      this.#text(rootFile),
-    ]);
+    const certificateText = await this.#text(certificateFile);
+    const keyText = await this.#text(keyFile);
+    const rootText = await this.#text(rootFile);
     const chain = splitPem(certificateText);
     const rootsPem = splitPem(rootText);
     const certificate = parseCertificate(chain[0] ?? '', certificateFile);

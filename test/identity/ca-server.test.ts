@@ -1,7 +1,7 @@
 /** The CA over real gRPC and TLS, asked by a client that is not ours. */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { readdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import 'reflect-metadata';
@@ -10,7 +10,6 @@ import { certificateFacts } from '../../src/identity/certificate.ts';
 import { createCsr } from '../../src/identity/csr.ts';
 import { generatePrivateKey } from '../../src/identity/private-key.ts';
 import { silentLog } from '../../src/lib/log.ts';
-import { tempDir } from '../support/temp-dir.ts';
 import { type Ask, ask, type Credential, refusedWith } from './istio-client.ts';
 import { type MeshCa, spiffe, startMeshCa } from './mesh-ca.ts';
 
@@ -136,7 +135,7 @@ test('tokens that do not admit say why', async (t) => {
     refusedWith(UNAUTHENTICATED, /has been used/),
   );
   await assert.rejects(with_(revoked), refusedWith(UNAUTHENTICATED, /has been revoked: make a new one/));
-  await new Promise((resolve) => setTimeout(resolve, 1100));
+  ca.setClockAhead(1001);
   await assert.rejects(with_(expired), refusedWith(UNAUTHENTICATED, /has expired: make a new one/));
   await assert.rejects(
     askAt(ca, { bearer: await ca.token({ host: 'vm-9' }), metadata }),
@@ -243,8 +242,6 @@ test('bad requests are refused with the reason', async (t) => {
   const ca = await startMeshCa(t);
   const bearer = await ca.token();
   const metadata = { Host: 'vm-1' };
-  const weak = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  assert.ok(weak);
   const csr = createCsr(await generatePrivateKey());
   const body = csr.split('\n').slice(1, -2).join('');
   const der = Buffer.from(body, 'base64');
@@ -312,7 +309,4 @@ test('a CA whose state is unreadable says so and admits nobody', async (t) => {
     askAt(ca, { certificate: host, key: host.key }),
     refusedWith(13, /cannot read or write its state/),
   );
-  const files = await readdir(ca.dir);
-  assert.ok(files.includes('ca-key.pem'));
-  assert.ok(await tempDir(t));
 });

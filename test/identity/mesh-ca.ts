@@ -4,6 +4,7 @@ import type { TestContext } from 'node:test';
 import { initCa } from '../../src/identity/ca-directory.ts';
 import { CaServer, type CaServerOptions } from '../../src/identity/ca-server.ts';
 import { CertificateAuthority } from '../../src/identity/certificate-authority.ts';
+import { type Clock, SYSTEM_CLOCK } from '../../src/identity/clock.ts';
 import { HostRecords } from '../../src/identity/host-records.ts';
 import { encodeJoinToken } from '../../src/identity/join-token.ts';
 import { JoinTokens, type NewToken } from '../../src/identity/join-tokens.ts';
@@ -16,6 +17,16 @@ export const TRUST_DOMAIN = 'prod.example';
 export const spiffe = (namespace: string, account: string): SpiffeId =>
   `spiffe://${TRUST_DOMAIN}/ns/${namespace}/sa/${account}` as SpiffeId;
 
+interface ProviderOptions {
+  readonly stateDir: string;
+  readonly host?: string;
+  readonly token?: () => string | undefined;
+  readonly addresses?: readonly string[];
+  readonly trustDomain?: string;
+  readonly log?: Log;
+  readonly clock?: Clock;
+}
+
 export interface MeshCa {
   readonly dir: string;
   readonly address: string;
@@ -25,15 +36,12 @@ export interface MeshCa {
   readonly tokens: JoinTokens;
   readonly hosts: HostRecords;
   readonly server: CaServer;
+  /** Sets the CA's own clock this far ahead of the machine's. */
+  setClockAhead(ms: number): void;
   /** The text of a new token: one use, one minute, `default/*` unless said otherwise. */
   token(options?: Partial<NewToken>): Promise<string>;
   /** A provider as the agent has it. */
-  provider(options: {
-    stateDir: string;
-    host?: string;
-    token?: () => string | undefined;
-    log?: Log;
-  }): TrysailCaProvider;
+  provider(options: ProviderOptions): TrysailCaProvider;
   stop(): Promise<void>;
   /** Serves again on the same address. */
   restart(options?: Partial<CaServerOptions>): Promise<void>;
@@ -45,11 +53,22 @@ export async function startMeshCa(
 ): Promise<MeshCa> {
   const dir = join(await tempDir(t), 'ca');
   const material = await initCa(dir, TRUST_DOMAIN);
-  const authority = await CertificateAuthority.create(material);
-  const tokens = new JoinTokens(dir);
+  let aheadMs = 0;
+  const now = (): number => Date.now() + aheadMs;
+  const authority = await CertificateAuthority.create(material, now);
+  const tokens = new JoinTokens(dir, now);
   const hosts = new HostRecords(dir);
   const serve = (more: Partial<CaServerOptions>): CaServer =>
-    new CaServer({ authority, tokens, hosts, names: ['localhost'], log: silentLog(), ...options, ...more });
+    new CaServer({
+      authority,
+      tokens,
+      hosts,
+      names: ['localhost'],
+      log: silentLog(),
+      clock: { ...SYSTEM_CLOCK, now },
+      ...options,
+      ...more,
+    });
   let server = serve({});
   const address = await server.listen('127.0.0.1:0');
   t.after(() => server.close(0));
@@ -65,19 +84,22 @@ export async function startMeshCa(
     authority,
     tokens,
     hosts,
+    setClockAhead: (ms) => {
+      aheadMs = ms;
+    },
     get server() {
       return server;
     },
     token: newToken,
-    provider: ({ stateDir, host = 'vm-1', token = () => undefined, log = silentLog() }) =>
+    provider: ({ host = 'vm-1', token = () => undefined, addresses = [], log = silentLog(), ...more }) =>
       new TrysailCaProvider({
-        stateDir,
         hostName: host,
         trustDomain: TRUST_DOMAIN,
-        addresses: [],
+        addresses,
         readJoinToken: async () => token(),
         requestTimeoutMs: 5000,
         log,
+        ...more,
       }),
     stop: async () => server.close(0),
     restart: async (more = {}) => {

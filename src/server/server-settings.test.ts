@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { hostname } from 'node:os';
+import { test } from 'node:test';
+import { parseRoles, parseServerSettings } from './server-settings.ts';
+
+const parse = (text: string) => parseServerSettings(text, 'server.yaml', '/etc/trysail');
+
+test('parseServerSettings() fills in what is not said', () => {
+  assert.deepEqual(parse('ca: { dir: ca }').ca, {
+    dir: '/etc/trysail/ca',
+    listen: '0.0.0.0:15012',
+    names: [hostname(), 'localhost', '127.0.0.1'],
+    workloadLifetimeMs: 86_400_000,
+    hostLifetimeMs: 30 * 86_400_000,
+  });
+  assert.deepEqual(parse('ca: { dir: /x, listen: "[2001:db8::1]:1" }').ca?.names[0], '2001:db8::1');
+  assert.deepEqual(parse('ca: { dir: /x, names: [ca.example] }').ca?.names, ['ca.example']);
+  assert.equal(parse('log: { level: debug }').log.level, 'debug');
+});
+
+test('parseServerSettings() names line, key and remedy of each mistake', () => {
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['ca:\n  dir: x\n  listne: x', /server\.yaml:3: ca\.listne unknown key "listne"\. Did you mean "listen"\?/],
+    ['ca:\n  dir: x\n  listen: 15012', /server\.yaml:3: ca\.listen/],
+    ['ca:\n  dir: x\n  listen: nowhere', /server\.yaml:3: ca\.listen must be address:port/],
+    [
+      'ca:\n  dir: x\n  workloadCertificateLifetime: 1y',
+      /ca\.workloadCertificateLifetime must be a duration from 1m to 2160h/,
+    ],
+    ['ca:\n  dir: x\n  workloadCertificateLifetime: 9000h', /must be a duration/],
+    ['ca:\n  dir: x\n  names: ["https://x"]', /ca\.names\[0\] must be a DNS name or an IP address/],
+    ['ca: {', /server\.yaml:1: /],
+    ['', /holds 0 YAML documents/],
+    ['ca: { dir: x }\n---\nca: { dir: y }', /holds 2 YAML documents/],
+  ];
+  for (const [text, message] of cases)
+    assert.throws(() => parse(text), { code: 'CONFIGURATION_INVALID', message }, text);
+});
+
+test('parseRoles() knows the roles that there are', () => {
+  assert.deepEqual(parseRoles('ca'), ['ca']);
+  assert.throws(() => parseRoles('ca,registrar'), { code: 'ROLE_UNKNOWN', message: /"registrar" is not a role/ });
+  assert.throws(() => parseRoles(''), { code: 'ROLE_UNKNOWN' });
+});
