@@ -29,7 +29,7 @@ import { type EnvoyRecord, removeRecord, writeRecord } from './state-file.ts';
 
 /** An Envoy that ran for this long is a new story: its next end is met with the shortest wait. */
 const STABLE_MS = 10_000;
-const HEALTH_POLL_MS = 5000;
+const HEALTH_INTERVAL_MS = 5000;
 /** After SIGTERM, before SIGKILL. Envoy ends within milliseconds. */
 const TERMINATE_MS = 3000;
 /** When a person should hear what Envoy waits for. */
@@ -49,6 +49,8 @@ export interface EnvoyProcessOptions extends Omit<ArgumentOptions, 'bootstrapPat
   readonly log: Log;
   /** Called on every change of the state. */
   readonly onChange?: (status: EnvoyStatus) => void;
+  /** How often a ready Envoy is asked whether it still is; default 5,000. */
+  readonly healthIntervalMs?: number;
   /** Wait before a restart; default 50 ms to 10 s. */
   readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
 }
@@ -305,10 +307,13 @@ export class EnvoyProcess {
     options: { readonly drainTimeMs?: number; readonly minimumDrainMs?: number },
   ): Promise<{ readonly drained: DrainResult; readonly ended: 'terminated' | 'killed' }> {
     const { log, drainTimeMs } = this.#options;
+    const neverServed = this.#status.state.kind === 'starting' && !live.adopted;
     this.#set({ kind: 'draining', pid: live.identity.pid, sinceMs: Date.now() });
     const gone = new AbortController();
     void live.exited.then(() => gone.abort());
-    const drained = await drain(this.admin, { drainTimeMs, ...options, signal: gone.signal });
+    const drained: DrainResult = neverServed
+      ? { kind: 'idle' }
+      : await drain(this.admin, { drainTimeMs, ...options, signal: gone.signal });
     const ended = await terminate(live, TERMINATE_MS);
     live.release();
     await removeRecord(this.#files.record).catch(() => undefined);
@@ -325,7 +330,8 @@ export class EnvoyProcess {
     clearTimeout(slow);
     if (!ready) return;
     await this.#becomeReady(pid, signal);
-    while (await sleep(HEALTH_POLL_MS, signal)) {
+    const { healthIntervalMs = HEALTH_INTERVAL_MS } = this.#options;
+    while (await sleep(healthIntervalMs, signal)) {
       const answers = (await isReady(this.admin)) || (await isReady(this.admin));
       if (signal.aborted) return;
       const { kind } = this.#status.state;

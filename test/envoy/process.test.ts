@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { connect, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { buildBootstrap } from '../../src/envoy/bootstrap.ts';
 import { EnvoyProcess, envoyFiles } from '../../src/envoy/process.ts';
 import { identify, isRunning } from '../../src/envoy/process-identity.ts';
 import { readRecord, writeRecord } from '../../src/envoy/state-file.ts';
@@ -353,6 +354,58 @@ test('a drain that takes too long is cut off, for HTTP and for TCP', async (t) =
       ended: 'terminated',
     });
   assert.equal(await pending, 'cut off');
+});
+
+test('an Envoy without an agent to configure it says what it waits for, and stops without a drain', async (t) => {
+  const envoy = await testEnvoy(t);
+  const bootstrap = buildBootstrap({
+    nodeId: 'test',
+    nodeCluster: 'test',
+    locality: { region: '', zone: '', subzone: '' },
+    xdsSocket: join(envoy.runDir, 'xds.sock'),
+    adminSocket: envoy.options.adminSocket,
+    healthListener: { address: '127.0.0.1', port: envoy.healthPort },
+  });
+  const supervised = supervisor(t, { ...envoy, options: { ...envoy.options, bootstrap } });
+  await supervised.start();
+  await eventually('the admin interface answers', () => supervised.admin.serverInfo().then(() => true));
+  await assert.rejects(supervised.ready(AbortSignal.timeout(50)), {
+    code: 'ENVOY_NOT_READY',
+    message: /INITIALIZING and waits for clusters and listeners from the agent/,
+  });
+  await assert.rejects(fetch(`http://127.0.0.1:${envoy.healthPort}/healthz/ready`));
+  assert.deepEqual(await supervised.stop(), { drained: { kind: 'idle' }, ended: 'terminated' });
+});
+
+test('an Envoy that hangs is told from one that is ready, and is ready again when it goes on', async (t) => {
+  const envoy = await testEnvoy(t);
+  const supervised = supervisor(t, { ...envoy, options: { ...envoy.options, healthIntervalMs: 20 } });
+  await supervised.start();
+  await supervised.ready(soon());
+  const pid = pidOf(supervised);
+  process.kill(pid, 'SIGSTOP');
+  await eventually('it is unresponsive', () => supervised.status.state.kind === 'unresponsive');
+  process.kill(pid, 'SIGCONT');
+  await supervised.ready(soon());
+  assert.equal(pidOf(supervised), pid);
+});
+
+test('a run folder that cannot be used is an error; a record that cannot be written costs only a search', async (t) => {
+  const envoy = await testEnvoy(t);
+  const file = join(envoy.runDir, 'file');
+  await writeFile(file, '');
+  const impossible = supervisor(t, { ...envoy, options: { ...envoy.options, runDir: join(file, 'run') } });
+  await assert.rejects(impossible.start(), { code: 'ENVOY_RUN_DIR', message: new RegExp(file) });
+
+  await mkdir(envoyFiles(envoy.runDir).record);
+  const first = supervisor(t, envoy);
+  await first.start();
+  await first.ready(soon());
+  const pid = pidOf(first);
+  await first.leave();
+  const second = supervisor(t, envoy);
+  await second.start();
+  assert.deepEqual([pidOf(second), second.status.adopted], [pid, true]);
 });
 
 test('an Envoy that does not hear SIGTERM is killed', async (t) => {

@@ -5,6 +5,8 @@
  */
 import { execFile } from 'node:child_process';
 
+const PROGRAM = 'systemd-notify';
+/** It waits until systemd has read the message. */
 const TIMEOUT_MS = 5000;
 
 /** Every call resolves to whether systemd was told; none rejects. All are without effect when systemd does not listen. */
@@ -24,7 +26,7 @@ export interface Notifier {
 async function send(env: NodeJS.ProcessEnv, assignments: readonly string[]): Promise<boolean> {
   if (env['NOTIFY_SOCKET'] === undefined || env['NOTIFY_SOCKET'] === '') return false;
   return new Promise((resolve) => {
-    execFile('systemd-notify', [`--pid=${process.pid}`, ...assignments], { env, timeout: TIMEOUT_MS }, (error) =>
+    execFile(PROGRAM, [`--pid=${process.pid}`, ...assignments], { env, timeout: TIMEOUT_MS }, (error) =>
       resolve(error === null),
     );
   });
