@@ -1,6 +1,6 @@
 /** Filter chains of an inbound listener by mTLS mode and protocol; the table is in the room's README. */
 import type { MtlsMode } from '../model/peer-authentication.ts';
-import { CHOOSE_HTTP, CHOOSE_TCP, MESH_HTTP, MESH_TCP } from './alpn.ts';
+import { CHOOSE_HTTP, CHOOSE_HTTP1, CHOOSE_HTTP2, CHOOSE_TCP, MESH_HTTP1, MESH_HTTP2, MESH_TCP } from './alpn.ts';
 import { PLAIN_HTTP1, PLAIN_HTTP2 } from './listener.ts';
 import type { ProtocolKind } from './protocol-kind.ts';
 
@@ -18,15 +18,20 @@ export interface InboundPlan {
   readonly inspect: { readonly tls: boolean; readonly http: boolean };
 }
 
-const MESH = [...MESH_HTTP, ...MESH_TCP];
+const MESH = [...MESH_HTTP1, ...MESH_HTTP2, ...MESH_TCP];
 const PLAIN_HTTP = [...PLAIN_HTTP1, ...PLAIN_HTTP2];
 
-const mutualHttp = (alpn?: readonly string[]): ChainPlan => ({
+const mutualHttp = (match: ChainPlan['match']): ChainPlan => ({
   name: 'mtls-http',
-  match: alpn === undefined ? {} : { transport: 'tls', alpn },
+  match,
   mutualTls: CHOOSE_HTTP,
   carries: 'http',
 });
+/** One chain a version: what the peer speaks is what the application must get, so HTTP/2 is chosen only where the caller spoke it. */
+const PRESERVING_MUTUAL_HTTP: readonly ChainPlan[] = [
+  { name: 'mtls-http1', match: { transport: 'tls', alpn: MESH_HTTP1 }, mutualTls: CHOOSE_HTTP1, carries: 'http' },
+  { name: 'mtls-http2', match: { transport: 'tls', alpn: MESH_HTTP2 }, mutualTls: CHOOSE_HTTP2, carries: 'http' },
+];
 const mutualTcp = (match: ChainPlan['match']): ChainPlan => ({
   name: 'mtls-tcp',
   match,
@@ -57,7 +62,7 @@ function permissive(kind: ProtocolKind): InboundPlan {
     case 'http':
     case 'http2':
       return {
-        chains: [mutualHttp(MESH), plainHttp({ transport: 'raw_buffer' })],
+        chains: [mutualHttp({ transport: 'tls', alpn: MESH }), plainHttp({ transport: 'raw_buffer' })],
         inspect: { tls: true, http: false },
       };
     case 'tcp':
@@ -68,7 +73,7 @@ function permissive(kind: ProtocolKind): InboundPlan {
     case 'auto':
       return {
         chains: [
-          mutualHttp(MESH_HTTP),
+          ...PRESERVING_MUTUAL_HTTP,
           plainHttp({ transport: 'raw_buffer', alpn: PLAIN_HTTP }),
           mutualTcp({ transport: 'tls', alpn: MESH_TCP }),
           APPLICATION_TLS,
@@ -83,12 +88,12 @@ function strict(kind: ProtocolKind): InboundPlan {
   switch (kind) {
     case 'http':
     case 'http2':
-      return { chains: [mutualHttp()], inspect: { tls: false, http: false } };
+      return { chains: [mutualHttp({})], inspect: { tls: false, http: false } };
     case 'tcp':
       return { chains: [mutualTcp({})], inspect: { tls: false, http: false } };
     case 'auto':
       return {
-        chains: [mutualHttp(MESH_HTTP), mutualTcp({ transport: 'tls' })],
+        chains: [...PRESERVING_MUTUAL_HTTP, mutualTcp({ transport: 'tls' })],
         inspect: { tls: true, http: false },
       };
   }

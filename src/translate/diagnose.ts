@@ -1,0 +1,77 @@
+/** What translation had to leave out or to refuse, as diagnostics: where traffic will fail, why, and what to do. */
+import type { Diagnostic } from '../model/diagnostic.ts';
+import type { Host, Upstream } from '../model/host.ts';
+import type { Mesh } from '../model/mesh.ts';
+import { clusterSecurity } from './cluster-security.ts';
+import { listenerName } from './names.ts';
+import { upstreamTarget } from './upstream-target.ts';
+
+function ofUpstream(mesh: Mesh, host: Host, upstream: Upstream): Diagnostic | undefined {
+  const { serviceHost, servicePort, listen } = upstream;
+  const object = `upstream ${serviceHost} at ${listen.address}:${listen.port}`;
+  const service = mesh.services.get(serviceHost);
+  const target = upstreamTarget(upstream, service);
+  if (target.kind === 'ambiguous') {
+    const ports = service?.ports.map(({ number }) => number).join(', ') ?? '';
+    return {
+      code: 'TRY0402',
+      severity: 'error',
+      object,
+      message: `${serviceHost} has several ports (${ports}) and the upstream names none; it has no listener`,
+      remedy: 'Set "port" of the upstream.',
+    };
+  }
+  if (target.kind === 'unknown') {
+    const lacking = service === undefined ? 'nothing is known of it' : `it has no port ${servicePort ?? ''}`;
+    return {
+      code: 'TRY0401',
+      severity: 'warning',
+      object,
+      message: `${lacking}; calls fail with 503 or a closed connection`,
+      remedy: 'Register the service, describe it by a ServiceEntry, or correct the upstream.',
+    };
+  }
+  const security = clusterSecurity(target.service.tls, target.service.identities, host.callerIdentity, mesh.config);
+  if (security !== 'refused') return undefined;
+  const hasIdentity = host.callerIdentity !== undefined;
+  return {
+    code: 'TRY0403',
+    severity: 'error',
+    object,
+    message: hasIdentity
+      ? `${serviceHost} requires mutual TLS and nobody is named who may serve it; calls fail with 503`
+      : `${serviceHost} requires mutual TLS and this host has no identity to call with; calls fail with 503`,
+    remedy: hasIdentity
+      ? 'Name the service accounts in its Service record or ServiceEntry.'
+      : 'Configure an identity provider and "callAs", or write "tls: migrating" into the Service record.',
+  };
+}
+
+/** Listeners of one address: only the first of them is made. */
+function ofListeners(host: Host): readonly Diagnostic[] {
+  const inbound = host.workloads.flatMap((workload) =>
+    workload.inbound === undefined ? [] : [{ owner: `workload ${workload.serviceHost}`, at: workload.inbound.listen }],
+  );
+  const outbound = host.upstreams.map(({ serviceHost, listen }) => ({ owner: `upstream ${serviceHost}`, at: listen }));
+  const owners = new Map<string, string>();
+  const diagnostics: Diagnostic[] = [];
+  for (const { owner, at } of [...inbound, ...outbound]) {
+    const name = listenerName(at);
+    const first = owners.get(name);
+    owners.set(name, first ?? owner);
+    if (first === undefined) continue;
+    diagnostics.push({
+      code: 'TRY0404',
+      severity: 'error',
+      object: `${owner} at ${at.address}:${at.port}`,
+      message: `${first} listens there already and holds`,
+      remedy: 'Give it another address or port.',
+    });
+  }
+  return diagnostics;
+}
+
+/** In the order of the host's workloads and upstreams. */
+export function diagnose(mesh: Mesh, host: Host): readonly Diagnostic[] {
+  return [...ofListeners(host), ...host.upstreams.flatMap((upstream) => ofUpstream(mesh, host, upstream) ?? [])];
+}

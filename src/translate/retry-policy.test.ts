@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseRetryOn, retryPolicy } from './retry-policy.ts';
+
+const POLICY = {
+  attempts: 3,
+  perTryTimeoutMs: undefined,
+  retryOn: undefined,
+  retryRemoteLocalities: false,
+  retryIgnorePreviousHosts: true,
+  backoffMs: undefined,
+};
+
+test('status codes are named apart', () => {
+  assert.deepEqual(parseRetryOn('connect-failure, 503,reset,429'), {
+    retryOn: 'connect-failure,reset,retriable-status-codes',
+    retriableStatusCodes: [503, 429],
+  });
+  assert.deepEqual(parseRetryOn('503').retryOn, 'retriable-status-codes');
+});
+
+test('nothing said is Istio’s default, in which no status code is named', () => {
+  const policy = retryPolicy(undefined, false);
+  assert.equal(policy?.numRetries, 2);
+  assert.deepEqual(policy.retriableStatusCodes, []);
+  assert.equal(retryPolicy(POLICY, false)?.retryOn, policy.retryOn);
+});
+
+test('no attempts, no retries', () => {
+  assert.equal(retryPolicy({ ...POLICY, attempts: 0 }, false), undefined);
+});
+
+test('a hashed request stays with its host', () => {
+  assert.equal(retryPolicy(undefined, false)?.retryHostPredicate?.length, 1);
+  assert.equal(retryPolicy(undefined, true)?.retryHostPredicate, undefined);
+});

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { diagnose } from '../../src/translate/diagnose.ts';
+import { securityReport } from '../../src/translate/security-report.ts';
+import { endpoint, host, mesh, service, upstream, workload } from './mesh-literals.ts';
+
+const REVIEWS = service('reviews', 'HTTP');
+const codes = (...args: Parameters<typeof diagnose>): readonly string[] => diagnose(...args).map(({ code }) => code);
+
+test('nothing to say of a host whose calls will work', () => {
+  assert.deepEqual(
+    codes(mesh([[REVIEWS, [endpoint('10.0.0.1', 9080)]]]), host({ upstreams: [upstream('reviews', 9081)] })),
+    [],
+  );
+});
+
+test('a service or port that nobody knows', () => {
+  const known = mesh([[REVIEWS, []]]);
+  assert.deepEqual(codes(known, host({ upstreams: [upstream('gone', 9081)] })), ['TRY0401']);
+  assert.deepEqual(codes(known, host({ upstreams: [upstream('reviews', 9081, { servicePort: 1 })] })), ['TRY0401']);
+});
+
+test('several ports and none named', () => {
+  const [port] = REVIEWS.ports;
+  assert.ok(port);
+  const two = { ...REVIEWS, ports: [port, { ...port, number: 9090 }] };
+  assert.deepEqual(codes(mesh([[two, []]]), host({ upstreams: [upstream('reviews', 9081)] })), ['TRY0402']);
+});
+
+test('mutual TLS is required and there is nothing to do it with', () => {
+  const upstreams = [upstream('reviews', 9081)];
+  assert.deepEqual(codes(mesh([[REVIEWS, []]]), host({ upstreams, callerIdentity: undefined })), ['TRY0403']);
+  assert.deepEqual(codes(mesh([[{ ...REVIEWS, identities: [] }, []]]), host({ upstreams })), ['TRY0403']);
+});
+
+test('two listeners at one address', () => {
+  const upstreams = [upstream('reviews', 9081)];
+  const workloads = [workload('web', 'HTTP', 9081, 8080)];
+  assert.deepEqual(codes(mesh([[REVIEWS, []]]), host({ upstreams, workloads })), ['TRY0404']);
+});
+
+test('the report says what is plain', () => {
+  const plain = service('legacy', 'HTTP', { tls: 'plain', identities: [] });
+  const upstreams = [upstream('reviews', 9081), upstream('legacy', 9082), upstream('gone', 9083)];
+  const workloads = [workload('web', 'HTTP', 9080, 8080)];
+  assert.deepEqual(
+    securityReport(
+      mesh([
+        [REVIEWS, []],
+        [plain, []],
+      ]),
+      host({ upstreams, workloads }),
+    ),
+    {
+      upstreams: [
+        { serviceHost: 'reviews.default.mesh', security: 'mutual' },
+        { serviceHost: 'legacy.default.mesh', security: 'plain' },
+      ],
+      workloads: [{ serviceHost: 'web.default.mesh', port: 9080, mode: 'PERMISSIVE' }],
+    },
+  );
+});
