@@ -32,8 +32,8 @@ export type LoadedSettings =
       readonly mesh?: AgentSettings['mesh'];
     };
 
-/** Variables of ours that are no settings: the file itself, the API socket, where tools lie. */
-const OTHER_VARIABLES: ReadonlySet<string> = new Set(['TRYSAIL_CONFIG', 'TRYSAIL_SOCKET']);
+/** Variables of ours that are no settings: the file itself, the API socket, the folder of a CA. */
+const OTHER_VARIABLES: ReadonlySet<string> = new Set(['TRYSAIL_CONFIG', 'TRYSAIL_SOCKET', 'TRYSAIL_CA_DIR']);
 
 const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -102,7 +102,7 @@ export interface EnvoyStatus {
 }
 
 export interface XdsTypeStatus {
-  /** Short, such as `cluster`, `listener`, `secret`. */
+  /** The short name of the message, such as `Cluster`, `ClusterLoadAssignment`, `Secret`. */
   readonly type: string;
   /** Resources that Envoy was sent, those it acknowledged, and how many responses it has not answered yet. */
   readonly sent: number;
