@@ -38,6 +38,14 @@ test('a resource that refers to what no file defines is told where there is no C
   assert.deepEqual(await check(t, { 'agent.yaml': AGENT, ...files }), []);
 });
 
+test('an upstream that nothing defines is told where there is no Consul, and only there', async (t) => {
+  const host = 'services: [{name: a}]\nupstreams: [{service: ratings, listen: 127.0.0.1:9082}]\n';
+  const [issue = '', ...more] = await check(t, { 'agent.yaml': `registry: files\n${AGENT}${host}`, 'mesh.yaml': '' });
+  assert.match(issue, /^warning TRY0401 upstream ratings\.default\.mesh at 127\.0\.0\.1:9082: nothing is known of it/);
+  assert.deepEqual(more, []);
+  assert.deepEqual(await check(t, { 'agent.yaml': `${AGENT}${host}`, 'mesh.yaml': '' }), []);
+});
+
 test('the resources are checked also where the settings contradict each other', async (t) => {
   const issues = await check(t, {
     'agent.yaml': `${AGENT}consul: {keyFile: /nonexistent}\n`,

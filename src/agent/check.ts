@@ -11,7 +11,9 @@ import { buildMesh } from '../sources/build-mesh.ts';
 import { type ParsedMeshConfig, parseMeshConfig } from '../sources/mesh-config.ts';
 import { ResourceDirectory } from '../sources/resource-directory.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
+import { diagnose } from '../translate/diagnose.ts';
 import type { AgentSettings } from './settings.ts';
+import { toHost } from './settings-host.ts';
 import type { LoadedSettings } from './settings-load.ts';
 
 export interface CheckReport {
@@ -50,18 +52,24 @@ async function readMeshConfig(file: string): Promise<ParsedMeshConfig> {
   return parseMeshConfig(text, file);
 }
 
+/** Nothing is known of a service: no fault as long as Consul may know it. */
+const UNKNOWN_UPSTREAM = 'TRY0401';
+
 function meshDiagnostics(
   settings: AgentSettings | undefined,
   config: MeshConfig,
   resources: ResourceSet,
 ): readonly Diagnostic[] {
-  return buildMesh(undefined, {
+  const usesConsul = settings?.registry !== 'files';
+  const mesh = buildMesh(undefined, {
     config,
     resources,
     // With Consul any host of the mesh's names may exist; without it, what no resource defines does not.
-    catalogue: settings?.registry === 'files' ? undefined : { services: new Map(), diagnostics: [] },
+    catalogue: usesConsul ? { services: new Map(), diagnostics: [] } : undefined,
     localServices: settings?.services ?? [],
-  }).diagnostics;
+  });
+  const ofHost = settings === undefined ? [] : diagnose(mesh, toHost(settings, config));
+  return [...mesh.diagnostics, ...ofHost.filter(({ code }) => !usesConsul || code !== UNKNOWN_UPSTREAM)];
 }
 
 /** Checks what the settings name, starting from what loading them found. Asks nobody; never throws for a faulty file. */

@@ -3,6 +3,9 @@
 import { formatPath, type Path, type YamlDocument } from '../lib/yaml-document.ts';
 import type { Diagnostic, Severity } from '../model/diagnostic.ts';
 
+/** The code of settings that contradict each other. */
+export const RULE = 'TRY0902';
+
 /** What a complaint says. */
 export interface Complaint {
   readonly code: string;
