@@ -1,5 +1,4 @@
 /** What settings must satisfy together, each on its own being well formed: services, checks, identities, Consul. */
-
 import { nearest } from '../lib/nearest.ts';
 import type { Path } from '../lib/yaml-document.ts';
 import { MAX_SOCKET_PATH_BYTES, PATHS, sockets } from '../platform/vm/paths.ts';
