@@ -7,7 +7,7 @@ test('a private key shows itself to reveal alone', async () => {
   const key = await generatePrivateKey();
   assert.match(key.reveal(), /^-----BEGIN PRIVATE KEY-----/);
   for (const shown of [
-    `${key}`,
+    String(key),
     JSON.stringify({ key }),
     inspect({ key }, { showHidden: true, depth: 5 }),
     inspect([key]),

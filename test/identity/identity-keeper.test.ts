@@ -1,5 +1,6 @@
 /** Rotation on a clock of the test's own, with a provider in memory. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,7 +36,7 @@ interface Rig {
   readonly provider: FakeProvider;
   readonly stateDir: string;
   readonly changes: IdentityMaterial[];
-  keeper(options?: Partial<IdentityKeeperOptions>): IdentityKeeper;
+  readonly keeper: (options?: Partial<IdentityKeeperOptions>) => IdentityKeeper;
 }
 
 async function rig(t: TestContext, lifetimeMs?: number): Promise<Rig> {
@@ -223,6 +224,32 @@ test('a state folder that cannot be written is loud, and costs no certificate', 
     clock.advance(60_000);
     return k.status().diagnostics.length === 0;
   });
+});
+
+test('a full disk is the same', async (t) => {
+  const { clock, changes, keeper, stateDir } = await rig(t);
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=0700', 'tmpfs', stateDir]);
+  if (mounted.status !== 0) {
+    t.skip('only root may mount a small file system; the test above does without');
+    return;
+  }
+  const k = keeper();
+  try {
+    const filler = join(stateDir, 'filler');
+    await writeFile(filler, Buffer.alloc(65_536)).catch(() => undefined);
+    await k.start();
+    await eventually('in memory', () => changes.length === 1);
+    await eventually('said', () => /\(ENOSPC\)/.test(k.status().diagnostics[0]?.message ?? ''));
+    await rm(filler);
+    await eventually('saved after all', () => {
+      clock.advance(60_000);
+      return k.status().diagnostics.length === 0;
+    });
+  } finally {
+    await k.stop();
+    // Before the folder itself is removed at the end of the test.
+    spawnSync('umount', ['-l', stateDir]);
+  }
 });
 
 test('many workloads are fetched a few at a time, and come in few changes', async (t) => {

@@ -36,7 +36,7 @@ export class ManualClock implements Clock {
   /** As time that passes: whoever waited long enough wakes. */
   advance(ms: number): void {
     this.#nowMs += ms;
-    for (const waiter of [...this.#waiters]) if (waiter.dueMs <= this.#nowMs) waiter.wake(true);
+    for (const waiter of this.#waiters) if (waiter.dueMs <= this.#nowMs) waiter.wake(true);
   }
 
   /** As an operator, or a machine that was suspended: the clock shows another time, and timers have not noticed. */
