@@ -8,24 +8,25 @@
  * 3. `leave()`: nothing happens to it, we let go;
  * 4. it was started with another bootstrap or other arguments than ours: `start()` replaces it, by 2.
  */
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, mkdir } from 'node:fs/promises';
 import { Backoff } from '../lib/backoff.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import { AdminClient } from './admin.ts';
+import { judge, type Verdict, type Wanted } from './adoption.ts';
 import { type ArgumentOptions, argumentsHash, envoyArguments } from './arguments.ts';
 import { type Bootstrap, bootstrapText, hashText, writeBootstrap } from './bootstrap.ts';
 import { type DrainResult, drain } from './drain.ts';
+import { EnvoyLog } from './envoy-log.ts';
 import type { EnvoyState, EnvoyStatus } from './envoy-state.ts';
 import { type EnvoyFailure, exitFailure, spawnFailure } from './failure.ts';
+import { type EnvoyFiles, envoyFiles } from './files.ts';
 import { adoptProcess, type LiveEnvoy, spawnEnvoy, terminate } from './live-envoy.ts';
-import { parseLogLine } from './log-line.ts';
-import { LogTail } from './log-tail.ts';
-import { isReady, untilReady } from './readiness.ts';
-import { askIdentity, binaryStamp, fileHash, findRunning } from './running-envoy.ts';
-import { type EnvoyRecord, removeRecord, writeRecord } from './state-file.ts';
+import type { ProcessIdentity } from './process-identity.ts';
+import { describeWait, isReady, untilReady } from './readiness.ts';
+import { binaryStamp, fileHash, findRunning } from './running-envoy.ts';
+import { removeRecord, writeRecord } from './state-file.ts';
 
 /** An Envoy that ran for this long is a new story: its next end is met with the shortest wait. */
 const STABLE_MS = 10_000;
@@ -36,7 +37,6 @@ const TERMINATE_MS = 3000;
 const SLOW_START_MS = 10_000;
 /** Nobody accepts connections between the old Envoy's drain and the new one's start: keep it short. */
 const REPLACE_DRAIN_MS = 2000;
-const KEPT_LINES = 50;
 
 export interface EnvoyProcessOptions extends Omit<ArgumentOptions, 'bootstrapPath'> {
   /** Path of the program. */
@@ -55,32 +55,19 @@ export interface EnvoyProcessOptions extends Omit<ArgumentOptions, 'bootstrapPat
   readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
 }
 
-/** The files of one Envoy. */
-export function envoyFiles(runDir: string): {
-  readonly bootstrap: string;
-  readonly log: string;
-  readonly record: string;
-} {
-  return {
-    bootstrap: join(runDir, 'envoy-bootstrap.json'),
-    log: join(runDir, 'envoy.log'),
-    record: join(runDir, 'envoy.json'),
-  };
-}
-
 /** The supervisor of one Envoy. `start` once; then `stop` or `leave` once. */
 export class EnvoyProcess {
   readonly admin: AdminClient;
   readonly #options: EnvoyProcessOptions;
-  readonly #files: ReturnType<typeof envoyFiles>;
+  readonly #files: EnvoyFiles;
   readonly #args: readonly string[];
   readonly #text: string;
   readonly #backoff: Backoff;
-  readonly #tail: LogTail;
+  readonly #envoyLog: EnvoyLog;
+  readonly #wanted: Wanted;
   readonly #ending = new AbortController();
   #supervision: Promise<void> = Promise.resolve();
   #live: LiveEnvoy | undefined;
-  #lines: string[] = [];
   #status: EnvoyStatus = {
     state: { kind: 'stopped' },
     version: undefined,
@@ -100,7 +87,12 @@ export class EnvoyProcess {
     this.#text = bootstrapText(options.bootstrap);
     this.#backoff = new Backoff(options.backoff ?? { baseMs: 50, maxMs: 10_000 });
     this.admin = new AdminClient(options.adminSocket);
-    this.#tail = new LogTail({ path: this.#files.log, onLine: (line) => this.#onLogLine(line) });
+    this.#envoyLog = new EnvoyLog(this.#files.log, options.log);
+    this.#wanted = {
+      binary: options.binary,
+      bootstrapHash: hashText(this.#text),
+      argumentsHash: argumentsHash(this.#args),
+    };
   }
 
   get status(): EnvoyStatus {
@@ -115,7 +107,7 @@ export class EnvoyProcess {
   async start(): Promise<void> {
     try {
       await mkdir(this.#options.runDir, { recursive: true, mode: 0o700 });
-      await this.#tail.start();
+      await this.#envoyLog.start();
     } catch (error) {
       throw new TrysailError('ENVOY_RUN_DIR', `${this.#options.runDir} cannot be used: ${errorMessage(error)}`, {
         remedy: 'Make the folder writable for the agent’s user, or set paths.run to another.',
@@ -164,7 +156,7 @@ export class EnvoyProcess {
     const live = this.#live;
     const result = live === undefined ? undefined : await this.#retire(live, options);
     this.#live = undefined;
-    await this.#tail.stop();
+    await this.#envoyLog.stop();
     this.#set({ kind: 'stopped' });
     return result;
   }
@@ -176,7 +168,7 @@ export class EnvoyProcess {
     const pid = this.#live?.identity.pid;
     this.#live?.release();
     this.#live = undefined;
-    await this.#tail.stop();
+    await this.#envoyLog.stop();
     this.#set({ kind: 'left', pid });
   }
 
@@ -195,9 +187,8 @@ export class EnvoyProcess {
         await watcher;
         if (exit === undefined) return;
         this.#live = undefined;
-        await this.#tail.read();
         if (Date.now() - (this.#status.startedAtMs ?? 0) > STABLE_MS) this.#backoff.reset();
-        this.#fail(exitFailure(this.#options.binary, exit, this.#lines));
+        this.#fail(exitFailure(this.#options.binary, exit, await this.#envoyLog.lastLines()));
       }
       if (this.#status.state.kind === 'backoff') {
         const waited = await sleep(this.#status.state.retryAtMs - Date.now(), signal);
@@ -211,12 +202,10 @@ export class EnvoyProcess {
   /** Starts a process; undefined, and state `backoff`, when that fails. */
   async #launch(): Promise<LiveEnvoy | undefined> {
     const { binary, log } = this.#options;
-    this.#lines = [];
     try {
-      const stamp = await binaryStamp(binary);
-      // Somebody may have taken the file away; a new Envoy then writes into a new one.
-      if (this.#status.restarts > 0) await this.#tail.reopen();
-      if ((await fileHash(this.#files.bootstrap)) !== hashText(this.#text))
+      await access(binary);
+      await this.#envoyLog.next();
+      if ((await fileHash(this.#files.bootstrap)) !== this.#wanted.bootstrapHash)
         await writeBootstrap(this.#files.bootstrap, this.#text);
       const startedAtMs = Date.now();
       const live = await spawnEnvoy(binary, this.#args, this.#files.log);
@@ -224,15 +213,7 @@ export class EnvoyProcess {
       this.#status = { ...this.#status, adopted: false, startedAtMs, readyAfterMs: undefined, outdated: undefined };
       this.#set({ kind: 'starting', pid: live.identity.pid, sinceMs: startedAtMs });
       log.info({ pid: live.identity.pid, binary }, 'Envoy started');
-      await this.#record({
-        ...live.identity,
-        epoch: 0,
-        startedAtMs,
-        bootstrapHash: hashText(this.#text),
-        argumentsHash: argumentsHash(this.#args),
-        binary: stamp,
-        adminSocket: this.#options.adminSocket,
-      });
+      await this.#record(live.identity, startedAtMs);
       return live;
     } catch (error) {
       this.#fail(spawnFailure(binary, error));
@@ -241,63 +222,57 @@ export class EnvoyProcess {
   }
 
   /** A record that cannot be written costs the next agent a search, and is no reason to end a good Envoy. */
-  async #record(record: EnvoyRecord): Promise<void> {
+  async #record(identity: ProcessIdentity, startedAtMs: number): Promise<void> {
+    const { binary, adminSocket, log } = this.#options;
+    const { bootstrapHash, argumentsHash } = this.#wanted;
+    const path = this.#files.record;
     try {
-      await writeRecord(this.#files.record, record);
+      const stamp = await binaryStamp(binary);
+      await writeRecord(path, {
+        ...identity,
+        epoch: 0,
+        startedAtMs,
+        bootstrapHash,
+        argumentsHash,
+        binary: stamp,
+        adminSocket,
+      });
     } catch (err) {
-      this.#options.log.warn({ err, path: this.#files.record }, 'the record of the Envoy process cannot be written');
+      log.warn({ err, path }, 'the record of the Envoy process cannot be written');
     }
   }
 
-  /** The Envoy of an earlier agent, if it is what we would start; any other that holds our files is ended. */
+  /** The Envoy of an earlier agent, if it is what we would start; any other that has our files is ended. */
   async #adopt(): Promise<LiveEnvoy | undefined> {
-    const { log, binary } = this.#options;
+    const { log, drainTimeMs } = this.#options;
     let adopted: LiveEnvoy | undefined;
-    for (const { identity, record } of await findRunning(this.#files.record, this.#files.bootstrap)) {
+    for (const found of await findRunning(this.#files.record, this.#files.bootstrap)) {
+      const { identity, record } = found;
+      const { pid } = identity;
       const live = adoptProcess(identity);
-      const info = adopted === undefined ? await askIdentity(this.admin, identity, this.#files.bootstrap) : undefined;
-      if (info === undefined || info.state === 'DRAINING') {
-        log.warn(
-          { pid: identity.pid, state: info?.state },
-          'an Envoy of an earlier agent cannot be adopted; ending it',
-        );
-        await terminate(live, TERMINATE_MS);
-        live.release();
-        continue;
+      const verdict: Verdict =
+        adopted === undefined
+          ? await judge(found, this.#wanted, this.#files, this.admin)
+          : { kind: 'end', reason: 'there is another one' };
+      switch (verdict.kind) {
+        case 'end':
+          log.warn({ pid, reason: verdict.reason }, 'an Envoy of an earlier agent cannot be adopted; ending it');
+          await terminate(live, TERMINATE_MS);
+          live.release();
+          break;
+        case 'replace':
+          log.info({ pid, reason: verdict.reason }, 'replacing the running Envoy');
+          await this.#retire(live, { drainTimeMs: Math.min(REPLACE_DRAIN_MS, drainTimeMs), minimumDrainMs: 0 });
+          break;
+        case 'adopt': {
+          const { version, outdated } = verdict;
+          adopted = live;
+          this.#status = { ...this.#status, adopted: true, version, outdated, startedAtMs: record?.startedAtMs };
+          this.#set({ kind: 'starting', pid, sinceMs: Date.now() });
+          log.info({ pid, version, outdated }, 'Envoy adopted');
+          if (record === undefined) await this.#record(identity, Date.now());
+        }
       }
-      const bootstrapHash = record?.bootstrapHash ?? (await fileHash(this.#files.bootstrap));
-      const startedAtMs = record?.startedAtMs;
-      this.#status = { ...this.#status, adopted: true, version: info.version, startedAtMs };
-      const differs =
-        bootstrapHash === hashText(this.#text)
-          ? record !== undefined && record.argumentsHash !== argumentsHash(this.#args)
-            ? 'other arguments'
-            : undefined
-          : 'another bootstrap';
-      if (differs !== undefined) {
-        log.info({ pid: identity.pid, reason: differs }, 'replacing the running Envoy');
-        await this.#retire(live, {
-          drainTimeMs: Math.min(REPLACE_DRAIN_MS, this.#options.drainTimeMs),
-          minimumDrainMs: 0,
-        });
-        continue;
-      }
-      const stamp = await binaryStamp(binary).catch(() => undefined);
-      const outdated = record !== undefined && stamp !== record.binary ? 'another binary' : undefined;
-      this.#status = { ...this.#status, outdated };
-      adopted = live;
-      this.#set({ kind: 'starting', pid: identity.pid, sinceMs: Date.now() });
-      log.info({ pid: identity.pid, version: info.version, outdated }, 'Envoy adopted');
-      if (record === undefined)
-        await this.#record({
-          ...identity,
-          epoch: info.epoch,
-          startedAtMs: Date.now(),
-          bootstrapHash: hashText(this.#text),
-          argumentsHash: argumentsHash(this.#args),
-          binary: stamp ?? '',
-          adminSocket: this.#options.adminSocket,
-        });
     }
     return adopted;
   }
@@ -364,14 +339,8 @@ export class EnvoyProcess {
   }
 
   async #waitingFor(): Promise<string> {
-    const { state } = this.#status;
-    if (state.kind !== 'starting') return `it is ${state.kind}`;
-    try {
-      const [info, targets] = await Promise.all([this.admin.serverInfo(), this.admin.waitingFor()]);
-      return `it is ${info.state}${targets.length === 0 ? ' and waits for clusters and listeners from the agent' : ` and waits for ${targets.slice(0, 5).join(', ')}`}`;
-    } catch (error) {
-      return errorMessage(error);
-    }
+    const { kind } = this.#status.state;
+    return kind === 'starting' ? describeWait(this.admin) : `it is ${kind}`;
   }
 
   #fail(failure: EnvoyFailure): void {
@@ -380,13 +349,6 @@ export class EnvoyProcess {
     this.#options.log.error({ code, reason: message, remedy, retryAfterMs }, 'Envoy does not run');
     this.#status = { ...this.#status, lastFailure: failure };
     this.#set({ kind: 'backoff', failure, retryAtMs: Date.now() + retryAfterMs });
-  }
-
-  #onLogLine(text: string): void {
-    this.#lines.push(text);
-    if (this.#lines.length > KEPT_LINES) this.#lines.shift();
-    const { level, component, message } = parseLogLine(text);
-    this.#options.log[level]({ component, line: message }, 'Envoy says');
   }
 
   #set(state: EnvoyState): void {

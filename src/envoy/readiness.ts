@@ -1,4 +1,5 @@
 /** When an Envoy is ready: live, its workers accepting, and no listener or cluster still waiting for its parts. */
+import { errorMessage } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { AdminClient } from './admin.ts';
 
@@ -34,4 +35,15 @@ export async function untilReady(admin: AdminClient, signal: AbortSignal): Promi
     await sleep(pollMs(performance.now() - start), signal);
   }
   return false;
+}
+
+/** What an Envoy that is not ready waits for, in words. Never rejects. */
+export async function describeWait(admin: AdminClient): Promise<string> {
+  try {
+    const [{ state }, targets] = await Promise.all([admin.serverInfo(), admin.waitingFor()]);
+    const what = targets.length === 0 ? 'clusters and listeners from the agent' : targets.slice(0, 5).join(', ');
+    return `it is ${state} and waits for ${what}`;
+  } catch (error) {
+    return errorMessage(error);
+  }
 }
