@@ -21,7 +21,7 @@ export interface Answer<T> {
   readonly value: T;
   /** X-Consul-Index; 0 when missing or unusable. */
   readonly index: number;
-  /** For how long the answering server had not heard from the leader, in milliseconds. */
+  /** For how long the answering server (or cache) had not heard from the leader (or a server), in milliseconds. */
   readonly lastContactMs: number;
   /** Whether the answering server knew a leader. */
   readonly knownLeader: boolean;
@@ -63,7 +63,11 @@ export function answerOf<T>(reply: ConsulReply, value: T): Answer<T> {
   return {
     value,
     index: count(header(reply.headers, 'x-consul-index')),
-    lastContactMs: count(header(reply.headers, 'x-consul-lastcontact')),
+    lastContactMs: Math.max(
+      count(header(reply.headers, 'x-consul-lastcontact')),
+      // For how long a cached answer has not been refreshed, in seconds; 0 while the cache is connected.
+      1000 * count(header(reply.headers, 'age')),
+    ),
     knownLeader: header(reply.headers, 'x-consul-knownleader') !== 'false',
     filteredByAcl: header(reply.headers, 'x-consul-results-filtered-by-acls') === 'true',
     bytes: reply.body.length,

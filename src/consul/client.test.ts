@@ -47,6 +47,7 @@ test('headers and parameters of a blocking read', async (t) => {
     urls.push(request.url);
     response.setHeader('X-Consul-Index', '17');
     response.setHeader('X-Consul-LastContact', '250');
+    if (urls.length > 1) response.setHeader('Age', '7');
     response.setHeader('X-Consul-KnownLeader', 'false');
     response.setHeader('X-Consul-Results-Filtered-By-ACLs', 'true');
     response.end('[]');
@@ -61,7 +62,7 @@ test('headers and parameters of a blocking read', async (t) => {
     { value, index, lastContactMs, knownLeader, filteredByAcl, bytes },
     { value: [], index: 17, lastContactMs: 250, knownLeader: false, filteredByAcl: true, bytes: 2 },
   );
-  await client.health('web');
+  assert.equal((await client.health('web')).lastContactMs, 7000);
   assert.deepEqual(urls, ['/v1/health/service/a%2Fb?stale&cached&index=16&wait=2000ms', '/v1/health/service/web']);
 });
 

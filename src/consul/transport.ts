@@ -83,7 +83,9 @@ function collect(response: IncomingMessage, maxBytes: number): Promise<Buffer | 
     });
     response.once('end', () => resolve(Buffer.concat(chunks, size)));
     response.once('error', reject);
-    response.once('close', () => reject(new Error('the connection ended within the answer')));
+    response.once('close', () => {
+      if (!response.complete) reject(new Error('the connection ended within the answer'));
+    });
   });
 }
 

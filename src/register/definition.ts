@@ -132,6 +132,11 @@ export function registrationOf(
       ...(proxyHealth.kind === 'http' ? { HTTP: proxyHealth.url } : { TCP: proxyHealth.address }),
       ...common,
     });
+  const passing = Math.max(1, instance.weights.passing);
+  if (passing !== instance.weights.passing)
+    warnings.push(
+      `weight ${instance.weights.passing} is registered as 1: Consul takes no less for a passing instance.`,
+    );
   const definition: ServiceDefinition = {
     ID: id,
     Name: instance.consulName ?? consulNameOf(instance),
@@ -139,7 +144,7 @@ export function registrationOf(
     Port: instance.port,
     Tags: instance.tags,
     Meta: metaOf(instance, hostName, warnings),
-    Weights: { Passing: Math.max(1, instance.weights.passing), Warning: Math.max(1, instance.weights.warning) },
+    Weights: { Passing: passing, Warning: Math.max(0, instance.weights.warning) },
     EnableTagOverride: false,
     Checks: checks,
   };

@@ -3,12 +3,14 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { createConsulClient } from '../../src/consul/client.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import type { LocalInstance } from '../../src/register/instance.ts';
 import { Registrar } from '../../src/register/registrar.ts';
 import { startConsul } from '../support/consul.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePorts } from '../support/ports.ts';
 
 function instance(change: Partial<LocalInstance> = {}): LocalInstance {
   return {
@@ -293,4 +295,49 @@ test('a Consul that is away is waited for', async (t) => {
   await consul.restart();
   await eventually('registered', () => registrar.status().services[0]?.registered === true, 15_000);
   assert.equal(registrar.status().services[0]?.error, undefined);
+});
+
+test('gRPC and TCP checks are made by Consul', async (t) => {
+  const consul = await startConsul(t);
+  let serving = 1;
+  const bytes = (value: Buffer): Buffer => value;
+  const server = new Server();
+  server.addService(
+    {
+      Check: {
+        path: '/grpc.health.v1.Health/Check',
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: bytes,
+        requestDeserialize: bytes,
+        responseSerialize: bytes,
+        responseDeserialize: bytes,
+      },
+    },
+    {
+      // HealthCheckResponse { status = serving }
+      Check: (_: unknown, done: (error: null, answer: Buffer) => void) => done(null, Buffer.from([8, serving])),
+    },
+  );
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    );
+  });
+  t.after(() => server.forceShutdown());
+  const times = { intervalMs: 1000, timeoutMs: 1000, address: `127.0.0.1:${port}` };
+  const [closed = 0] = await freePorts(1);
+  const registrar = await startRegistrar(t, consul.address, [
+    instance({ name: 'grpc', check: { kind: 'grpc', service: '', ...times } }),
+    instance({ name: 'tcp', check: { kind: 'tcp', ...times } }),
+    instance({ name: 'closed', check: { kind: 'tcp', ...times, address: `127.0.0.1:${closed}` } }),
+  ]);
+  const healths = (): string =>
+    registrar
+      .status()
+      .services.map((s) => s.application)
+      .join();
+  await eventually('healths', () => healths() === 'passing,passing,critical', 20_000);
+  serving = 2;
+  await eventually('not serving', () => healths() === 'critical,passing,critical', 20_000);
 });
