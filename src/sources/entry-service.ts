@@ -1,11 +1,11 @@
 /** A host of a ServiceEntry → the model. Configuration says here who serves it, so its word on TLS is believed. */
-import { isIP } from 'node:net';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { canonicalHost, type ServiceName, serviceHosts, serviceOfHost } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { describeObject } from '../model/resource-meta.ts';
 import type { Endpoint, Service } from '../model/service.ts';
 import type { SpiffeId } from '../model/spiffe-id.ts';
+import { isIpAddress } from './field-types.ts';
 import { type Account, identitiesOf, workloadIdsAmong } from './identities.ts';
 import type { ServiceEntry } from './kinds/service-entry.ts';
 import type { ServiceRecord } from './kinds/service-record.ts';
@@ -139,7 +139,7 @@ export function buildEntryService(inputs: EntryInputs): EntryService {
   const plain: string[] = [];
   const names: string[] = [];
   for (const workload of workloads) {
-    if (entry.resolution === 'EDS' && isIP(workload.address) === 0) names.push(workload.id);
+    if (entry.resolution === 'EDS' && !isIpAddress(workload.address)) names.push(workload.id);
     else if (tls === 'required' && !workload.offersMtls) plain.push(workload.id);
     else if (tls === 'plain' || !workload.offersMtls || identities.length > 0)
       endpoints.push(endpointOf(workload, entry));

@@ -1,9 +1,12 @@
 /** The scalar types of Istio's API as schemas: durations, ports, enumerations, hosts, labels. */
+import { isIP } from 'node:net';
 import * as z from 'zod/mini';
 import { parseDurationMs } from '../lib/duration.ts';
 
 /** Largest `uint32`. */
-const MAX_UINT32 = 4_294_967_295;
+export const MAX_UINT32 = 4_294_967_295;
+/** A hundred years: Envoy refuses what does not fit into 64 bits of nanoseconds. */
+const MAX_DURATION_MS = 100 * 365 * 86_400_000;
 
 /**
  * A duration such as `1.5s`, made milliseconds: whole, and at least `minMs` (Istio's rule is 1 ms; a few fields take 0
@@ -20,6 +23,7 @@ export function duration(minMs: 0 | 1 = 1): z.ZodMiniType<number> {
       const shown = JSON.stringify(input);
       const ms = typeof input === 'string' ? parseDurationMs(input) : undefined;
       if (ms === undefined) return refuse(`${shown} is not a duration`, 'Write a number and a unit, such as "1.5s".');
+      if (ms > MAX_DURATION_MS) return refuse(`${shown} is longer than a hundred years`, 'Write a shorter time.');
       // Sums of decimal fractions are off by a few units of the last place.
       const whole = Math.round(ms);
       if (Math.abs(ms - whole) > 1e-6) return refuse(`${shown} is not a whole number of milliseconds`, 'Round it.');
@@ -48,6 +52,26 @@ export const nonEmpty = z.string().check(
     params: { remedy: 'Write a value, or leave the field out.' },
   }),
 );
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/** Whether `name` can be the name of an HTTP header or cookie (RFC 9110, token); Envoy refuses what cannot. */
+export function isToken(name: string): boolean {
+  return TOKEN.test(name);
+}
+
+/** The name of an HTTP header or cookie. */
+export const token = z.string().check(
+  z.refine(isToken, {
+    error: ({ input }) => `${JSON.stringify(input)} is not the name of a header or cookie`,
+    params: { remedy: 'Use letters, digits and "-".' },
+  }),
+);
+
+/** Whether Envoy takes `text` for an IP address: without a zone (`fe80::1%eth0`), which has a meaning on one host only. */
+export function isIpAddress(text: string): boolean {
+  return isIP(text) !== 0 && !text.includes('%');
+}
 
 /** Label keys and values. */
 export const labels = z.record(z.string(), z.string());

@@ -314,15 +314,27 @@ test('the last instance gone leaves the ports as they were', () => {
   assert.equal(after.service, before.service);
 });
 
-test('an address that is a name is left out, with a diagnostic', () => {
-  const built = build({ instances: [instance('1', { address: 'db.example.com' }), instance('2')] });
+test('what Envoy could not dial is left out, with a diagnostic', () => {
+  const built = build({
+    instances: [
+      instance('1', { address: 'db.example.com' }),
+      instance('2'),
+      instance('3', { address: 'fe80::1%eth0' }),
+      instance('4', { port: 70_000 }),
+      instance('5', { port: -1 }),
+      instance('6', { address: '' }),
+    ],
+  });
   assert.deepEqual(
     built.endpoints.map(({ id }) => id),
     ['2'],
   );
+  assert.deepEqual(built.service.ports[0]?.number, 9080);
   assert.deepEqual(
-    built.diagnostics[0]?.message,
-    'registered with an address that is not an IP address: 1 (db.example.com)',
+    built.diagnostics.map(({ message }) => message),
+    [
+      'registered without an IP address and a port: 1 (db.example.com, 9080), 3 (fe80::1%eth0, 9080), 4 (10.0.0.1, 70000), 5 (10.0.0.1, -1), 6 (, 9080)',
+    ],
   );
 });
 

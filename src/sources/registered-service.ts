@@ -2,13 +2,13 @@
  * One service of Consul's catalogue → the model. The catalogue says where instances are; who may serve, and whether
  * over mutual TLS, comes from the `Service` record and from convention (design, decisions 6, 7 and 9).
  */
-import { isIP } from 'node:net';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { type ServiceName, serviceHosts, serviceOfConsulName } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { decodeLabelKey, META } from '../model/registration.ts';
 import type { Endpoint, Health, Protocol, Service, ServicePort } from '../model/service.ts';
 import type { CatalogueInstance } from './catalogue-state.ts';
+import { isIpAddress } from './field-types.ts';
 import { identitiesOf } from './identities.ts';
 import { protocolOf } from './kinds/service-entry.ts';
 import type { ServiceRecord } from './kinds/service-record.ts';
@@ -153,16 +153,20 @@ function sameService(a: Service | undefined, b: Service): boolean {
   return a !== undefined && JSON.stringify(a) === JSON.stringify(b);
 }
 
-function withAddress(instances: readonly CatalogueInstance[], found: Findings): readonly CatalogueInstance[] {
-  const unusable = instances.filter(({ address }) => isIP(address) === 0);
-  if (unusable.length === 0) return instances;
+function canBeDialled({ address, port }: CatalogueInstance): boolean {
+  return isIpAddress(address) && Number.isInteger(port) && port >= 0 && port <= 65_535;
+}
+
+function dialable(instances: readonly CatalogueInstance[], found: Findings): readonly CatalogueInstance[] {
+  const others = instances.filter((instance) => !canBeDialled(instance));
+  if (others.length === 0) return instances;
   find(
     found,
     'TRY0304',
-    `registered with an address that is not an IP address: ${list(unusable.map(({ id, address }) => `${id} (${address})`))}`,
+    `registered without an IP address and a port: ${list(others.map(({ id, address, port }) => `${id} (${address}, ${port})`))}`,
     'Register the IP address, or describe the service by a ServiceEntry with resolution: DNS.',
   );
-  return instances.filter(({ address }) => isIP(address) !== 0);
+  return instances.filter(canBeDialled);
 }
 
 /** The instances that a client may use, by what it expects of the service. */
@@ -201,7 +205,7 @@ export function buildRegisteredService(
   const name: ServiceName = record?.meta ?? serviceOfConsulName(consulName);
   const { namespace } = name;
   const found: Findings = { object: `service ${namespace}/${name.name}`, diagnostics: [] };
-  const usable = withAddress(inputs.instances ?? [], found);
+  const usable = dialable(inputs.instances ?? [], found);
   const tls = tlsOf(inputs, usable);
   const accounts = record?.accounts ?? [{ namespace, serviceAccount: name.name }];
   const identities = tls === 'plain' ? [] : identitiesOf(config, accounts);

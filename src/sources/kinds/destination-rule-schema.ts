@@ -1,13 +1,13 @@
 /** The shape of DestinationRule in Istio's API. https://istio.io/latest/docs/reference/config/networking/destination-rule/ */
 import * as z from 'zod/mini';
-import { duration, exportTo, host, int, labels, nonEmpty, port, unread } from '../field-types.ts';
+import { duration, exportTo, host, int, labels, nonEmpty, port, token, unread } from '../field-types.ts';
 import { refused, type UnsupportedField } from '../unsupported-fields.ts';
 
 const consistentHash = z.strictObject({
-  httpHeaderName: z.optional(nonEmpty),
+  httpHeaderName: z.optional(token),
   httpCookie: z.optional(
     z.strictObject({
-      name: nonEmpty,
+      name: token,
       path: z.optional(z.string()),
       ttl: z.optional(duration(0)),
       attributes: unread,

@@ -134,6 +134,11 @@ const bad: readonly (readonly [string, string, string])[] = [
     '6: error IST0106 spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize: 65536 is not a prime number. Use a prime such as 65537.',
   ],
   [
+    'a hash of a header that no request can have',
+    '  trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: "a: b"}}}\n',
+    '6: error IST0106 spec.trafficPolicy.loadBalancer.consistentHash.httpHeaderName: "a: b" is not the name of a header or cookie. Use letters, digits and "-".',
+  ],
+  [
     'two algorithms',
     '  trafficPolicy: {loadBalancer: {simple: RANDOM, consistentHash: {useSourceIp: true}}}\n',
     '6: error IST0106 spec.trafficPolicy.loadBalancer: has both simple and consistentHash. Keep one.',

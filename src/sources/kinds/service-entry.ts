@@ -1,10 +1,9 @@
 /** ServiceEntry. https://istio.io/latest/docs/reference/config/networking/service-entry/ */
-import { isIP } from 'node:net';
 import * as z from 'zod/mini';
 import type { Path } from '../../lib/yaml-document.ts';
 import type { ResourceMeta } from '../../model/resource-meta.ts';
 import type { Protocol, Service } from '../../model/service.ts';
-import { exportTo, host, labels, nonEmpty, port } from '../field-types.ts';
+import { exportTo, host, isIpAddress, labels, nonEmpty, port } from '../field-types.ts';
 import type { UnsupportedField } from '../unsupported-fields.ts';
 import { defineKind, NETWORKING_VERSIONS, type Report, UNSUPPORTED } from './kind.ts';
 import { buildWorkload, type ConfiguredWorkload, workloadSchema, workloadUnsupported } from './workload-entry.ts';
@@ -131,7 +130,7 @@ function checkResolution(entry: ServiceEntry, report: Report): void {
   if (resolution === 'LOGICAL_DNS' && endpoints.length > 1)
     report(['endpoints'], 'DNS_ROUND_ROBIN takes one endpoint at most', 'Use DNS, or keep one endpoint.');
   for (const [i, { address }] of endpoints.entries())
-    if (resolution === 'EDS' && address !== '' && !address.startsWith('unix:') && isIP(address) === 0)
+    if (resolution === 'EDS' && address !== '' && !address.startsWith('unix:') && !isIpAddress(address))
       report(['endpoints', i, 'address'], `"${address}" is not an IP address`, 'Use resolution: DNS for names.');
 }
 

@@ -196,6 +196,21 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     ],
   ],
   [
+    'a header that no request can have',
+    `  hosts: [b]\n  http:\n  - match: [{headers: {"a b": {exact: x}}, withoutHeaders: {":path": {}}}]\n    ${ROUTE}\n`,
+    ['7: error IST0106 spec.http[0].match[0].headers["a b"]: "a b" is not a name. Use letters, digits and "-".'],
+  ],
+  [
+    'a time longer than Envoy can count',
+    `  hosts: [b]\n  http:\n  - ${ROUTE}\n    timeout: 9999999999h\n`,
+    ['8: error IST0106 spec.http[0].timeout: "9999999999h" is longer than a hundred years. Write a shorter time.'],
+  ],
+  [
+    'weights that total more than Envoy can count',
+    '  hosts: [b]\n  http:\n  - route:\n' + '    - {destination: {host: b}, weight: 2147483647}\n'.repeat(3),
+    ['7: error IST0106 spec.http[0].route: the weights total more than 4294967295. Write smaller weights.'],
+  ],
+  [
     'a host that is no name',
     `  hosts: [http://b]\n  http:\n  - ${ROUTE}\n`,
     [

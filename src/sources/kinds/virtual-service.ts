@@ -9,6 +9,7 @@ import type {
   StringMatch,
   VirtualService,
 } from '../../model/virtual-service.ts';
+import { isToken, MAX_UINT32 } from '../field-types.ts';
 import { regexProblem } from '../regex-syntax.ts';
 import { defineKind, NETWORKING_VERSIONS, type Report, UNSUPPORTED } from './kind.ts';
 import {
@@ -65,10 +66,10 @@ function buildMatches(
   specs: Readonly<Record<string, StringMatchSpec>> | undefined,
   path: Path,
   report: Report,
+  areHeaders: boolean,
 ): Readonly<Record<string, StringMatch>> {
   return Object.fromEntries(
     Object.entries(specs ?? {}).map(([name, spec]) => {
-      if (name === '') report([...path, name], 'has an empty name', 'Name it.');
       if (name.startsWith('@'))
         report(
           [...path, name],
@@ -76,6 +77,8 @@ function buildMatches(
           'Remove it.',
           UNSUPPORTED,
         );
+      else if (areHeaders ? !isToken(name.replace(/^:/, '')) : name === '')
+        report([...path, name], `${JSON.stringify(name)} is not a name`, 'Use letters, digits and "-".');
       return [name, buildStringMatch(spec, [...path, name], report, true)];
     }),
   );
@@ -91,9 +94,9 @@ function buildMatch(spec: HttpMatchSpec, path: Path, report: Report): HttpMatch 
     method: one('method'),
     scheme: one('scheme'),
     authority: one('authority'),
-    headers: buildMatches(spec.headers, [...path, 'headers'], report),
-    withoutHeaders: buildMatches(spec.withoutHeaders, [...path, 'withoutHeaders'], report),
-    queryParams: buildMatches(spec.queryParams, [...path, 'queryParams'], report),
+    headers: buildMatches(spec.headers, [...path, 'headers'], report, true),
+    withoutHeaders: buildMatches(spec.withoutHeaders, [...path, 'withoutHeaders'], report, true),
+    queryParams: buildMatches(spec.queryParams, [...path, 'queryParams'], report, false),
     port: spec.port,
   };
 }
@@ -149,6 +152,8 @@ function buildRoute(spec: HttpRouteSpec, path: Path, report: Report): HttpRoute 
   });
   if (destinations.length > 1 && destinations.every(({ weight }) => weight === 0))
     report([...path, 'route'], 'the weights total 0', 'Give at least one destination a weight of 1 or more.');
+  if (destinations.reduce((sum, { weight }) => sum + weight, 0) > MAX_UINT32)
+    report([...path, 'route'], `the weights total more than ${MAX_UINT32}`, 'Write smaller weights.');
   return {
     name: spec.name,
     match: (spec.match ?? []).map((match, i) => buildMatch(match, [...path, 'match', i], report)),

@@ -1,10 +1,9 @@
 /** WorkloadEntry, alone or inside a ServiceEntry. https://istio.io/latest/docs/reference/config/networking/workload-entry/ */
-import { isIP } from 'node:net';
 import * as z from 'zod/mini';
 import type { Path } from '../../lib/yaml-document.ts';
 import type { ResourceMeta } from '../../model/resource-meta.ts';
 import type { Locality } from '../../model/service.ts';
-import { hostProblem, int, labels, nonEmpty, port } from '../field-types.ts';
+import { hostProblem, int, isIpAddress, labels, nonEmpty, port } from '../field-types.ts';
 import type { UnsupportedField } from '../unsupported-fields.ts';
 import { defineKind, NETWORKING_VERSIONS, type Report, UNSUPPORTED } from './kind.ts';
 
@@ -37,7 +36,8 @@ export const workloadSchema = z.strictObject({
   labels: z.optional(labels),
   network: z.optional(z.string()),
   locality: z.optional(z.string()),
-  weight: z.optional(int()),
+  // Envoy adds up the weights of a locality in 32 bits.
+  weight: z.optional(int(0, 100_000)),
   serviceAccount: z.optional(z.string()),
 });
 
@@ -76,7 +76,7 @@ export function buildWorkload(
       'Use an IP address and a port.',
       UNSUPPORTED,
     );
-  else if (isIP(address) === 0 && (address.includes('*') || hostProblem(address) !== undefined))
+  else if (!isIpAddress(address) && (address.includes('*') || hostProblem(address) !== undefined))
     report(at, `"${address}" is neither an IP address nor a DNS name`, 'Correct it.');
   const all = { ...spec.labels, ...extraLabels };
   const mode = all[TLS_MODE_LABEL];
