@@ -43,7 +43,7 @@ async function main(): Promise<number> {
     const world = await startWorld({ network, run, screen, signal: stop.signal });
     screen.title('A running mesh');
     screen.text(diagram(network));
-    const ok = await runScenarios(world);
+    const ok = await runScenarios(world, options.only);
     if (!options.check) {
       door = await openFrontDoor(world.applications.pageSocket);
       screen.text(`\n${tryIt(world, door.url, run.path)}\n`);
@@ -60,11 +60,12 @@ async function main(): Promise<number> {
   }
 }
 
-async function runScenarios(world: World): Promise<boolean> {
+async function runScenarios(world: World, only = ''): Promise<boolean> {
   const { screen } = world;
+  const chosen = SCENARIOS.filter(({ name }) => name.includes(only));
   const outcomes: Outcome[] = [];
-  for (const [index, scenario] of SCENARIOS.entries()) {
-    screen.title(`${index + 1} of ${SCENARIOS.length}  ${scenario.title}`);
+  for (const [index, scenario] of chosen.entries()) {
+    screen.title(`${index + 1} of ${chosen.length}  ${scenario.title}`);
     const report = new Report(screen);
     try {
       await scenario.run(world, report);

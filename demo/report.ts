@@ -53,7 +53,10 @@ export class Report {
     this.note(
       `${requests} requests, ${failures} failed; p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms, slowest ${maxMs.toFixed(0)} ms`,
     );
-    for (const [reason, count] of figures.reasons.slice(0, 4)) this.note(dim(`  ${count} × ${reason}`));
+    for (const { reason, count, fromS, toS } of figures.reasons.slice(0, 4)) {
+      const when = toS - fromS < 0.1 ? `at ${fromS.toFixed(1)} s` : `from ${fromS.toFixed(1)} to ${toS.toFixed(1)} s`;
+      this.note(dim(`  ${count} × ${reason}, ${when}`));
+    }
     return figures;
   }
 }

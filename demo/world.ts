@@ -80,6 +80,7 @@ export async function startWorld({ network, run, screen, signal }: WorldOptions)
       ),
     );
     await Promise.all(started.map((agent) => agent.ready(60_000)));
+    await Promise.all(started.map((agent) => agent.seesAll()));
     return started;
   });
 

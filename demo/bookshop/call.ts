@@ -1,6 +1,6 @@
 /** Calls from one service of the bookshop to another, through the machine's own proxy. */
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
-import { json } from 'node:stream/consumers';
+import { json, text } from 'node:stream/consumers';
 
 /** Headers that belong to a request from the outside and travel with everything that it causes. */
 const FORWARDED = [
@@ -40,9 +40,10 @@ export async function callService(
           json(response).then(resolve, (error: unknown) => fail(String(error)));
           return;
         }
-        const flags = response.headers['x-envoy-upstream-service-time'] === undefined ? 'its proxy' : 'the service';
-        response.resume();
-        fail(`${flags} answered ${response.statusCode}`);
+        text(response).then(
+          (body) => fail(`answered ${response.statusCode}, ${body.slice(0, 200)}`),
+          (error: unknown) => fail(String(error)),
+        );
       },
     );
     call.on('timeout', () => call.destroy(new Error('no answer within 5 s')));

@@ -4,12 +4,19 @@ import type { Sample } from './sample.ts';
 export interface Figures {
   readonly requests: number;
   readonly failures: number;
-  /** Count by reason, the most frequent first. */
-  readonly reasons: readonly (readonly [reason: string, count: number])[];
+  /** Count by reason, the most frequent first, with the seconds from the first request to the first and last such failure. */
+  readonly reasons: readonly FailureReason[];
   /** Latency in milliseconds of the requests that succeeded; 0 when none did. */
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
+}
+
+export interface FailureReason {
+  readonly reason: string;
+  readonly count: number;
+  readonly fromS: number;
+  readonly toS: number;
 }
 
 export function figuresOf(samples: readonly Sample[]): Figures {
@@ -21,11 +28,20 @@ export function figuresOf(samples: readonly Sample[]): Figures {
   return {
     requests: samples.length,
     failures: failed.length,
-    reasons: countBy(failed, (sample) => sample.failure).toSorted((a, b) => b[1] - a[1]),
+    reasons: reasonsOf(failed, Math.min(...samples.map(({ at }) => at))),
     p50Ms: quantile(times, 0.5),
     p99Ms: quantile(times, 0.99),
     maxMs: times.at(-1) ?? 0,
   };
+}
+
+function reasonsOf(failed: readonly Sample[], startedAt: number): readonly FailureReason[] {
+  return countBy(failed, (sample) => sample.failure)
+    .map(([reason, count]) => {
+      const times = failed.filter(({ failure }) => failure === reason).map(({ at }) => (at - startedAt) / 1000);
+      return { reason, count, fromS: Math.min(...times), toS: Math.max(...times) };
+    })
+    .toSorted((a, b) => b.count - a.count);
 }
 
 /** The smallest value that at least a share of `q` of the ascending `values` does not exceed; 0 for none. */

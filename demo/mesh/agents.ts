@@ -10,7 +10,8 @@ import type { Network } from '../machines/network.ts';
 import { type ProcessEntry, processesOf } from '../machines/process-table.ts';
 import { logTail, type Program, type Programs } from '../machines/programs.ts';
 import { waitFor } from '../machines/wait.ts';
-import { type MeshMachine, SERVICE_PORT, UPSTREAM_PORTS } from '../topology.ts';
+import { MESH_MACHINES, type MeshMachine, SERVICE_PORT, UPSTREAM_PORTS } from '../topology.ts';
+import { LOCALITY } from './bookshop-resources.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
 import type { MeshFiles } from './mesh-files.ts';
 
@@ -27,6 +28,8 @@ export interface Agent {
   rotate(): Promise<void>;
   /** The machine's Envoys according to the kernel, not to the agent. */
   envoys(): Promise<readonly ProcessEntry[]>;
+  /** Waits until it sees all instances of the services that its machine calls healthy. */
+  seesAll(): Promise<void>;
   /** Waits until Envoy is ready, the workload has its certificate and Consul knows the service. */
   ready(timeoutMs?: number): Promise<void>;
 }
@@ -70,6 +73,17 @@ export async function startAgent(machine: MeshMachine, options: AgentOptions): P
       await callApi(socket, 'rotate', {}, { signal });
     },
     envoys: async () => (await processesOf(folder)).filter((entry) => entry.program === 'envoy'),
+    seesAll: async () => {
+      const what = `${machine.name} sees all instances of ${machine.runs.calls.join(' and ')} healthy`;
+      await waitFor({ what, timeoutMs: 30_000, signal, everyMs: 100 }, async () => {
+        const unseen = (await status()).upstreams.find(({ service, endpoints }) => {
+          const all = MESH_MACHINES.filter(({ runs }) => service.startsWith(`${runs.service}.`)).length;
+          return endpoints.healthy < all;
+        });
+        if (unseen !== undefined) throw new Error(`${unseen.service}: ${unseen.endpoints.healthy} healthy`);
+        return true;
+      });
+    },
     ready: async (timeoutMs = 30_000) => {
       try {
         await waitFor({ what: `the agent of ${machine.name} is ready`, timeoutMs, signal, everyMs: 100 }, async () => {
@@ -105,7 +119,7 @@ function agentConfig(
 ): Readonly<Record<string, unknown>> {
   const { service, version, calls } = machine.runs;
   return {
-    host: { name: machine.name, address: network.addressOf(machine), locality: 'demo/rack-1' },
+    host: { name: machine.name, address: network.addressOf(machine), locality: LOCALITY },
     mesh: { config: files.configFile, resources: files.resourceFolder },
     registry: 'consul',
     consul: { address: consulAddress },

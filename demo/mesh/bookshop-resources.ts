@@ -7,6 +7,9 @@ connectTimeout: 1s
 
 export const TRUST_DOMAIN = 'bookshop.example';
 
+/** Of all machines. */
+export const LOCALITY = 'demo/rack-1';
+
 /** The namespace in which a resource holds for the whole mesh. */
 const ROOT_NAMESPACE = 'istio-system';
 

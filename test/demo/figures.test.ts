@@ -49,8 +49,8 @@ describe('figuresOf', () => {
       requests: 5,
       failures: 3,
       reasons: [
-        ['reset', 2],
-        ['503', 1],
+        { reason: 'reset', count: 2, fromS: 0.002, toS: 0.004 },
+        { reason: '503', count: 1, fromS: 0.003, toS: 0.003 },
       ],
       p50Ms: 1,
       p99Ms: 3,
