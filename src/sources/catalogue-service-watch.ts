@@ -8,7 +8,8 @@ import { sleep } from '../lib/sleep.ts';
 import type { ReadGate } from './catalogue-read-gate.ts';
 import type { Sentinel } from './catalogue-sentinel.ts';
 
-const WAIT_MS = 300_000;
+/** The longest that Consul allows. */
+const WAIT_MS = 600_000;
 /** A server that has not heard from the leader for longer is asked again through the leader. */
 const MAX_STALE_MS = 10_000;
 /** The gap before the next read: a millisecond for so many bytes of the last answer. */

@@ -33,7 +33,7 @@ export interface CatalogueStatus {
   readonly address: string;
   /** Whether the last request of at least one watch was answered. True as well when nothing is watched. */
   readonly connected: boolean;
-  /** When the last believable answer came. An answer is due within five minutes also when nothing changes. */
+  /** When the last believable answer came. One is due every ten minutes also when nothing changes. */
   readonly lastContactMs: number | undefined;
   /** Services of interest that are beyond the limit of watches. */
   readonly notWatched: readonly string[];

@@ -122,3 +122,21 @@ test('endpoints are held when the token loses its rights, and released when it g
     assert.deepEqual(watcher.state.diagnostics, []);
   });
 });
+
+test('without node:read the catalogue looks empty, and is not believed', async (t) => {
+  const acl = await startAclConsul(t);
+  const lesser = documentedPolicy().replaceAll(/^node_prefix.*$/gm, '');
+  assert.notEqual(lesser, documentedPolicy());
+  const client = acl.client(await acl.token(lesser));
+  assert.deepEqual((await client.health('consul')).value, []);
+  const watcher = new CatalogueWatcher({ client, config, log: silentLog(), onChange: () => undefined });
+  t.after(() => watcher.stop());
+  watcher.setInterest(new Set(['reviews']));
+  await eventually('the alert', () => {
+    const [alert] = watcher.state.diagnostics;
+    assert.equal(alert?.code, 'TRY0602');
+    assert.match(alert.message, /reviews.*"consul"/);
+    assert.match(alert.remedy ?? '', /node_prefix/);
+  });
+  assert.equal(watcher.state.services.has('reviews'), false);
+});

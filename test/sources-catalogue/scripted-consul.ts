@@ -16,8 +16,8 @@ export class ScriptedConsul {
   readonly #open: Question[] = [];
   /** How many questions were asked so far. */
   asked = 0;
-  /** How many are open at the same time at most. */
-  mostOpen = 0;
+  /** How many questions without an index were open at the same time at most. */
+  mostFirst = 0;
 
   health(service: string, options: ReadOptions = {}): Promise<Answer<readonly HealthEntry[]>> {
     this.asked += 1;
@@ -50,7 +50,7 @@ export class ScriptedConsul {
       };
       options.signal?.addEventListener('abort', () => question.fail(new Error('aborted')));
       this.#open.push(question);
-      this.mostOpen = Math.max(this.mostOpen, this.#open.length);
+      this.mostFirst = Math.max(this.mostFirst, this.#open.filter((q) => q.options.index === 0).length);
     });
   }
 
