@@ -1,0 +1,180 @@
+/** The resources over our own xDS to a real Envoy: late certificates, rotation, a canary, endpoints, all under load. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { buildBootstrap } from '../../src/envoy/bootstrap.ts';
+import type { DestinationRule } from '../../src/model/destination-rule.ts';
+import type { Host } from '../../src/model/host.ts';
+import type { Mesh } from '../../src/model/mesh.ts';
+import type { VirtualService } from '../../src/model/virtual-service.ts';
+import { Translator } from '../../src/translate/translator.ts';
+import { type Resource, type Resources, TYPE_URL } from '../../src/xds/resource.ts';
+import { XdsServer } from '../../src/xds/server.ts';
+import { startChild } from '../support/child.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePorts } from '../support/ports.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { envoyBinary } from '../support/tools.ts';
+import { call, httpApplication } from './applications.ts';
+import { testAuthority } from './certificates.ts';
+import { endpoint, host, mesh, service, spiffe, upstream, workload } from './mesh-literals.ts';
+
+const authority = await testAuthority();
+
+interface Agentlet {
+  /** Serves what becomes of the mesh with these secrets. */
+  serve(next: Mesh, secrets: readonly Resource[]): void;
+  readonly rejected: readonly string[];
+}
+
+/** What an agent does with Envoy, and no more. */
+async function startAgentlet(t: TestContext, self: Host): Promise<Agentlet> {
+  const dir = await tempDir(t);
+  const rejected: string[] = [];
+  const xds = new XdsServer({ onReject: ({ message }) => rejected.push(message) });
+  const xdsSocket = join(dir, 'xds.sock');
+  const adminSocket = join(dir, 'admin.sock');
+  await xds.listen(`unix:${xdsSocket}`);
+  t.after(() => xds.close(100));
+  const { nodeId, nodeCluster, locality } = self;
+  const path = join(dir, 'bootstrap.json');
+  await writeFile(path, JSON.stringify(buildBootstrap({ nodeId, nodeCluster, locality, xdsSocket, adminSocket })));
+  const translator = new Translator();
+  startChild(t, envoyBinary(), ['-c', path, '--disable-hot-restart', '--concurrency', '1', '-l', 'warning']);
+  return {
+    rejected,
+    serve: (next, secrets) => {
+      const byName = new Map(secrets.map((secret) => [secret.name, secret]));
+      const resources: Resources = new Map([...translator.translate(next, self), [TYPE_URL.secret, byName]]);
+      xds.setResources(resources);
+    },
+  };
+}
+
+/** Calls without a pause, eight at a time, until it is stopped; tells who answered and what failed. */
+function load(port: number): {
+  readonly answered: Map<string, number>;
+  readonly failed: string[];
+  stop(): Promise<void>;
+} {
+  const agent = new Agent({ keepAlive: true });
+  const answered = new Map<string, number>();
+  const failed: string[] = [];
+  let running = true;
+  const once = (): Promise<void> =>
+    new Promise((resolve) => {
+      const outgoing = request({ host: '127.0.0.1', port, agent, timeout: 5000 }, (incoming) => {
+        const name = String(incoming.headers['x-app']);
+        if (incoming.statusCode === 200) answered.set(name, (answered.get(name) ?? 0) + 1);
+        else failed.push(String(incoming.statusCode));
+        incoming.resume().once('end', resolve);
+      });
+      outgoing.once('error', (error) => {
+        failed.push(error.message);
+        resolve();
+      });
+      outgoing.end();
+    });
+  const workers = Array.from({ length: 8 }, async () => {
+    while (running) await once();
+  });
+  return {
+    answered,
+    failed,
+    stop: async () => {
+      running = false;
+      await Promise.all(workers);
+      agent.destroy();
+    },
+  };
+}
+
+function meta(kind: string) {
+  return { kind, namespace: 'default', name: 'reviews', labels: {}, source: { file: 'x.yaml', line: 1 }, age: 0 };
+}
+
+const SUBSETS: DestinationRule = {
+  meta: meta('DestinationRule'),
+  host: 'reviews.default.mesh',
+  trafficPolicy: undefined,
+  subsets: ['v1', 'v2'].map((name) => ({ name, labels: { version: name }, trafficPolicy: undefined })),
+  exportTo: [],
+};
+
+function canary(v1: number, v2: number): VirtualService {
+  const to = (subset: string, weight: number) => ({ host: 'reviews.default.mesh', subset, port: undefined, weight });
+  const route = { name: undefined, match: [], timeoutMs: undefined, retries: undefined };
+  return {
+    meta: meta('VirtualService'),
+    hosts: ['reviews.default.mesh'],
+    http: [{ ...route, destinations: [to('v1', v1), to('v2', v2)] }],
+    exportTo: [],
+  };
+}
+
+test('over ADS no change costs a request', async (t) => {
+  const [upstreamPort = 0, inbound1 = 0, inbound2 = 0, app1 = 0, app2 = 0] = await freePorts(5);
+  await Promise.all([httpApplication(t, app1, 'v1'), httpApplication(t, app2, 'v2')]);
+  const instances = [
+    endpoint('127.0.0.1', inbound1, { labels: { version: 'v1' } }),
+    endpoint('127.0.0.1', inbound2, { labels: { version: 'v2' } }),
+  ];
+  const base = mesh([[service('reviews', 'HTTP'), instances]]);
+  const workloads = [workload('reviews', 'HTTP', inbound1, app1), workload('reviews', 'HTTP', inbound2, app2)];
+  const server = await startAgentlet(t, host({ nodeId: 'server', workloads, callerIdentity: undefined }));
+  const client = await startAgentlet(t, host({ nodeId: 'client', upstreams: [upstream('reviews', upstreamPort)] }));
+  const serverSecrets = await authority.secrets(spiffe('reviews'));
+  server.serve(base, serverSecrets);
+
+  // The certificate comes late: no plain text in the meantime, and no restart afterwards.
+  client.serve(base, []);
+  await eventually(
+    'the listener is there without a certificate',
+    async () => (await call(upstreamPort)).status === 503,
+  );
+  client.serve(base, await authority.secrets(spiffe('caller')));
+  await eventually('requests pass', async () => (await call(upstreamPort)).status === 200);
+
+  const { answered, failed, stop } = load(upstreamPort);
+  const count = (name: string): number => answered.get(name) ?? 0;
+  const more = async (name: string): Promise<void> => {
+    const before = count(name);
+    await eventually(`more from ${name}`, () => count(name) > before + 50);
+  };
+  await more('v1');
+  await more('v2');
+
+  client.serve(
+    { ...base, destinationRules: [SUBSETS], virtualServices: [canary(100, 0)] },
+    await authority.secrets(spiffe('caller')),
+  );
+  await eventually('all to v1', async () => {
+    const before = count('v2');
+    await more('v1');
+    return count('v2') === before;
+  });
+  const moved = { ...base, destinationRules: [SUBSETS], virtualServices: [canary(0, 100)] };
+  client.serve(moved, await authority.secrets(spiffe('caller')));
+  await eventually('all to v2', async () => {
+    const before = count('v1');
+    await more('v2');
+    return count('v1') === before;
+  });
+
+  // The server's side gets a new certificate.
+  server.serve(moved, await authority.secrets(spiffe('reviews')));
+  await more('v2');
+
+  // The rules go, the first instance goes.
+  client.serve(base, await authority.secrets(spiffe('caller')));
+  await more('v1');
+  client.serve(mesh([[service('reviews', 'HTTP'), instances.slice(1)]]), await authority.secrets(spiffe('caller')));
+  await delay(200);
+  await more('v2');
+  await stop();
+  assert.deepEqual(failed, []);
+  assert.deepEqual([...client.rejected, ...server.rejected], []);
+});
