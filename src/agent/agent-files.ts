@@ -1,10 +1,17 @@
 /** The folders and files of one agent, and the mesh's configuration as the host has it. */
+import { realpathSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { errorCode, errorMessage, TrysailError } from '../lib/errors.ts';
 import { type Diagnostic, formatDiagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { parseMeshConfig } from '../sources/mesh-config.ts';
 import type { AgentSettings } from './settings.ts';
+
+/** The folder of the program: of its sources in a checkout, of the bundle in a package. */
+export function programDir(): string {
+  return dirname(realpathSync(process.argv[1] ?? process.execPath));
+}
 
 /**
  * Makes the state and the run folder, for the agent's user alone.

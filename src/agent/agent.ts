@@ -5,27 +5,21 @@
  * certificates, resources and the last good catalogue. xDS opens only when the first complete configuration is there, so
  * that an Envoy which was adopted never sees half of one. Services are registered when Envoy is ready for them.
  */
-import { realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { serveApi } from '../api/server.ts';
 import { VERSION } from '../api/version.ts';
 import { buildBootstrap } from '../envoy/bootstrap.ts';
 import { EnvoyProcess } from '../envoy/process.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
-import { findEnvoyBinary } from '../platform/vm/envoy-binary.ts';
+import { envoyVersion, findEnvoyBinary } from '../platform/vm/envoy-binary.ts';
+import { maxConnections } from '../platform/vm/limits.ts';
 import { createNotifier } from '../platform/vm/notify.ts';
 import { sockets } from '../platform/vm/paths.ts';
-import { loadMeshConfig, prepareFolders } from './agent-files.ts';
+import { loadMeshConfig, prepareFolders, programDir } from './agent-files.ts';
 import type { MeshSide } from './mesh-side.ts';
 import type { AgentSettings } from './settings.ts';
 import { toHost } from './settings-host.ts';
 import { type AgentParts, reportStatus } from './status-report.ts';
-
-/** The folder of the program: of its sources in a checkout, of the bundle in a package. */
-function programDir(): string {
-  return dirname(realpathSync(process.argv[1] ?? process.execPath));
-}
 
 function envoyPid({ status }: EnvoyProcess): number | undefined {
   return 'pid' in status.state ? status.state.pid : undefined;
@@ -48,7 +42,7 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
   const { config, diagnostics } = await loadMeshConfig(settings.mesh.configFile);
   const host = toHost(settings, config);
   const binary = await findEnvoyBinary({ configured: settings.envoy.binary, programDir: programDir() });
-  const { concurrency, baseId, drainTimeMs, healthListener } = settings.envoy;
+  const { concurrency, drainTimeMs, healthListener } = settings.envoy;
   const envoy = new EnvoyProcess({
     binary,
     bootstrap: buildBootstrap({
@@ -59,11 +53,11 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
       xdsSocket: paths.xds,
       adminSocket: paths.admin,
       healthListener,
+      maxConnections: await maxConnections(),
     }),
     adminSocket: paths.admin,
     runDir: settings.paths.run,
     concurrency,
-    ...(baseId === undefined ? {} : { baseId }),
     drainTimeMs,
     log: log.child({ room: 'envoy' }),
   });
@@ -79,11 +73,9 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
     log: log.child({ room: 'api' }),
     handlers: {
       status: () => reportStatus(parts),
-      rotate: async () => {
+      rotate: async (request) => {
         if (parts.mesh === undefined) throw notStarted();
-        await parts.mesh.identity.rotateNow();
-        const { certificates } = parts.mesh.identity.material();
-        return { renewed: certificates.map(({ spiffeId, serial }) => ({ spiffeId, serial })) };
+        return { renewed: await parts.mesh.identity.rotateNow(request?.spiffeId) };
       },
       reload: async () => {
         if (parts.mesh === undefined) throw notStarted();
@@ -100,6 +92,8 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
   try {
     log.info({ version: VERSION, host: host.nodeId, envoy: binary }, 'the agent starts');
     await envoy.start();
+    // Beside everything else: it costs a run of the program. A wrong version is said loudly, and may work all the same.
+    envoyVersion(binary).catch((error: unknown) => log.error({ error: errorMessage(error) }, 'the program of Envoy'));
     const { MeshSide } = await import('./mesh-side.ts');
     const mesh = await MeshSide.start(
       { settings, config, host, xdsSocket: paths.xds, log, envoyPid: () => envoyPid(envoy) },

@@ -6,7 +6,7 @@ import { sleep } from '../lib/sleep.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { Registrar } from '../register/registrar.ts';
 import type { CatalogueState } from '../sources/catalogue-state.ts';
-import { CatalogueWatcher, MAX_WATCHES } from '../sources/catalogue-watcher.ts';
+import { CatalogueWatcher } from '../sources/catalogue-watcher.ts';
 import { interestOf } from '../sources/interest.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import { localInstances } from './local-instances.ts';
@@ -56,7 +56,7 @@ export class ConsulSide {
       log: log.child({ room: 'catalogue' }),
       onChange: onCatalogue,
       // Upstreams that somebody wrote down are followed, however many; the limit is for what routes add to them.
-      maxWatches: Math.max(MAX_WATCHES, upstreamHosts.length),
+      maxWatches: Math.max(settings.consul.maxWatches, upstreamHosts.length),
     });
     this.registrar = new Registrar({
       client: this.#client,

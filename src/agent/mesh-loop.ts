@@ -10,6 +10,7 @@ import type { MeshConfig } from '../model/mesh-config.ts';
 import { buildMesh, meshedHosts } from '../sources/build-mesh.ts';
 import type { CatalogueState } from '../sources/catalogue-state.ts';
 import { EMPTY_RESOURCES, type ResourceSet } from '../sources/resource-set.ts';
+import { diagnose } from '../translate/diagnose.ts';
 import { Translator } from '../translate/translator.ts';
 import { type Resource, type Resources, TYPE_URL } from '../xds/resource.ts';
 import { Quarantine, type Rejection } from './quarantine.ts';
@@ -74,9 +75,11 @@ export class MeshLoop {
     return this.#served ?? new Map();
   }
 
-  /** What Envoy refused. */
+  /** What is wrong with the sources, what translation could not do with them, and what Envoy refused. */
   get diagnostics(): readonly Diagnostic[] {
-    return this.#quarantine.diagnostics;
+    const mesh = this.#mesh;
+    if (mesh === undefined) return [];
+    return [...mesh.diagnostics, ...diagnose(mesh, this.#inputs.host), ...this.#quarantine.diagnostics];
   }
 
   /** Takes what has changed; until `start` nothing comes of it. */

@@ -144,7 +144,6 @@ export class MeshSide {
 
   get diagnostics(): readonly Diagnostic[] {
     return [
-      ...(this.loop.mesh?.diagnostics ?? []),
       ...this.loop.diagnostics,
       ...this.#addressDiagnostics,
       ...this.identity.status().diagnostics,

@@ -150,7 +150,6 @@ export function completeSettings(
         concurrency: written.envoy.concurrency ?? machine.cores,
         healthListener: written.envoy.healthListener ?? { address, port: PORTS.health },
         drainTimeMs: written.envoy.drainTime,
-        baseId: written.envoy.baseId,
       },
       paths: { state: path(written.paths.state), run: path(written.paths.run) },
       log: written.log,

@@ -321,7 +321,6 @@ test('defaults are complete', (t) => {
       concurrency: 2,
       healthListener: { address: '10.0.0.5', port: 15_021 },
       drainTimeMs: 45_000,
-      baseId: undefined,
     },
     paths: { state: '/var/lib/trysail', run: '/run/trysail' },
     log: { level: 'info' },

@@ -175,11 +175,6 @@ export const SETTINGS_SCHEMA = z.strictObject({
       `\`host.address\` and port ${PORTS.health}`,
     ),
     drainTime: defaulted(duration(0, '0', '45s'), '45s', 'How long a stop waits for open connections at most.'),
-    baseId: optional(
-      wholeNumber('a base id', 0, 100_000_000, '7'),
-      "Envoy's `--base-id`, where several run on one machine.",
-      'chosen by the agent',
-    ),
   }),
   paths: section('Folders of the agent.', {
     state: defaulted(

@@ -40,8 +40,6 @@ export interface AgentSettings {
     readonly concurrency: number;
     readonly healthListener: SocketAddress;
     readonly drainTimeMs: number;
-    /** Undefined: the agent chooses. */
-    readonly baseId: number | undefined;
   };
   readonly paths: { readonly state: string; readonly run: string };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };

@@ -13,7 +13,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
-const PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)/gy;
+const PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|ms|s|m|h)/gy;
 
 /** Milliseconds, or undefined when `text` is not a duration. `0` needs no unit. Negative durations are refused. */
 export function parseDurationMs(text: string): number | undefined {
