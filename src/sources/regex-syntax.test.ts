@@ -22,6 +22,11 @@ const ACCEPTED = [
   '\\.\\-\\/',
   '\\x41\\z',
   'a|',
+  '\\Q(*\\E+',
+  '\\p{Greek}\\p{^L}\\x{41}',
+  '[+--]',
+  '[a-]',
+  '(a{31}){31}',
 ];
 
 for (const text of ACCEPTED) test(`RE2 takes ${text}`, () => assert.equal(regexProblem(text), undefined));
@@ -50,6 +55,15 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ['[a', /"\[" that is never closed/],
   ['a\\', /ends in a backslash/],
   ['a'.repeat(1025), /longer than 1024/],
+  ['[z-a]', /a range that does not rise, in "\[z-a"/],
+  ['[a-\\d]', /a range that does not rise/],
+  ['[[:foo:]]', /a class between "\[:" and ":\]"/],
+  ['[\\b]', /\\b, which RE2 does not have there/],
+  ['\\p{Nonsense}', /without a Unicode class/],
+  ['\\x4', /without its two hexadecimal digits/],
+  ['\\x{110000}', /which is no character/],
+  ['(a{33}){33}', /more than 1000/],
+  ['(a{600,}){2}', /more than 1000/],
 ];
 
 for (const [text, problem] of REFUSED)

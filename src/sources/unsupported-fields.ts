@@ -9,8 +9,10 @@ export interface UnsupportedField {
   readonly path: string;
   /** `refused`: the resource is not applied. `ignored`: it is applied without the field, which changes no decision. */
   readonly effect: 'refused' | 'ignored';
-  /** Values that are meant; without both lists every value is. */
+  /** Values that are meant; without `only`, `matching` and `except` every value is. */
   readonly only?: readonly string[];
+  /** The form of the values that are meant, and what to call it. */
+  readonly matching?: { readonly pattern: RegExp; readonly name: string };
   /** Values that are supported after all. */
   readonly except?: readonly string[];
   /** What to do instead, one imperative sentence. */
@@ -43,6 +45,7 @@ export function findUnsupported(
     return [...matches(spec, steps, [])]
       .filter(([, value]) => value !== undefined)
       .filter(([, value]) => field.only === undefined || field.only.includes(String(value)))
+      .filter(([, value]) => field.matching === undefined || field.matching.pattern.test(String(value)))
       .filter(([, value]) => !(field.except?.includes(String(value)) ?? false))
       .map(([path, value]) => ({ field, path, value }));
   });

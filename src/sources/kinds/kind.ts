@@ -69,7 +69,7 @@ export function defineKind<S extends z.core.$ZodType, Out>(definition: KindDefin
       for (const { field, path, value } of findUnsupported(unsupported, normal)) {
         const at = [...base, ...path];
         const name = path.findLast((step) => typeof step === 'string') ?? '';
-        const given = field.only ?? field.except;
+        const given = field.only ?? field.except ?? field.matching;
         const use = given === undefined ? `"${name}"` : `"${name}" with the value ${JSON.stringify(value)}`;
         issues.push({
           code: field.effect === 'refused' ? 'TRY0003' : 'TRY0005',

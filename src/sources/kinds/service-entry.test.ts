@@ -126,7 +126,9 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'a wildcard',
     '  hosts: ["*.b.c"]\n  ports: [{number: 80}]\n  resolution: STATIC\n',
-    ['5: error TRY0003 spec.hosts[0]: "*.b.c" is a wildcard, which is not supported yet. Name each host.'],
+    [
+      '5: error TRY0003 spec.hosts[0]: "hosts" with the value "*.b.c" is part of Istio\'s API and not supported yet. Name each host.',
+    ],
   ],
   [
     'every host',
@@ -169,7 +171,7 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     'a Unix socket',
     `${STATIC}  endpoints:\n  - address: unix:///run/x\n`,
     [
-      '9: error TRY0003 spec.endpoints[0].address: "unix:///run/x" is a Unix socket, which is not supported yet. Use an IP address and a port.',
+      '9: error TRY0003 spec.endpoints[0].address: "address" with the value "unix:///run/x" is part of Istio\'s API and not supported yet. Use an IP address and a port.',
     ],
   ],
   [

@@ -79,7 +79,13 @@ const schema = z.strictObject({
 
 type Spec = z.output<typeof schema>;
 
-export const SERVICE_ENTRY_UNSUPPORTED: readonly UnsupportedField[] = [
+const SERVICE_ENTRY_UNSUPPORTED: readonly UnsupportedField[] = [
+  {
+    path: 'hosts[]',
+    effect: 'refused',
+    matching: { pattern: /^\*\./, name: 'a wildcard' },
+    remedy: 'Name each host.',
+  },
   {
     path: 'resolution',
     effect: 'refused',
@@ -98,8 +104,6 @@ function checkHosts(spec: Spec, report: Report): void {
   if (spec.hosts.length === 0) report(['hosts'], 'is empty', 'Name the service.');
   for (const [i, name] of spec.hosts.entries()) {
     if (name === '*') report(['hosts', i], '"*" is not allowed', 'Name the service.');
-    else if (name.includes('*'))
-      report(['hosts', i], `"${name}" is a wildcard, which is not supported yet`, 'Name each host.', UNSUPPORTED);
     else if (spec.hosts.indexOf(name) < i) report(['hosts', i], `"${name}" stands here twice`, 'Keep one.');
   }
 }
@@ -130,7 +134,7 @@ function checkResolution(entry: ServiceEntry, report: Report): void {
   if (resolution === 'LOGICAL_DNS' && endpoints.length > 1)
     report(['endpoints'], 'DNS_ROUND_ROBIN takes one endpoint at most', 'Use DNS, or keep one endpoint.');
   for (const [i, { address }] of endpoints.entries())
-    if (resolution === 'EDS' && address !== '' && !address.startsWith('unix:') && !isIpAddress(address))
+    if (resolution === 'EDS' && address !== '' && !isIpAddress(address))
       report(['endpoints', i, 'address'], `"${address}" is not an IP address`, 'Use resolution: DNS for names.');
 }
 

@@ -5,7 +5,7 @@ import type { ResourceMeta } from '../../model/resource-meta.ts';
 import type { Locality } from '../../model/service.ts';
 import { hostProblem, int, isIpAddress, labels, nonEmpty, port } from '../field-types.ts';
 import type { UnsupportedField } from '../unsupported-fields.ts';
-import { defineKind, NETWORKING_VERSIONS, type Report, UNSUPPORTED } from './kind.ts';
+import { defineKind, NETWORKING_VERSIONS, type Report } from './kind.ts';
 
 /** One workload that serves, as configuration says it. */
 export interface ConfiguredWorkload {
@@ -41,9 +41,15 @@ export const workloadSchema = z.strictObject({
   serviceAccount: z.optional(z.string()),
 });
 
-/** Rows for `network` below `prefix`. */
+/** Rows for a workload below `prefix`. */
 export function workloadUnsupported(prefix: string): readonly UnsupportedField[] {
   return [
+    {
+      path: `${prefix}address`,
+      effect: 'refused',
+      matching: { pattern: /^unix:/, name: 'a Unix socket' },
+      remedy: 'Use an IP address and a port.',
+    },
     {
       path: `${prefix}network`,
       effect: 'ignored',
@@ -69,13 +75,6 @@ export function buildWorkload(
   const at = [...path, 'address'];
   if (spec.address === undefined)
     report(path, '"address" is missing', 'Add the IP address or DNS name of the workload.');
-  else if (address.startsWith('unix:'))
-    report(
-      at,
-      `"${address}" is a Unix socket, which is not supported yet`,
-      'Use an IP address and a port.',
-      UNSUPPORTED,
-    );
   else if (!isIpAddress(address) && (address.includes('*') || hostProblem(address) !== undefined))
     report(at, `"${address}" is neither an IP address nor a DNS name`, 'Correct it.');
   const all = { ...spec.labels, ...extraLabels };
