@@ -1,5 +1,4 @@
 /** Istio's certificate API over gRPC and TLS; the server's own certificate is issued by the CA and renewed in-process. */
-import { isIP } from 'node:net';
 import { create } from '@bufbuild/protobuf';
 import {
   experimental,
@@ -18,13 +17,14 @@ import {
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { CREATE_CERTIFICATE } from './ca-method.ts';
-import { type Caller, CaService, Refusal } from './ca-service.ts';
+import { type Caller, CaService } from './ca-service.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
-import { type Clock, SYSTEM_CLOCK, sleepUntil } from './clock.ts';
+import { type Clock, SYSTEM_CLOCK } from './clock.ts';
 import type { HostRecords } from './host-records.ts';
 import type { JoinTokens } from './join-tokens.ts';
-import { generatePrivateKey } from './private-key.ts';
 import { RateLimit } from './rate-limit.ts';
+import { Refusal } from './refusal.ts';
+import { ServerCertificate } from './server-certificate.ts';
 
 export interface CaServerOptions {
   readonly authority: CertificateAuthority;
@@ -57,58 +57,15 @@ export interface CaServerStatus {
 const DAY_MS = 86_400_000;
 /** A request is one CSR of at most 16 KiB. */
 const MAX_MESSAGE_BYTES = 65_536;
-const RENEWAL_RETRY_MS = 60_000;
-
-interface ServerCertificate {
-  readonly certificate: Buffer;
-  readonly privateKey: Buffer;
-}
-
-/** The part of grpc-js's certificate provider that a server's own certificate needs; it pushes at each renewal. */
-class CertificateSource {
-  readonly #listeners = new Set<(update: ServerCertificate | null) => void>();
-  #latest: ServerCertificate | null = null;
-  readonly #roots: Buffer;
-
-  constructor(rootsPem: string) {
-    this.#roots = Buffer.from(rootsPem);
-  }
-
-  set(latest: ServerCertificate): void {
-    this.#latest = latest;
-    for (const listener of this.#listeners) listener(latest);
-  }
-
-  addCaCertificateListener(listener: (update: { caCertificate: Buffer } | null) => void): void {
-    // grpc-js subscribes before it watches, and would miss an answer given at once.
-    queueMicrotask(() => listener({ caCertificate: this.#roots }));
-  }
-
-  removeCaCertificateListener(): void {
-    // The roots never change while the process lives, so that there is nothing to unsubscribe from.
-  }
-
-  addIdentityCertificateListener(listener: (update: ServerCertificate | null) => void): void {
-    this.#listeners.add(listener);
-    queueMicrotask(() => listener(this.#latest));
-  }
-
-  removeIdentityCertificateListener(listener: (update: ServerCertificate | null) => void): void {
-    this.#listeners.delete(listener);
-  }
-}
 
 export class CaServer {
   readonly #options: CaServerOptions;
   readonly #clock: Clock;
   readonly #service: CaService;
-  readonly #source: CertificateSource;
+  readonly #certificate: ServerCertificate;
   readonly #limit: RateLimit;
-  readonly #stop = new AbortController();
   readonly #server: Server;
   #address: string | undefined;
-  #serverNotAfterMs: number | undefined;
-  #renewal: Promise<void> = Promise.resolve();
 
   constructor(options: CaServerOptions) {
     this.#options = options;
@@ -123,7 +80,11 @@ export class CaServer {
       hostLifetimeMs: options.hostLifetimeMs ?? 30 * DAY_MS,
       now,
     });
-    this.#source = new CertificateSource(options.authority.material.rootsPem.join(''));
+    this.#certificate = new ServerCertificate({
+      ...options,
+      lifetimeMs: options.serverLifetimeMs ?? DAY_MS,
+      clock: this.#clock,
+    });
     this.#limit = new RateLimit({ ...(options.rateLimit ?? { perSecond: 100, burst: 1000 }), now });
     // What it would print comes as errors too, and then in our own log.
     setLogVerbosity(logVerbosity.NONE);
@@ -154,8 +115,9 @@ export class CaServer {
    * @throws TrysailError CA_LISTEN_FAILED
    */
   async listen(address: string): Promise<string> {
-    await this.#renewServerCertificate();
-    const credentials = experimental.createCertificateProviderServerCredentials(this.#source, this.#source, false);
+    await this.#certificate.start();
+    const { source } = this.#certificate;
+    const credentials = experimental.createCertificateProviderServerCredentials(source, source, false);
     const port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(address, credentials, (error, bound) => {
         if (error === null) resolve(bound);
@@ -170,7 +132,6 @@ export class CaServer {
       });
     });
     this.#address = address.replace(/:\d+$/, `:${port}`);
-    this.#renewal = this.#keepServerCertificate();
     return this.#address;
   }
 
@@ -181,15 +142,14 @@ export class CaServer {
       trustDomain,
       rootFingerprint,
       caNotAfterMs: notAfterMs,
-      serverCertificateNotAfterMs: this.#serverNotAfterMs,
+      serverCertificateNotAfterMs: this.#certificate.notAfterMs,
       ...this.#service.counts,
     };
   }
 
   /** Lets requests in flight end, at most `graceMs`. */
   async close(graceMs: number): Promise<void> {
-    this.#stop.abort();
-    await this.#renewal;
+    await this.#certificate.stop();
     await new Promise<void>((resolve) => {
       const force = setTimeout(() => {
         this.#server.forceShutdown();
@@ -228,36 +188,6 @@ export class CaServer {
       else {
         this.#options.log.error({ err: error }, 'the CA cannot decide a request');
         callback({ code: grpcStatus.INTERNAL, details: 'the CA cannot read or write its state: see its log' });
-      }
-    }
-  }
-
-  async #renewServerCertificate(): Promise<void> {
-    const { authority, names, serverLifetimeMs = DAY_MS } = this.#options;
-    const key = await generatePrivateKey();
-    const sans = names.map((name) =>
-      isIP(name) === 0 ? ({ type: 'dns', value: name } as const) : ({ type: 'ip', value: name } as const),
-    );
-    const issued = await authority.signServer(key.publicKeyDer(), sans, serverLifetimeMs);
-    // With the root, so that a host that joins finds in the handshake what its token's fingerprint is of.
-    this.#source.set({
-      certificate: Buffer.from(authority.chainOf(issued).join('')),
-      privateKey: Buffer.from(key.reveal()),
-    });
-    this.#serverNotAfterMs = issued.notAfterMs;
-  }
-
-  async #keepServerCertificate(): Promise<void> {
-    const { log } = this.#options;
-    let dueMs = this.#clock.now() + ((this.#serverNotAfterMs ?? 0) - this.#clock.now()) / 2;
-    while (await sleepUntil(this.#clock, dueMs, this.#stop.signal)) {
-      try {
-        await this.#renewServerCertificate();
-        const now = this.#clock.now();
-        dueMs = Math.max(now + ((this.#serverNotAfterMs ?? 0) - now) / 2, now + 1000);
-      } catch (error) {
-        log.error({ err: error }, "the CA's own server certificate cannot be renewed");
-        dueMs = this.#clock.now() + RENEWAL_RETRY_MS;
       }
     }
   }

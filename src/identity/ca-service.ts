@@ -5,22 +5,11 @@ import { certificateFacts, parseCertificate, sha256Hex } from './certificate.ts'
 import { type CertificateAuthority, type Issued, issuingHost } from './certificate-authority.ts';
 import { checkCsr } from './csr-check.ts';
 import { isEntitled } from './entitlement.ts';
+import { refuseTakenName, tokenRefusal } from './host-admission.ts';
 import { type HostRecord, type HostRecords, isHostName, MAX_HOST_NAME } from './host-records.ts';
 import { decodeJoinToken } from './join-token.ts';
-import type { JoinTokens, TokenProblem } from './join-tokens.ts';
-
-export type RefusalStatus = 'UNAUTHENTICATED' | 'PERMISSION_DENIED' | 'INVALID_ARGUMENT';
-
-/** A request that the CA answers with no; the message says what the caller can do. */
-export class Refusal extends Error {
-  readonly status: RefusalStatus;
-
-  constructor(status: RefusalStatus, message: string) {
-    super(message);
-    this.name = 'Refusal';
-    this.status = status;
-  }
-}
+import type { JoinTokens } from './join-tokens.ts';
+import { Refusal } from './refusal.ts';
 
 export interface SigningRequest {
   readonly csrPem: string;
@@ -54,15 +43,6 @@ export interface CaServiceOptions {
   readonly hostLifetimeMs: number;
   readonly now: () => number;
 }
-
-const TOKEN_REFUSALS: Readonly<Record<TokenProblem | 'exhausted', string>> = {
-  unknown: 'this CA did not issue the join token: make one on this CA with "trysail token create"',
-  revoked: 'the join token has been revoked: make a new one with "trysail token create"',
-  expired: 'the join token has expired: make a new one with "trysail token create"',
-  used: 'the join token has been used: make a new one with "trysail token create"',
-  exhausted: 'the join token has been used: make a new one with "trysail token create"',
-  'other-host': 'the join token was made for another host: make one for this host with "trysail token create --host"',
-};
 
 interface Decision {
   readonly kind: 'join' | 'host-renewal' | 'workload' | 'workload-renewal';
@@ -137,8 +117,7 @@ export class CaService {
     const offered = decoded(tokenText);
     const checked = await this.#options.tokens.verify(offered.id, offered.secret, request.host);
     if ('problem' in checked) {
-      const status = checked.problem === 'other-host' ? 'PERMISSION_DENIED' : 'UNAUTHENTICATED';
-      throw new Refusal(status, TOKEN_REFUSALS[checked.problem]);
+      throw tokenRefusal(checked.problem);
     }
     const { token } = checked;
     const host = request.host ?? token.host;
@@ -153,9 +132,9 @@ export class CaService {
     return this.#oneAtATime(host, async () => {
       const keySha256 = sha256Hex(publicKey);
       const record = await this.#options.hosts.get(host);
-      this.#refuseTakenName(host, keySha256, record, token);
+      refuseTakenName({ host, keySha256, record, token, nowMs: this.#options.now() });
       const giveBack = await this.#options.tokens.claim(token, { host, keySha256 });
-      if (giveBack === undefined) throw new Refusal('UNAUTHENTICATED', TOKEN_REFUSALS.exhausted);
+      if (giveBack === undefined) throw tokenRefusal('used');
       try {
         const issued = await this.#options.authority.signHost(publicKey, id, this.#options.hostLifetimeMs);
         const { serial, notAfterMs } = issued;
@@ -168,29 +147,6 @@ export class CaService {
         throw error;
       }
     });
-  }
-
-  /** A name belongs to the key that joined with it, until its credential ends or an operator says otherwise. */
-  #refuseTakenName(
-    host: string,
-    keySha256: string,
-    record: HostRecord | undefined,
-    token: { readonly host?: string | undefined; readonly createdAtMs: number },
-  ): void {
-    if (record === undefined) return;
-    const madeForIt = token.host === host;
-    const remedy = `make a token for it with "trysail token create --host ${host}"`;
-    if (record.revokedAtMs !== undefined && !(madeForIt && token.createdAtMs > record.revokedAtMs)) {
-      throw new Refusal('PERMISSION_DENIED', `host "${host}" has been revoked; to admit it again, ${remedy}`);
-    }
-    const live = record.revokedAtMs === undefined && record.notAfterMs > this.#options.now();
-    if (live && record.keySha256 !== keySha256 && !(madeForIt && token.createdAtMs > record.enrolledAtMs)) {
-      throw new Refusal(
-        'PERMISSION_DENIED',
-        `another host holds the name "${host}" with another key; choose another host.name, or if this is the same ` +
-          `machine reinstalled, ${remedy}`,
-      );
-    }
   }
 
   async #forHost(request: SigningRequest, host: string, certificate: Buffer, publicKey: Buffer): Promise<Decision> {

@@ -6,29 +6,14 @@ import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { parseWorkloadSpiffeId, type SpiffeId } from '../model/spiffe-id.ts';
-import { certificateFacts, parseCertificate, splitPem } from './certificate.ts';
 import type { CertificateProvider, IssuedCertificate, ProviderStatus } from './certificate-provider.ts';
 import { type Clock, LONGEST_WAIT_MS, SYSTEM_CLOCK } from './clock.ts';
 import { type CertificateState, identityDiagnostics } from './identity-diagnostics.ts';
-import type { PrivateKey } from './private-key.ts';
 import { renewalTimeMs } from './renewal.ts';
 import { readSealed, writeSealed } from './sealed-file.ts';
 import { Slots } from './slots.ts';
 import { mergeRoots, type RootFacts, rootFacts } from './trust-bundle.ts';
-
-/** A workload's certificate as Envoy gets it. */
-export interface WorkloadCertificate {
-  readonly spiffeId: SpiffeId;
-  /** Leaf first, without the root. */
-  readonly certificateChainPem: string;
-  /** `reveal()` gives the PEM; everything else prints a placeholder. */
-  readonly privateKey: PrivateKey;
-  /** Milliseconds since 1970. */
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-  /** Lower-case hexadecimal. */
-  readonly serial: string;
-}
+import { acceptCertificate, type WorkloadCertificate } from './workload-certificate.ts';
 
 /** All that a host has; a new object at each change, sharing the certificates that did not change. */
 export interface IdentityMaterial {
@@ -257,7 +242,7 @@ export class IdentityKeeper {
     const { provider, log } = this.#options;
     try {
       const issued = await provider.issue(entry.id, this.#stop.signal);
-      const certificate = this.#accept(entry, issued);
+      const certificate = acceptCertificate(entry.id, issued, this.#clock.now());
       const roots = this.#rootsWith(issued.rootsPem);
       const changed = certificate.serial !== entry.certificate?.serial || roots.join('') !== this.#roots.join('');
       entry.certificate = certificate;
@@ -294,33 +279,6 @@ export class IdentityKeeper {
       { id: entry.id, err: error.message, remedy, failures: entry.failures },
       'no new certificate',
     );
-  }
-
-  /** The provider is trusted to issue, not to be free of mistakes: Envoy would refuse what does not fit together. */
-  #accept(entry: Entry, issued: IssuedCertificate): WorkloadCertificate {
-    const leaf = parseCertificate(
-      splitPem(issued.certificateChainPem)[0] ?? '',
-      `the certificate issued for ${entry.id}`,
-    );
-    const { spiffeId, serial, notBeforeMs, notAfterMs } = certificateFacts(leaf);
-    if (spiffeId !== entry.id || !leaf.checkPrivateKey(issued.privateKey.keyObject())) {
-      throw new TrysailError(
-        'CERTIFICATE_WRONG',
-        `the certificate issued for ${entry.id} is for ${spiffeId ?? 'no SPIFFE id'} or for another key`,
-        { remedy: 'Check that trustDomain in meshconfig.yaml is the one of the CA.' },
-      );
-    }
-    const nowMs = this.#clock.now();
-    if (notAfterMs <= nowMs) {
-      throw new TrysailError(
-        'CLOCK_AHEAD',
-        `the certificate for ${entry.id} ended at ${new Date(notAfterMs).toISOString()}, by this host's clock it is ` +
-          new Date(nowMs).toISOString(),
-        { remedy: "Set this host's clock, or renew the certificate." },
-      );
-    }
-    const { certificateChainPem, privateKey } = issued;
-    return { spiffeId: entry.id, certificateChainPem, privateKey, notBeforeMs, notAfterMs, serial };
   }
 
   #rootsWith(received: readonly string[]): readonly string[] {

@@ -2,24 +2,23 @@
  * Certificates from a CA of Istio's API: joins once with a token, keeps the host credential, and asks with it for the
  * certificates of the host's workloads.
  */
-import { createPublicKey } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { errorCode, errorMessage, TrysailError } from '../lib/errors.ts';
+import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { hostSpiffeId, type SpiffeId } from '../model/spiffe-id.ts';
 import { formatCaAddress, parseCaAddress } from './ca-address.ts';
-import { type CaAnswer, type CaRequest, requestCertificate } from './ca-client.ts';
+import { CaAddresses, isRefusal } from './ca-addresses.ts';
+import { type CaAnswer, type CaPeer, type CaRequest, connectCa } from './ca-client.ts';
+import { CaConnections } from './ca-connections.ts';
 import { caSpiffeId } from './ca-id.ts';
 import { fetchPinnedRoot } from './ca-root.ts';
-import { type CertificateFacts, certificateFacts, parseCertificate } from './certificate.ts';
+import { certificateFacts, parseCertificate, sha256Hex } from './certificate.ts';
 import type { CertificateProvider, IssuedCertificate, ProviderStatus } from './certificate-provider.ts';
 import { type Clock, SYSTEM_CLOCK } from './clock.ts';
 import { createCsr } from './csr.ts';
+import { type HostCredential, HostCredentialFile } from './host-credential.ts';
 import { decodeJoinToken, type JoinToken } from './join-token.ts';
-import { generatePrivateKey, PrivateKey } from './private-key.ts';
+import { generatePrivateKey, type PrivateKey } from './private-key.ts';
 import { renewalTimeMs } from './renewal.ts';
-import { readSealed, type Sealed, writeSealed, writeState } from './sealed-file.ts';
 import { mergeRoots } from './trust-bundle.ts';
 
 export interface TrysailCaOptions {
@@ -40,40 +39,29 @@ export interface TrysailCaOptions {
   readonly random?: () => number;
 }
 
-type HostCredential = Sealed & { readonly facts: CertificateFacts; readonly renewAtMs: number };
-
-/** Errors after which another address of the CA may do better. */
-const TRY_NEXT = new Set([
-  'CA_UNREACHABLE',
-  'CA_UNTRUSTED',
-  'CA_ROOT_MISMATCH',
-  'CA_FAILED',
-  'CLOCK_BEHIND',
-  'CLOCK_AHEAD',
-]);
-const REFUSED = new Set(['CA_REFUSED', 'CA_UNAUTHENTICATED']);
-
 export class TrysailCaProvider implements CertificateProvider {
   readonly issues = true;
   readonly persistable = true;
   readonly #options: TrysailCaOptions;
   readonly #clock: Clock;
   readonly #random: () => number;
+  readonly #addresses: CaAddresses;
+  readonly #connections = new CaConnections();
+  readonly #file: HostCredentialFile;
   #credential: HostCredential | undefined;
   #loaded = false;
   /** One join or renewal at a time, however many workloads wait for it. */
   #preparing: Promise<HostCredential> | undefined;
   /** A token that the CA has refused is not offered again. */
   #refusedTokenId: string | undefined;
-  #preferred: string | undefined;
-  #reachable: boolean | undefined;
-  #lastContactAtMs: number | undefined;
-  #lastError: string | undefined;
+  #refusal: string | undefined;
 
   constructor(options: TrysailCaOptions) {
     this.#options = options;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#random = options.random ?? Math.random;
+    this.#file = new HostCredentialFile({ ...options, random: this.#random });
+    this.#addresses = new CaAddresses(options.addresses, () => this.#clock.now());
   }
 
   async issue(identity: SpiffeId, signal: AbortSignal): Promise<IssuedCertificate> {
@@ -82,7 +70,7 @@ export class TrysailCaProvider implements CertificateProvider {
       return await this.#issueWith(credential, identity, signal);
     } catch (error) {
       // Refused: revoked, or entitled to too little. A newer token is the operator's answer to both.
-      if (!(error instanceof TrysailError) || !REFUSED.has(error.code)) throw error;
+      if (!isRefusal(error)) throw error;
       const token = await this.#unusedToken(credential);
       if (token === undefined) throw error;
       return this.#issueWith(await this.#join(token, signal), identity, signal);
@@ -93,7 +81,7 @@ export class TrysailCaProvider implements CertificateProvider {
     try {
       await this.#prepare(signal);
     } catch (error) {
-      this.#lastError = errorMessage(error);
+      this.#options.log.warn({ err: errorMessage(error) }, 'the host credential cannot be looked after');
     }
   }
 
@@ -102,17 +90,15 @@ export class TrysailCaProvider implements CertificateProvider {
   }
 
   close(): void {
-    // No connection outlives a request.
+    this.#connections.closeAll();
   }
 
   status(): ProviderStatus {
     const credential = this.#credential;
     return {
       provider: 'trysail-ca',
-      addresses: this.#addresses(credential?.addresses ?? []),
-      reachable: this.#reachable,
-      lastContactAtMs: this.#lastContactAtMs,
-      lastError: this.#lastError,
+      addresses: this.#addresses.inOrder(credential?.addresses ?? []),
+      ...this.#addresses.health,
       hostCredential:
         credential?.facts.spiffeId === undefined
           ? undefined
@@ -123,18 +109,6 @@ export class TrysailCaProvider implements CertificateProvider {
               renewAtMs: credential.renewAtMs,
             },
     };
-  }
-
-  #path(name: string): string {
-    return join(this.#options.stateDir, 'identity', name);
-  }
-
-  #addresses(known: readonly string[]): readonly string[] {
-    const all = this.#options.addresses.length > 0 ? this.#options.addresses : known;
-    const preferred = this.#preferred;
-    return preferred !== undefined && all.includes(preferred)
-      ? [preferred, ...all.filter((address) => address !== preferred)]
-      : all;
   }
 
   async #prepare(signal: AbortSignal): Promise<HostCredential> {
@@ -164,22 +138,8 @@ export class TrysailCaProvider implements CertificateProvider {
 
   async #load(): Promise<HostCredential | undefined> {
     if (this.#loaded) return undefined;
-    const stored = await readSealed(this.#path('host.json')).catch((error: unknown) => {
-      this.#options.log.error({ err: errorMessage(error) }, 'the host credential on disk is unusable');
-      return undefined;
-    });
+    this.#credential = await this.#file.load();
     this.#loaded = true;
-    const { trustDomain, hostName } = this.#options;
-    if (stored === undefined) return undefined;
-    const expected = hostSpiffeId(trustDomain, hostName);
-    if (stored.facts.spiffeId !== expected) {
-      this.#options.log.warn(
-        { found: stored.facts.spiffeId, expected },
-        'the host credential on disk has another name',
-      );
-      return undefined;
-    }
-    this.#credential = { ...stored, renewAtMs: renewalTimeMs(stored.facts, this.#random, undefined) };
     return this.#credential;
   }
 
@@ -209,7 +169,7 @@ export class TrysailCaProvider implements CertificateProvider {
     if (token.id === this.#refusedTokenId) {
       throw new TrysailError(
         'JOIN_TOKEN_REFUSED',
-        `the CA has refused the join token ${token.id}: ${this.#lastError ?? ''}`,
+        `the CA has refused the join token ${token.id}: ${this.#refusal ?? ''}`,
         {
           remedy: 'Write a new token into the file identity.ca.joinTokenFile.',
         },
@@ -220,116 +180,76 @@ export class TrysailCaProvider implements CertificateProvider {
 
   async #join({ text, token }: { text: string; token: JoinToken }, signal: AbortSignal): Promise<HostCredential> {
     const { hostName, trustDomain, log } = this.#options;
-    const key = await this.#hostKey();
+    // The same key, so that a join whose answer was lost can be repeated.
+    const key = this.#credential?.privateKey ?? (await this.#file.hostKey());
     const csrPem = createCsr(key);
     try {
-      const { answer, addresses } = await this.#anywhere(token.ca, async (address) => {
-        const rootPem = await fetchPinnedRoot(parseCaAddress(address), token.root, {
-          timeoutMs: this.#options.requestTimeoutMs ?? 10_000,
-          signal,
-        });
-        return this.#request(address, [rootPem], {
-          csrPem,
-          lifetimeMs: 0,
-          metadata: { Host: hostName },
-          credential: { kind: 'token', token: text },
-          signal,
-        });
+      const answer = await this.#addresses.anywhere(token.ca, async (address) => {
+        const parsed = parseCaAddress(address);
+        const root = await fetchPinnedRoot(parsed, token.root, { timeoutMs: this.#timeoutMs(), signal });
+        const connection = await connectCa(this.#peer(address, [root], { kind: 'token', token: text }));
+        try {
+          return await connection.request(this.#request(csrPem, { Host: hostName }, signal));
+        } finally {
+          connection.close();
+        }
       });
+      const addresses = token.ca.map((address) => formatCaAddress(parseCaAddress(address)));
       const credential = await this.#accept(key, answer, answer.rootsPem, addresses, token.id);
       log.info({ host: hostName, trustDomain, tokenId: token.id, serial: credential.facts.serial }, 'joined the mesh');
       return credential;
     } catch (error) {
-      if (error instanceof TrysailError && REFUSED.has(error.code)) this.#refusedTokenId = token.id;
+      if (isRefusal(error)) {
+        this.#refusedTokenId = token.id;
+        this.#refusal = errorMessage(error);
+      }
       throw error;
     }
   }
 
   async #renew(credential: HostCredential, signal: AbortSignal): Promise<HostCredential> {
-    const { answer, addresses } = await this.#anywhere(credential.addresses ?? [], async (address) =>
-      this.#request(address, credential.rootsPem, {
-        csrPem: createCsr(credential.privateKey),
-        lifetimeMs: 0,
-        metadata: {},
-        credential: { kind: 'certificate', chainPem: credential.certificateChainPem, key: credential.privateKey },
-        signal,
-      }),
-    );
+    const { privateKey, addresses = [], tokenId } = credential;
+    const answer = await this.#askWith(credential, this.#request(createCsr(privateKey), {}, signal));
     const roots = mergeRoots(credential.rootsPem, answer.rootsPem, this.#clock.now());
-    return this.#accept(credential.privateKey, answer, roots, addresses, credential.tokenId);
+    return this.#accept(privateKey, answer, roots, addresses, tokenId);
   }
 
   async #issueWith(credential: HostCredential, identity: SpiffeId, signal: AbortSignal): Promise<IssuedCertificate> {
     const privateKey = await generatePrivateKey();
-    const { answer } = await this.#anywhere(credential.addresses ?? [], async (address) =>
-      this.#request(address, credential.rootsPem, {
-        csrPem: createCsr(privateKey),
-        lifetimeMs: this.#options.workloadLifetimeMs ?? 0,
-        metadata: { ImpersonatedIdentity: identity },
-        credential: { kind: 'certificate', chainPem: credential.certificateChainPem, key: credential.privateKey },
-        signal,
-      }),
+    const { workloadLifetimeMs = 0 } = this.#options;
+    const request = this.#request(
+      createCsr(privateKey),
+      { ImpersonatedIdentity: identity },
+      signal,
+      workloadLifetimeMs,
     );
+    const answer = await this.#askWith(credential, request);
     await this.#learnRoots(answer.rootsPem);
     return { certificateChainPem: answer.chainPem.join(''), privateKey, rootsPem: answer.rootsPem };
   }
 
-  async #request(
-    address: string,
-    rootsPem: readonly string[],
-    rest: Omit<CaRequest, 'address' | 'rootsPem' | 'serverId' | 'timeoutMs'>,
-  ): Promise<CaAnswer> {
-    return requestCertificate({
-      ...rest,
-      address: parseCaAddress(address),
-      rootsPem,
-      serverId: caSpiffeId(this.#options.trustDomain),
-      timeoutMs: this.#options.requestTimeoutMs ?? 10_000,
-    });
+  async #askWith(credential: HostCredential, request: CaRequest): Promise<CaAnswer> {
+    const { certificateChainPem, privateKey: key, rootsPem, facts, addresses = [] } = credential;
+    return this.#addresses.anywhere(addresses, async (address) =>
+      this.#connections.use(
+        `${address} ${facts.serial} ${sha256Hex(rootsPem.join(''))}`,
+        () => this.#peer(address, rootsPem, { kind: 'certificate', chainPem: certificateChainPem, key }),
+        async (connection) => connection.request(request),
+      ),
+    );
   }
 
-  /** Tries the CA's addresses in turn, the one that answered last first. */
-  async #anywhere(
-    known: readonly string[],
-    attempt: (address: string) => Promise<CaAnswer>,
-  ): Promise<{ readonly answer: CaAnswer; readonly addresses: readonly string[] }> {
-    const addresses = this.#addresses(known);
-    let last: unknown = new TrysailError('CA_ADDRESS_INVALID', 'no address of the CA is known', {
-      remedy: 'Set identity.ca.address.',
-    });
-    for (const address of addresses) {
-      try {
-        const answer = await attempt(address);
-        this.#preferred = address;
-        this.#reachable = true;
-        this.#lastContactAtMs = this.#clock.now();
-        this.#lastError = undefined;
-        return { answer, addresses };
-      } catch (error) {
-        last = error;
-        this.#lastError = errorMessage(error);
-        const code = error instanceof TrysailError ? error.code : '';
-        this.#reachable = REFUSED.has(code);
-        if (!TRY_NEXT.has(code)) break;
-      }
-    }
-    throw last;
+  #timeoutMs(): number {
+    return this.#options.requestTimeoutMs ?? 10_000;
   }
 
-  /** The host's own key: kept on disk before its first use, so that a join whose answer is lost can be repeated. */
-  async #hostKey(): Promise<PrivateKey> {
-    if (this.#credential !== undefined) return this.#credential.privateKey;
-    const path = this.#path('host-key.pem');
-    try {
-      const key = new PrivateKey(await readFile(path, 'utf8'));
-      createPublicKey(key.keyObject());
-      return key;
-    } catch (error) {
-      if (errorCode(error) !== 'ENOENT') this.#options.log.warn({ path }, 'the host key is unusable and is made anew');
-    }
-    const key = await generatePrivateKey();
-    await writeState(path, key.reveal());
-    return key;
+  #peer(address: string, rootsPem: readonly string[], credential: CaPeer['credential']): CaPeer {
+    const serverId = caSpiffeId(this.#options.trustDomain);
+    return { address: parseCaAddress(address), rootsPem, serverId, credential };
+  }
+
+  #request(csrPem: string, metadata: CaRequest['metadata'], signal: AbortSignal, lifetimeMs = 0): CaRequest {
+    return { csrPem, lifetimeMs, metadata, timeoutMs: this.#timeoutMs(), signal };
   }
 
   async #accept(
@@ -353,13 +273,13 @@ export class TrysailCaProvider implements CertificateProvider {
       certificateChainPem: answer.chainPem.join(''),
       privateKey,
       rootsPem,
-      addresses: addresses.map((address) => formatCaAddress(parseCaAddress(address))),
+      addresses,
       tokenId,
       facts,
       renewAtMs: renewalTimeMs(facts, this.#random, this.#clock.now()),
     };
     this.#credential = credential;
-    await this.#save(credential);
+    await this.#file.save(credential);
     return credential;
   }
 
@@ -370,15 +290,6 @@ export class TrysailCaProvider implements CertificateProvider {
     if (rootsPem.join('') === credential.rootsPem.join('')) return;
     this.#credential = { ...credential, rootsPem };
     this.#options.log.info({ roots: rootsPem.length }, "the CA's roots have changed");
-    await this.#save(this.#credential);
-  }
-
-  async #save(credential: HostCredential): Promise<void> {
-    try {
-      await writeSealed(this.#path('host.json'), credential);
-    } catch (error) {
-      // It works from memory; after a restart the same host may join again with the same token and key.
-      this.#options.log.error({ err: errorMessage(error) }, 'the host credential is not saved');
-    }
+    await this.#file.save(this.#credential);
   }
 }

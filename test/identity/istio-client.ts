@@ -66,6 +66,7 @@ export const refusedWith =
   (code: number, details: RegExp) =>
   (error: unknown): boolean => {
     const { code: got, details: text } = error as ServiceError;
-    if (Number(got) !== code || !details.test(text)) throw new Error(`expected ${code} ${details}, got ${got} ${text}`);
+    if ((got as number) !== code || !details.test(text))
+      throw new Error(`expected ${code} ${details}, got ${got} ${text}`);
     return true;
   };

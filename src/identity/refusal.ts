@@ -1,0 +1,14 @@
+/** How the CA says no. */
+
+export type RefusalStatus = 'UNAUTHENTICATED' | 'PERMISSION_DENIED' | 'INVALID_ARGUMENT';
+
+/** A request that the CA answers with no; the message says what the caller can do. */
+export class Refusal extends Error {
+  readonly status: RefusalStatus;
+
+  constructor(status: RefusalStatus, message: string) {
+    super(message);
+    this.name = 'Refusal';
+    this.status = status;
+  }
+}
