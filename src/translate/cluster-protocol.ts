@@ -30,20 +30,18 @@ export function hopProtocol(
   return security === 'mutual' && pool?.h2UpgradePolicy !== 'DO_NOT_UPGRADE' ? 'negotiated' : 'http1';
 }
 
+const OFFERS: Readonly<Record<HopProtocol, readonly string[]>> = {
+  http1: OFFER_HTTP1,
+  http2: OFFER_HTTP2,
+  negotiated: OFFER_HTTP,
+  // For callers whose listener does not set it.
+  preserved: OFFER_HTTP1,
+  bytes: OFFER_TCP,
+};
+
 /** What mesh TLS offers for it. */
 export function offeredAlpn(hop: HopProtocol, kind: ProtocolKind): readonly string[] {
-  switch (hop) {
-    case 'http1':
-      return OFFER_HTTP1;
-    case 'http2':
-      return OFFER_HTTP2;
-    case 'negotiated':
-      return OFFER_HTTP;
-    case 'preserved':
-      return kind === 'auto' ? OFFER_TCP : OFFER_HTTP1;
-    case 'bytes':
-      return OFFER_TCP;
-  }
+  return kind === 'auto' ? OFFER_TCP : OFFERS[hop];
 }
 
 const KEY = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -79,20 +77,12 @@ function upstreamProtocol(
   hop: Exclude<HopProtocol, 'bytes'>,
   http2ProtocolOptions: MessageInitShape<typeof Http2ProtocolOptionsSchema>,
 ): NonNullable<MessageInitShape<typeof HttpProtocolOptionsSchema>['upstreamProtocolOptions']> {
-  switch (hop) {
-    case 'http1':
-      return {
-        case: 'explicitHttpConfig',
-        value: { protocolConfig: { case: 'httpProtocolOptions', value: {} } },
-      };
-    case 'http2':
-      return {
-        case: 'explicitHttpConfig',
-        value: { protocolConfig: { case: 'http2ProtocolOptions', value: http2ProtocolOptions } },
-      };
-    case 'negotiated':
-      return { case: 'autoConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } };
-    case 'preserved':
-      return { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } };
-  }
+  if (hop === 'negotiated') return { case: 'autoConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } };
+  if (hop === 'preserved')
+    return { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } };
+  const protocolConfig =
+    hop === 'http1'
+      ? ({ case: 'httpProtocolOptions', value: {} } as const)
+      : ({ case: 'http2ProtocolOptions', value: http2ProtocolOptions } as const);
+  return { case: 'explicitHttpConfig', value: { protocolConfig } };
 }

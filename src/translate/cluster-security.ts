@@ -29,15 +29,11 @@ export function clusterSecurity(
   caller: SpiffeId | undefined,
   config: Pick<MeshConfig, 'enableAutoMtls'>,
 ): ClusterSecurity {
-  switch (tls) {
-    case 'plain':
-      return 'plain';
-    case 'migrating':
-      return caller === undefined || identities.length === 0 || !config.enableAutoMtls ? 'plain' : 'matched';
-    case 'required':
-      // Without a name to verify Envoy would take any certificate of the mesh.
-      return caller === undefined || identities.length === 0 ? 'refused' : 'mutual';
-  }
+  if (tls === 'plain') return 'plain';
+  // Without a name to verify Envoy would take any certificate of the mesh.
+  const able = caller !== undefined && identities.length > 0;
+  if (tls === 'required') return able ? 'mutual' : 'refused';
+  return able && config.enableAutoMtls ? 'matched' : 'plain';
 }
 
 /** The transport socket fields of a cluster. */

@@ -57,71 +57,51 @@ const APPLICATION_TLS: ChainPlan = {
   carries: 'tcp',
 };
 
-function permissive(kind: ProtocolKind): InboundPlan {
-  switch (kind) {
-    case 'http':
-    case 'http2':
-      return {
-        chains: [mutualHttp({ transport: 'tls', alpn: MESH }), plainHttp({ transport: 'raw_buffer' })],
-        inspect: { tls: true, http: false },
-      };
-    case 'tcp':
-      return {
-        chains: [mutualTcp({ transport: 'tls', alpn: MESH }), APPLICATION_TLS, plainTcp({ transport: 'raw_buffer' })],
-        inspect: { tls: true, http: false },
-      };
-    case 'auto':
-      return {
-        chains: [
-          ...PRESERVING_MUTUAL_HTTP,
-          plainHttp({ transport: 'raw_buffer', alpn: PLAIN_HTTP }),
-          mutualTcp({ transport: 'tls', alpn: MESH_TCP }),
-          APPLICATION_TLS,
-          plainTcp({ transport: 'raw_buffer' }),
-        ],
-        inspect: { tls: true, http: true },
-      };
-  }
-}
+const NO_INSPECTION = { tls: false, http: false };
+const PERMISSIVE_HTTP: InboundPlan = {
+  chains: [mutualHttp({ transport: 'tls', alpn: MESH }), plainHttp({ transport: 'raw_buffer' })],
+  inspect: { tls: true, http: false },
+};
+const STRICT_HTTP: InboundPlan = { chains: [mutualHttp({})], inspect: NO_INSPECTION };
+const DISABLE_HTTP: InboundPlan = { chains: [plainHttp({})], inspect: NO_INSPECTION };
 
-function strict(kind: ProtocolKind): InboundPlan {
-  switch (kind) {
-    case 'http':
-    case 'http2':
-      return { chains: [mutualHttp({})], inspect: { tls: false, http: false } };
-    case 'tcp':
-      return { chains: [mutualTcp({})], inspect: { tls: false, http: false } };
-    case 'auto':
-      return {
-        chains: [...PRESERVING_MUTUAL_HTTP, mutualTcp({ transport: 'tls' })],
-        inspect: { tls: true, http: false },
-      };
-  }
-}
-
-/** No TLS inspector: an application's own TLS counts as bytes and passes. */
-function disabled(kind: ProtocolKind): InboundPlan {
-  switch (kind) {
-    case 'http':
-    case 'http2':
-      return { chains: [plainHttp({})], inspect: { tls: false, http: false } };
-    case 'tcp':
-      return { chains: [plainTcp({})], inspect: { tls: false, http: false } };
-    case 'auto':
-      return {
-        chains: [plainHttp({ alpn: PLAIN_HTTP }), plainTcp({})],
-        inspect: { tls: false, http: true },
-      };
-  }
-}
+/** Without an inspector for TLS, as with DISABLE, an application's own TLS counts as bytes and passes. */
+const PLANS: Readonly<Record<MtlsMode, Readonly<Record<ProtocolKind, InboundPlan>>>> = {
+  PERMISSIVE: {
+    http: PERMISSIVE_HTTP,
+    http2: PERMISSIVE_HTTP,
+    tcp: {
+      chains: [mutualTcp({ transport: 'tls', alpn: MESH }), APPLICATION_TLS, plainTcp({ transport: 'raw_buffer' })],
+      inspect: { tls: true, http: false },
+    },
+    auto: {
+      chains: [
+        ...PRESERVING_MUTUAL_HTTP,
+        plainHttp({ transport: 'raw_buffer', alpn: PLAIN_HTTP }),
+        mutualTcp({ transport: 'tls', alpn: MESH_TCP }),
+        APPLICATION_TLS,
+        plainTcp({ transport: 'raw_buffer' }),
+      ],
+      inspect: { tls: true, http: true },
+    },
+  },
+  STRICT: {
+    http: STRICT_HTTP,
+    http2: STRICT_HTTP,
+    tcp: { chains: [mutualTcp({})], inspect: NO_INSPECTION },
+    auto: {
+      chains: [...PRESERVING_MUTUAL_HTTP, mutualTcp({ transport: 'tls' })],
+      inspect: { tls: true, http: false },
+    },
+  },
+  DISABLE: {
+    http: DISABLE_HTTP,
+    http2: DISABLE_HTTP,
+    tcp: { chains: [plainTcp({})], inspect: NO_INSPECTION },
+    auto: { chains: [plainHttp({ alpn: PLAIN_HTTP }), plainTcp({})], inspect: { tls: false, http: true } },
+  },
+};
 
 export function inboundPlan(mode: MtlsMode, kind: ProtocolKind): InboundPlan {
-  switch (mode) {
-    case 'PERMISSIVE':
-      return permissive(kind);
-    case 'STRICT':
-      return strict(kind);
-    case 'DISABLE':
-      return disabled(kind);
-  }
+  return PLANS[mode][kind];
 }

@@ -3,7 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Cluster_LbPolicy, type ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { RouteAction_HashPolicySchema } from '../gen/envoy/config/route/v3/route_components_pb.ts';
 import type { ConsistentHash, LoadBalancer } from '../model/destination-rule.ts';
-import { optionalDuration } from './messages.ts';
+import { duration } from './messages.ts';
 
 /** Istio's default of `ringHash.minimumRingSize`. */
 const MINIMUM_RING_SIZE = 1024;
@@ -38,23 +38,12 @@ export function loadBalancing(
 /** What consistent hashing hashes, as a route says it. */
 export function hashPolicy(hash: ConsistentHash): MessageInitShape<typeof RouteAction_HashPolicySchema> {
   const { key } = hash;
-  switch (key.kind) {
-    case 'header':
-      return { policySpecifier: { case: 'header', value: { headerName: key.name } } };
-    case 'cookie': {
-      const ttl = optionalDuration(key.ttlMs);
-      return {
-        policySpecifier: {
-          case: 'cookie',
-          value: { name: key.name, path: key.path ?? '', ...(ttl !== undefined && { ttl }) },
-        },
-      };
-    }
-    case 'sourceIp':
-      return { policySpecifier: { case: 'connectionProperties', value: { sourceIp: true } } };
-    case 'queryParameter':
-      return { policySpecifier: { case: 'queryParameter', value: { name: key.name } } };
-  }
+  if (key.kind === 'header') return { policySpecifier: { case: 'header', value: { headerName: key.name } } };
+  if (key.kind === 'sourceIp') return { policySpecifier: { case: 'connectionProperties', value: { sourceIp: true } } };
+  if (key.kind === 'queryParameter') return { policySpecifier: { case: 'queryParameter', value: { name: key.name } } };
+  const { name, path = '', ttlMs } = key;
+  const ttl = ttlMs === undefined ? {} : { ttl: duration(ttlMs) };
+  return { policySpecifier: { case: 'cookie', value: { name, path, ...ttl } } };
 }
 
 /** The hash of a load balancer, if it is consistent. */

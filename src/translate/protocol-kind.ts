@@ -9,18 +9,16 @@ import type { Protocol } from '../model/service.ts';
  */
 export type ProtocolKind = 'http' | 'http2' | 'tcp' | 'auto';
 
+const KINDS: Readonly<Record<Protocol, ProtocolKind>> = {
+  HTTP: 'http',
+  HTTP2: 'http2',
+  GRPC: 'http2',
+  HTTPS: 'tcp',
+  TLS: 'tcp',
+  TCP: 'tcp',
+  AUTO: 'auto',
+};
+
 export function protocolKind(protocol: Protocol): ProtocolKind {
-  switch (protocol) {
-    case 'HTTP':
-      return 'http';
-    case 'HTTP2':
-    case 'GRPC':
-      return 'http2';
-    case 'HTTPS':
-    case 'TLS':
-    case 'TCP':
-      return 'tcp';
-    case 'AUTO':
-      return 'auto';
-  }
+  return KINDS[protocol];
 }

@@ -46,14 +46,9 @@ function queryMatcher(name: string, match: StringMatch): QueryMatcher {
 
 function pathSpecifier(uri: StringMatch | undefined): NonNullable<RouteMatch['pathSpecifier']> {
   if (uri === undefined || isPresence(uri)) return { case: 'prefix', value: '/' };
-  switch (uri.kind) {
-    case 'exact':
-      return { case: 'path', value: uri.value };
-    case 'prefix':
-      return { case: 'prefix', value: uri.value };
-    case 'regex':
-      return { case: 'safeRegex', value: create(RegexMatcherSchema, { regex: uri.value }) };
-  }
+  if (uri.kind === 'exact') return { case: 'path', value: uri.value };
+  if (uri.kind === 'prefix') return { case: 'prefix', value: uri.value };
+  return { case: 'safeRegex', value: create(RegexMatcherSchema, { regex: uri.value }) };
 }
 
 function sorted(matches: Readonly<Record<string, StringMatch>>): readonly (readonly [string, StringMatch])[] {

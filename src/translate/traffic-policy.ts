@@ -10,7 +10,6 @@ export interface ServicePolicy {
   readonly subsets: ReadonlyMap<string, Subset>;
 }
 
-export const NO_POLICY: ServicePolicy = { trafficPolicy: undefined, subsets: new Map() };
 export const NO_BLOCKS: TrafficPolicyBlocks = {
   loadBalancer: undefined,
   connectionPool: undefined,

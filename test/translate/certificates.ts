@@ -25,7 +25,7 @@ async function keyPair(): Promise<webcrypto.CryptoKeyPair> {
 }
 
 export async function testAuthority(): Promise<TestAuthority> {
-  x509.cryptoProvider.set(webcrypto as unknown as Crypto);
+  x509.cryptoProvider.set(webcrypto);
   const now = Date.now();
   const validity = { notBefore: new Date(now - HOUR_MS), notAfter: new Date(now + HOUR_MS) };
   const keys = await keyPair();

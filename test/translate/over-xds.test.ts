@@ -58,12 +58,12 @@ async function startAgentlet(t: TestContext, self: Host): Promise<Agentlet> {
 function load(port: number): {
   readonly answered: Map<string, number>;
   readonly failed: string[];
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 } {
   const agent = new Agent({ keepAlive: true });
   const answered = new Map<string, number>();
   const failed: string[] = [];
-  let running = true;
+  const stopping = new AbortController();
   const once = (): Promise<void> =>
     new Promise((resolve) => {
       const outgoing = request({ host: '127.0.0.1', port, agent, timeout: 5000 }, (incoming) => {
@@ -79,13 +79,13 @@ function load(port: number): {
       outgoing.end();
     });
   const workers = Array.from({ length: 8 }, async () => {
-    while (running) await once();
+    while (!stopping.signal.aborted) await once();
   });
   return {
     answered,
     failed,
     stop: async () => {
-      running = false;
+      stopping.abort();
       await Promise.all(workers);
       agent.destroy();
     },

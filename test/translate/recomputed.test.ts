@@ -62,7 +62,8 @@ const HOST = host({
 
 function withEndpoint(before: Mesh, name: string, index: number, change: Partial<ReturnType<typeof endpoint>>): Mesh {
   const key = `${name}.default.mesh`;
-  const endpoints = (before.endpoints.get(key) ?? []).map((item, i) => (i === index ? { ...item, ...change } : item));
+  const all = before.endpoints.get(key) ?? [];
+  const endpoints = all.with(index, { ...all[index]!, ...change });
   return { ...before, endpoints: new Map(before.endpoints).set(key, endpoints) };
 }
 

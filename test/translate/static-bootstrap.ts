@@ -26,7 +26,7 @@ function inlineRoutes(routes: readonly JsonObject[]): (object: JsonObject) => Js
     if (typeof rds !== 'object' || rds === null || Array.isArray(rds)) return object;
     const name = rds['route_config_name'];
     const routeConfig = routes.find((route) => route['name'] === name);
-    if (routeConfig === undefined) throw new Error(`no route configuration ${String(name)}`);
+    if (routeConfig === undefined) throw new Error(`no route configuration ${JSON.stringify(name)}`);
     return { ...rest, route_config: routeConfig };
   };
 }
@@ -35,7 +35,7 @@ function inlineEndpoints(cluster: JsonObject, assignments: readonly JsonObject[]
   const { eds_cluster_config, ...rest } = cluster;
   if (eds_cluster_config === undefined) return cluster;
   const assignment = assignments.find((candidate) => candidate['cluster_name'] === cluster['name']);
-  if (assignment === undefined) throw new Error(`no load assignment ${String(cluster['name'])}`);
+  if (assignment === undefined) throw new Error(`no load assignment ${JSON.stringify(cluster['name'])}`);
   return { ...rest, type: 'STATIC', load_assignment: assignment };
 }
 
