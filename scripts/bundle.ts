@@ -1,16 +1,16 @@
 // Bundles the program into one file, as packages carry it: dist/trysail.cjs. CommonJS, since grpc-js does not survive
 // an ESM bundle ("Dynamic require").
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 
-/** The flags and environment with which the program runs; scripts/trysail has the same and says why. */
 const launcher = (node: string): string => `#!/bin/sh
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-export MALLOC_ARENA_MAX="\${MALLOC_ARENA_MAX-1}" NODE_COMPILE_CACHE="\${NODE_COMPILE_CACHE-$here/compile-cache}"
-exec ${node} --max-semi-space-size=1 --single-threaded-gc --v8-pool-size=1 "$here/trysail.cjs" "$@"
+${readFileSync(join(root, 'scripts/launch.sh'), 'utf8')}
+export NODE_COMPILE_CACHE="\${NODE_COMPILE_CACHE-$here/compile-cache}"
+exec ${node} $flags "$here/trysail.cjs" "$@"
 `;
 
 /** Writes `trysail.cjs` and its launcher `trysail` into a folder; returns the launcher's path. */
