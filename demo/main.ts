@@ -11,7 +11,7 @@ import { SCENARIOS } from './scenarios/scenarios.ts';
 import { diagram } from './screen/diagram.ts';
 import { Screen } from './screen/screen.ts';
 import { bold, green, red } from './screen/style.ts';
-import { type Outcome, summaryTable, tryIt } from './summary.ts';
+import { memoryLine, type Outcome, summaryTable, tryIt } from './summary.ts';
 import { ROOT, startWorld, type World } from './world.ts';
 
 const RUNS = join(ROOT, '.tools/demo');
@@ -79,6 +79,7 @@ async function runScenarios(world: World, only = ''): Promise<boolean> {
   const broken = outcomes.filter(({ report }) => !report.ok).length;
   screen.title(ok ? green('Every check held') : red(`${broken} of ${outcomes.length} scenarios failed`));
   screen.text(summaryTable(outcomes));
+  screen.text(`\n${await memoryLine(world)}`);
   return ok;
 }
 

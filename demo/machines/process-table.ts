@@ -58,6 +58,12 @@ export async function startTime(pid: number): Promise<string | undefined> {
   }
 }
 
+/** Memory that a process has in RAM, in MB; 0 for one that has ended. */
+export async function residentMb(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Math.round(Number(/^VmRSS:\s+(?<kb>\d+) kB/m.exec(status)?.groups?.['kb'] ?? 0) / 1024);
+}
+
 /** Sends a signal; a process that has ended already is no error. */
 export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {

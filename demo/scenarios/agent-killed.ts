@@ -21,10 +21,11 @@ export const agentKilled: Scenario = {
       await agent.ready();
       const readyMs = Date.now() - startedAt;
       const { agent: self, envoy } = await agent.status();
+      const after = await envoys();
       report.check(
-        (await envoys()) === before && String(envoy.pid) === before && self.pid !== killed,
+        after === before && envoy.restarts === 0 && String(envoy.pid) === before && self.pid !== killed,
         'the new agent has adopted it',
-        `agent ${killed} → ${self.pid}, Envoy still ${before}, ready ${readyMs} ms after its start`,
+        `agent ${killed} → ${self.pid}, Envoy ${before} → ${after}, ready ${readyMs} ms after its start`,
       );
       await pause(world, 500);
       const changedAt = Date.now();
