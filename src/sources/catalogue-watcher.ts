@@ -37,7 +37,7 @@ export interface CatalogueStatus {
   readonly lastContactMs: number | undefined;
   /** Services of interest that are beyond the limit of watches. */
   readonly notWatched: readonly string[];
-  /** Endpoints held in a mass failure; its times are those of performance.now(). */
+  /** Endpoints held in a mass failure. */
   readonly hold: Hold | undefined;
   readonly services: readonly {
     readonly name: string;
@@ -134,6 +134,8 @@ export class CatalogueWatcher {
 
   status(): CatalogueStatus {
     const nowMs = Date.now();
+    const toEpoch = (ms: number): number => Math.round(nowMs + ms - performance.now());
+    const { hold } = this.#guard;
     const watches = [...this.#watches.values()].map((watch) => watch.status);
     const answered = watches.flatMap((s) => s.answeredAtMs ?? []);
     return {
@@ -141,7 +143,8 @@ export class CatalogueWatcher {
       connected: watches.length === 0 || watches.some((s) => s.answeredAtMs !== undefined && s.error === undefined),
       lastContactMs: answered.length === 0 ? undefined : Math.max(...answered),
       notWatched: this.#notWatched,
-      hold: this.#guard.hold,
+      hold:
+        hold === undefined ? undefined : { ...hold, sinceMs: toEpoch(hold.sinceMs), untilMs: toEpoch(hold.untilMs) },
       services: watches
         .map(({ service, index, answeredAtMs, error, hidden }) => ({
           name: service,
