@@ -1,9 +1,20 @@
 /** Completes the hosts that resources write to canonical names, once a resource. */
 import type { DestinationRule } from '../model/destination-rule.ts';
-import { canonicalHost, consulNameOf, serviceHosts } from '../model/host-names.ts';
+import { canonicalHost, consulNameOf, serviceHosts, serviceOfHost } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { VirtualService } from '../model/virtual-service.ts';
 import type { ServiceRecord } from './kinds/service-record.ts';
+
+/** A label that no template of Consul names takes for the name of a service: it would split it at the dashes. */
+const ANY = 'any--service';
+
+/** `*.shop.svc.cluster.local` → `*.shop.mesh` where a template says so: a wildcard of one namespace under any of its names. */
+function canonicalWildcard(config: MeshConfig, written: string): string {
+  const service = serviceOfHost(config, written.replace('*', ANY));
+  if (service?.name !== ANY) return written;
+  const [canonical] = serviceHosts(config, service);
+  return canonical.startsWith(`${ANY}.`) ? canonical.replace(ANY, '*') : written;
+}
 
 /** Made once for a mesh configuration and its records; remembers what it has resolved. */
 export interface HostResolver {
@@ -38,7 +49,8 @@ export function hostResolver(
     return result;
   };
   const host = (written: string, namespace: string): string =>
-    renamed.get(written) ?? canonicalHost(config, written, namespace);
+    renamed.get(written) ??
+    (written.startsWith('*.') ? canonicalWildcard(config, written) : canonicalHost(config, written, namespace));
   return {
     config,
     records,

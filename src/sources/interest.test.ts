@@ -17,7 +17,7 @@ spec:
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: shop}
-spec: {hosts: ['*.shop.mesh'], http: [{route: [{destination: {host: fallback}}]}]}
+spec: {hosts: ['*.shop.svc.cluster.local'], http: [{route: [{destination: {host: fallback}}]}]}
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
+import { loadLastGood, saveLastGood } from './last-good-files.ts';
 import { type ReadingState, type ResourceFile, readResources } from './resource-reader.ts';
 import { EMPTY_RESOURCES, type ResourceSet } from './resource-set.ts';
 
@@ -25,6 +26,8 @@ export interface ResourceDirectoryOptions {
   /** Called after a change of resources or diagnostics, not for the first reading. */
   readonly onChange: (resources: ResourceSet) => void;
   readonly rescanMs?: number;
+  /** Where to keep the last good version of each file over restarts; undefined keeps none. */
+  readonly lastGoodFile?: string;
 }
 
 interface KnownFile {
@@ -37,6 +40,8 @@ interface KnownFile {
 export class ResourceDirectory {
   readonly #options: ResourceDirectoryOptions;
   #files = new Map<string, KnownFile>();
+  /** By path, the last version of each file that had no errors. */
+  #good = new Map<string, ResourceFile>();
   #state: ReadingState | undefined;
   #resources: ResourceSet = EMPTY_RESOURCES;
   #watcher: FSWatcher | undefined;
@@ -60,6 +65,12 @@ export class ResourceDirectory {
 
   /** Reads the directory once, then goes on watching it. Never rejects: what fails is in the diagnostics. */
   async start(): Promise<ResourceSet> {
+    const { lastGoodFile } = this.#options;
+    if (lastGoodFile !== undefined) {
+      const files = await loadLastGood(lastGoodFile);
+      this.#good = new Map(files.map((file) => [file.file, file]));
+      this.#state = readResources(undefined, files);
+    }
     await this.#read(false);
     this.#rescan = setInterval(() => this.#refresh(), this.#options.rescanMs ?? RESCAN_MS);
     this.#rescan.unref();
@@ -137,6 +148,8 @@ export class ResourceDirectory {
       await this.#readFiles(problems);
     } catch (error) {
       this.#closeWatcher();
+      if (this.#files.size === 0)
+        this.#files = new Map([...this.#good].map(([path, file]) => [path, { stamp: '', file }]));
       problems.push(this.#directoryProblem(error));
     }
     const state = readResources(
@@ -144,6 +157,7 @@ export class ResourceDirectory {
       [...this.#files.values()].map(({ file }) => file),
     );
     this.#state = state;
+    await this.#keepGood(state);
     const diagnostics = [...problems, ...state.set.diagnostics].sort(compareDiagnostics);
     const before = this.#resources;
     const sameDiagnostics = JSON.stringify(diagnostics) === JSON.stringify(before.diagnostics);
@@ -152,6 +166,28 @@ export class ResourceDirectory {
     if (!changed) return;
     this.#resources = next;
     if (notify && !this.#stopped) this.#options.onChange(next);
+  }
+
+  async #keepGood({ set }: ReadingState): Promise<void> {
+    const { lastGoodFile, log } = this.#options;
+    if (lastGoodFile === undefined) return;
+    const faulty = new Set(
+      set.diagnostics.flatMap(({ severity, source }) => (severity === 'error' ? source?.file : [])),
+    );
+    const good = new Map<string, ResourceFile>();
+    for (const [path, { file }] of this.#files) {
+      const keep = faulty.has(path) ? this.#good.get(path) : file;
+      if (keep !== undefined) good.set(path, keep);
+    }
+    const same =
+      good.size === this.#good.size && [...good].every(([path, { text }]) => this.#good.get(path)?.text === text);
+    this.#good = good;
+    if (same) return;
+    try {
+      await saveLastGood(lastGoodFile, [...good.values()]);
+    } catch (error) {
+      log.warn({ file: lastGoodFile, error: errorMessage(error) }, 'last good resources not saved');
+    }
   }
 
   async #readFiles(problems: Diagnostic[]): Promise<void> {

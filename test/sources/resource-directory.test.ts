@@ -143,6 +143,53 @@ test('a file that can no longer be read stays in force', async (t) => {
   assert.equal(summary(directory.resources), 'a>b');
 });
 
+test('an agent that starts while files are broken keeps their last good versions', async (t) => {
+  const dir = await tempDir(t);
+  const lastGoodFile = join(await tempDir(t), 'resources.json');
+  const options = { dir, log: silentLog(), onChange: () => undefined, lastGoodFile };
+  await writeFile(join(dir, 'a.yaml'), virtualService('a'));
+  await writeFile(join(dir, 'b.yaml'), virtualService('b'));
+  await writeFile(join(dir, 'c.yaml'), virtualService('c'));
+  const before = new ResourceDirectory(options);
+  await before.start();
+  await before.stop();
+
+  await writeFile(join(dir, 'a.yaml'), virtualService('a', 'c').slice(0, -5));
+  await writeFile(join(dir, 'b.yaml'), virtualService('b', 'c').replace('hosts', 'hsots'));
+  await unlink(join(dir, 'c.yaml'));
+  for (const _ of ['once', 'and again']) {
+    const after = new ResourceDirectory(options);
+    const resources = await after.start();
+    await after.stop();
+    assert.equal(summary(resources), 'a>b b>b');
+    assert.deepEqual([...new Set(resources.diagnostics.map(({ code }) => code))].sort(), ['IST0106', 'TRY0001']);
+  }
+
+  await rename(dir, `${dir}.away`);
+  const homeless = new ResourceDirectory(options);
+  assert.equal(summary(await homeless.start()), 'a>b b>b');
+  await homeless.stop();
+  await rename(`${dir}.away`, dir);
+
+  await writeFile(lastGoodFile, '{"version": 1, "files": [5]}');
+  const forgetful = new ResourceDirectory(options);
+  assert.equal(summary(await forgetful.start()), '');
+  await forgetful.stop();
+});
+
+test('a state folder that cannot be written to changes nothing else', async (t) => {
+  const dir = await tempDir(t);
+  await writeFile(join(dir, 'a.yaml'), virtualService('a'));
+  const directory = new ResourceDirectory({
+    dir,
+    log: silentLog(),
+    onChange: () => undefined,
+    lastGoodFile: join(dir, 'absent', 'resources.json'),
+  });
+  assert.equal(summary(await directory.start()), 'a>b');
+  await directory.stop();
+});
+
 test('after stop nothing is reported', async (t) => {
   const dir = await tempDir(t);
   const { directory, changes } = await watched(t, dir, 10);
