@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
+import type { MeshInputs } from './build-mesh.ts';
+import { build, catalogue, instance, istio, messages, record, resources } from './mesh-fixture.ts';
+import { readResources } from './resource-reader.ts';
+
+const FLEET =
+  istio(
+    'ServiceEntry',
+    'reviews',
+    '{hosts: [reviews], location: MESH_INTERNAL, resolution: STATIC, ports: [{number: 9080, name: http, protocol: HTTP, targetPort: 19080}], workloadSelector: {labels: {app: reviews}}}',
+  ) +
+  istio('WorkloadEntry', 'r1', '{address: 10.0.0.1, labels: {app: reviews, version: v1}, serviceAccount: reviews}') +
+  istio(
+    'WorkloadEntry',
+    'r2',
+    '{address: 10.0.0.2, labels: {app: reviews, version: v2}, serviceAccount: reviews, ports: {http: 29080}, weight: 5}',
+  ) +
+  istio('WorkloadEntry', 'other', '{address: 10.0.0.3, labels: {app: reviews}, serviceAccount: reviews}', 'other');
+
+test('a fleet in files needs no Consul', () => {
+  const mesh = build({ resources: resources(FLEET) });
+  assert.deepEqual(messages(mesh), []);
+  assert.deepEqual(mesh.services.get('reviews.default.mesh'), {
+    host: 'reviews.default.mesh',
+    namespace: 'default',
+    name: 'reviews',
+    consulName: undefined,
+    aliases: ['reviews.service.consul', 'reviews.default.svc.cluster.local'],
+    ports: [{ number: 9080, name: 'http', protocol: 'HTTP' }],
+    tls: 'required',
+    identities: ['spiffe://cluster.local/ns/default/sa/reviews'],
+    resolution: 'EDS',
+    external: false,
+  });
+  assert.deepEqual(
+    mesh.endpoints.get('reviews.default.mesh')?.map(({ id, address, ports, weight }) => [id, address, ports, weight]),
+    [
+      ['default/r1', '10.0.0.1', { 9080: 19_080 }, 1],
+      ['default/r2', '10.0.0.2', { 9080: 29_080 }, 5],
+    ],
+  );
+});
+
+test('a changed WorkloadEntry rebuilds the one service that it serves', () => {
+  const more = istio('ServiceEntry', 'x', '{hosts: [x.example.com], resolution: DNS, ports: [{number: 80}]}');
+  const one = readResources(undefined, [
+    { file: 'a.yaml', text: FLEET },
+    { file: 'b.yaml', text: more },
+  ]);
+  const two = readResources(one, [
+    { file: 'a.yaml', text: FLEET.replace('10.0.0.2', '10.0.0.9') },
+    { file: 'b.yaml', text: more },
+  ]);
+  const first = build({ resources: one.set });
+  const second = build({ resources: two.set }, first);
+  assert.equal(second.endpoints.get('x.example.com'), first.endpoints.get('x.example.com'));
+  assert.equal(second.services.get('x.example.com'), first.services.get('x.example.com'));
+  assert.notEqual(second.endpoints.get('reviews.default.mesh'), first.endpoints.get('reviews.default.mesh'));
+});
+
+interface EntryCase {
+  readonly what: string;
+  readonly yaml: string;
+  readonly host: string;
+  readonly tls?: string;
+  readonly identities?: readonly string[];
+  readonly endpoints?: readonly string[];
+  readonly external?: boolean;
+  readonly diagnostics?: readonly RegExp[];
+  readonly inputs?: Partial<MeshInputs>;
+}
+
+const INTERNAL = 'location: MESH_INTERNAL, resolution: STATIC, ports: [{number: 80}]';
+const SAN = 'spiffe://cluster.local/ns/prod/sa/db';
+
+const entryCases: readonly EntryCase[] = [
+  {
+    what: 'an external host resolved by DNS',
+    yaml: istio(
+      'ServiceEntry',
+      'e',
+      '{hosts: [api.example.com], resolution: DNS, ports: [{number: 443, protocol: TLS}]}',
+    ),
+    host: 'api.example.com',
+    external: true,
+    endpoints: ['api.example.com'],
+  },
+  {
+    what: 'meshed and plain endpoints side by side, as configuration says',
+    yaml: istio(
+      'ServiceEntry',
+      'e',
+      `{hosts: [db], ${INTERNAL}, endpoints: [{address: 10.0.0.1, serviceAccount: db}, {address: 10.0.0.2}]}`,
+    ),
+    host: 'db.default.mesh',
+    tls: 'migrating',
+    identities: ['spiffe://cluster.local/ns/default/sa/db'],
+    endpoints: ['10.0.0.1#0', '10.0.0.2#1'],
+  },
+  {
+    what: 'names that say who serves',
+    yaml: istio(
+      'ServiceEntry',
+      'e',
+      `{hosts: [db], ${INTERNAL}, endpoints: [{address: 10.0.0.1, serviceAccount: db}], subjectAltNames: ['${SAN}', db.example.com]}`,
+    ),
+    host: 'db.default.mesh',
+    tls: 'required',
+    identities: [SAN],
+    endpoints: ['10.0.0.1#0'],
+  },
+  {
+    what: 'the label for mutual TLS without an account: the convention',
+    yaml: istio(
+      'ServiceEntry',
+      'e',
+      `{hosts: [db], ${INTERNAL}, endpoints: [{address: 10.0.0.1, labels: {security.istio.io/tlsMode: istio}}]}`,
+    ),
+    host: 'db.default.mesh',
+    tls: 'required',
+    identities: ['spiffe://cluster.local/ns/default/sa/db'],
+    endpoints: ['10.0.0.1#0'],
+  },
+  {
+    what: 'mutual TLS with nobody to expect: closed',
+    yaml: istio(
+      'ServiceEntry',
+      'e',
+      `{hosts: [db.example.com], ${INTERNAL}, endpoints: [{address: 10.0.0.1, labels: {security.istio.io/tlsMode: istio}}]}`,
+    ),
+    host: 'db.example.com',
+    tls: 'required',
+    endpoints: [],
+    diagnostics: [
+      /r\.yaml:2: warning TRY0305 ServiceEntry default\/e: nothing says which identity may serve db\.example\.com/,
+    ],
+  },
+  {
+    what: 'a record that requires mutual TLS leaves plain endpoints out',
+    yaml:
+      istio(
+        'ServiceEntry',
+        'e',
+        `{hosts: [db], ${INTERNAL}, endpoints: [{address: 10.0.0.1, serviceAccount: x}, {address: 10.0.0.2}]}`,
+      ) + record('db', '{tls: required, serviceAccounts: [x]}'),
+    host: 'db.default.mesh',
+    tls: 'required',
+    identities: ['spiffe://cluster.local/ns/default/sa/x'],
+    endpoints: ['10.0.0.1#0'],
+    diagnostics: [/TRY0303 .*10\.0\.0\.2#1/],
+  },
+  {
+    what: 'mutual TLS off in the mesh',
+    yaml: istio(
+      'ServiceEntry',
+      'e',
+      `{hosts: [db], ${INTERNAL}, endpoints: [{address: 10.0.0.1, serviceAccount: db}]}`,
+    ),
+    host: 'db.default.mesh',
+    endpoints: ['10.0.0.1#0'],
+    inputs: { config: { ...DEFAULT_MESH_CONFIG, enableAutoMtls: false } },
+  },
+  {
+    what: 'names of who serves what is called in plain text',
+    yaml: istio(
+      'ServiceEntry',
+      'e',
+      '{hosts: [api.example.com], resolution: DNS, ports: [{number: 443}], subjectAltNames: [api.example.com]}',
+    ),
+    host: 'api.example.com',
+    external: true,
+    endpoints: ['api.example.com'],
+    diagnostics: [/TRY0005 .*"subjectAltNames" has no effect on api\.example\.com/],
+  },
+];
+
+for (const {
+  what,
+  yaml,
+  host,
+  tls = 'plain',
+  identities = [],
+  endpoints = [],
+  external = false,
+  diagnostics = [],
+  inputs = {},
+} of entryCases)
+  test(`a ServiceEntry: ${what}`, () => {
+    const mesh = build({ resources: resources(yaml), ...inputs });
+    const service = mesh.services.get(host);
+    assert.equal(service?.tls, tls);
+    assert.deepEqual(service.identities, identities);
+    assert.equal(service.external, external);
+    assert.deepEqual(
+      mesh.endpoints.get(host)?.map(({ id }) => id),
+      endpoints,
+    );
+    assert.equal(mesh.diagnostics.length, diagnostics.length, messages(mesh).join('\n'));
+    for (const [i, pattern] of diagnostics.entries()) assert.match(messages(mesh)[i] ?? '', pattern);
+  });
+
+test("an entry may not claim another namespace's host; the root namespace may", () => {
+  const entry = (namespace: string): string =>
+    istio('ServiceEntry', 'e', `{hosts: [pay.prod.mesh], ${INTERNAL}}`, namespace);
+  const evil = build({ resources: resources(entry('evil')) });
+  assert.equal(evil.services.size, 0);
+  assert.deepEqual(messages(evil), [
+    'r.yaml:2: warning TRY0302 ServiceEntry evil/e: the host pay.prod.mesh belongs to namespace prod. Set metadata.namespace to prod.',
+  ]);
+  assert.equal(build({ resources: resources(entry('istio-system')) }).services.get('pay.prod.mesh')?.namespace, 'prod');
+});
+
+test('the catalogue wins over a ServiceEntry, and believes what it says of TLS', () => {
+  const set = resources(
+    istio('ServiceEntry', 'e', `{hosts: [web], ${INTERNAL}, endpoints: [{address: 10.0.0.1, serviceAccount: web}]}`),
+  );
+  const mesh = build({ resources: set, catalogue: catalogue({ web: [instance('n/1')] }) });
+  assert.equal(mesh.services.get('web.default.mesh')?.consulName, 'web');
+  assert.equal(mesh.services.get('web.default.mesh')?.tls, 'required');
+  assert.deepEqual(mesh.endpoints.get('web.default.mesh'), []);
+  assert.match(
+    messages(mesh).join('\n'),
+    /TRY0302 ServiceEntry default\/e: the host web\.default\.mesh is that of a service in Consul/,
+  );
+});
+
+test('of two entries with one host the older holds', () => {
+  const set = resources(
+    istio('ServiceEntry', 'a', `{hosts: [x.y], ${INTERNAL}}`) +
+      istio('ServiceEntry', 'b', `{hosts: [x.y, z.y], ${INTERNAL}}`),
+  );
+  const mesh = build({ resources: set });
+  assert.deepEqual([...mesh.services.keys()], ['x.y', 'z.y']);
+  assert.match(
+    messages(mesh).join('\n'),
+    /TRY0302 ServiceEntry default\/b: the host x\.y is that of ServiceEntry default\/a already/,
+  );
+});
+
+test('exportTo hides an entry from other namespaces', () => {
+  const set = resources(istio('ServiceEntry', 'a', `{hosts: [x.y], ${INTERNAL}, exportTo: [., shop]}`));
+  const visible = (clientNamespaces: readonly string[] | undefined): number =>
+    build({ resources: set, ...(clientNamespaces && { clientNamespaces }) }).services.size;
+  assert.deepEqual([visible(undefined), visible(['default']), visible(['shop']), visible(['other'])], [1, 1, 1, 0]);
+});
