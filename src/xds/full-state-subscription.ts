@@ -120,6 +120,7 @@ export class FullStateSubscription extends Subscription {
       entry.subscribers.add(this.number);
       changed = true;
     }
+    if (!wantsAll && this.#named.size === 0) this.#refused = undefined;
     if (changed && !wantsAll && this.#held !== NOTHING) {
       // What it no longer wants it has dropped.
       this.#held = snapshotOf(new Map([...this.#held.resources].filter(([name]) => wanted.has(name))));
@@ -180,6 +181,7 @@ export class FullStateSubscription extends Subscription {
     this.#lastStep = next;
     this.#held = target;
     this.#refusedHeld = false;
+    this.#refused = undefined;
     this.noteSent(response, {
       version: target.version,
       generation: carriesChanges || generation === 0 ? generation : Number.POSITIVE_INFINITY,

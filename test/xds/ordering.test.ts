@@ -131,8 +131,11 @@ test('make before break in the state of the world: the old cluster stays in unti
   const stream = sotw();
   type Response = Awaited<ReturnType<SotwStream['next']>>;
   const names: Record<string, string[]> = { [ENDPOINT]: ['a'], [ROUTE]: ['r'] };
-  const acknowledge = ({ typeUrl, nonce, versionInfo }: Response): void =>
+  const nonces: Record<string, string> = {};
+  const acknowledge = ({ typeUrl, nonce, versionInfo }: Response): void => {
+    nonces[typeUrl] = nonce;
     stream.send({ typeUrl, responseNonce: nonce, versionInfo, resourceNames: names[typeUrl] ?? [] });
+  };
   const take = async (): Promise<string> => {
     const response = await stream.next();
     acknowledge(response);
@@ -146,8 +149,7 @@ test('make before break in the state of the world: the old cluster stays in unti
   assert.equal(await take(), 'cluster 2');
   await stream.silence();
   names[ENDPOINT] = ['a', 'b'];
-  const lastEndpointNonce = '2';
-  stream.send({ typeUrl: ENDPOINT, resourceNames: ['a', 'b'], responseNonce: lastEndpointNonce });
+  stream.send({ typeUrl: ENDPOINT, resourceNames: ['a', 'b'], responseNonce: nonces[ENDPOINT] ?? '' });
   assert.equal(await take(), 'endpoint 1');
   assert.equal(await take(), 'listener 1');
   assert.equal(await take(), 'route 1');

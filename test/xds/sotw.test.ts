@@ -71,7 +71,7 @@ test('a request that names what is not there is served what is (15, 19)', async 
 
 test('a request with another nonce than the last is not heard, except the first (6)', async (t) => {
   const resources = resourcesOf({ endpoint: [assignment('a', 1), assignment('b', 1)] });
-  const { sotw } = await startServer(t, resources);
+  const { server, sotw } = await startServer(t, resources);
   const stream = sotw();
   stream.send({ node, typeUrl: ENDPOINT, resourceNames: ['a'], responseNonce: 'from-before', versionInfo: 'x' });
   const first = await stream.next();
@@ -79,6 +79,8 @@ test('a request with another nonce than the last is not heard, except the first 
   stream.send({ typeUrl: ENDPOINT, resourceNames: ['a', 'b'], responseNonce: 'stale' });
   stream.send({ typeUrl: ENDPOINT, resourceNames: ['a', 'b'] });
   await stream.silence();
+  assert.equal(server.status().counters.stale, 2);
+  assert.equal(server.status().clients[0]?.types[ENDPOINT]?.subscribed, 1);
   stream.send({
     typeUrl: ENDPOINT,
     resourceNames: ['a', 'b'],
