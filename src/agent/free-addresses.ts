@@ -2,7 +2,7 @@
  * Keeps listeners off ports that somebody else has. Envoy sets SO_REUSEPORT: two Envoys on one port would silently share
  * its connections, so the kernel's refusal cannot be relied upon.
  */
-import { describeOwner, portOwner } from '../envoy/port-owner.ts';
+import { describeOwner, ListeningPorts } from '../envoy/port-owner.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host, SocketAddress } from '../model/host.ts';
 
@@ -18,9 +18,10 @@ export interface UsableHost {
  */
 export function withFreeAddresses(host: Host, envoyPid: number | undefined): UsableHost {
   const diagnostics: Diagnostic[] = [];
+  const ports = new ListeningPorts(envoyPid);
   const isFree = (object: string, { address, port }: SocketAddress): boolean => {
-    const owner = portOwner(address, port);
-    if (owner === undefined || (envoyPid !== undefined && owner.pid === envoyPid)) return true;
+    const owner = ports.owner(address, port);
+    if (owner === undefined) return true;
     diagnostics.push({
       code: 'TRY0103',
       severity: 'error',

@@ -44,8 +44,9 @@ interface Socket {
   readonly inode: string;
 }
 
-function listeningSockets(port: number): readonly Socket[] {
-  const sockets: Socket[] = [];
+/** Every listening TCP socket of this network namespace, by port. */
+function listeningSockets(): ReadonlyMap<number, readonly Socket[]> {
+  const byPort = new Map<number, Socket[]>();
   for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
     let text: string;
     try {
@@ -55,12 +56,15 @@ function listeningSockets(port: number): readonly Socket[] {
     }
     for (const line of text.split('\n').slice(1)) {
       const [, local = '', , state, , , , uid = '0', , inode = ''] = line.trim().split(/\s+/);
+      if (state !== LISTEN) continue;
       const [address = '', portHex = ''] = local.split(':');
-      if (state === LISTEN && Number.parseInt(portHex, 16) === port)
-        sockets.push({ address: parseAddress(address), uid: Number(uid), inode });
+      const port = Number.parseInt(portHex, 16);
+      const sockets = byPort.get(port) ?? [];
+      sockets.push({ address: parseAddress(address), uid: Number(uid), inode });
+      byPort.set(port, sockets);
     }
   }
-  return sockets;
+  return byPort;
 }
 
 const isAny = (address: string): boolean => address === '0.0.0.0' || address === '::';
@@ -71,36 +75,60 @@ function overlap(a: string, b: string): boolean {
   return (isAny(a) || isAny(b)) && a.includes(':') === b.includes(':');
 }
 
-function pidOfSocket(inode: string): number | undefined {
-  const wanted = `socket:[${inode}]`;
-  for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid)) continue;
-    try {
-      for (const fd of readdirSync(`/proc/${pid}/fd`))
-        if (readlinkSync(`/proc/${pid}/fd/${fd}`) === wanted) return Number(pid);
-    } catch {
-      // Another user's process, or one that has just ended.
-    }
+/** The inodes of the sockets that a process has open; empty when they are hidden from us. */
+function socketsOf(pid: number | string): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
+      } catch {
+        return [];
+      }
+    });
+  } catch {
+    return [];
   }
-  return undefined;
 }
 
-/**
- * The process that listens on a TCP port of this network namespace in a way that excludes (or silently shares with) a
- * listener at `address`; undefined when the port is free.
- */
+function pidOfSocket(inode: string): number | undefined {
+  const pid = readdirSync('/proc').find((name) => /^\d+$/.test(name) && socketsOf(name).includes(inode));
+  return pid === undefined ? undefined : Number(pid);
+}
+
+/** Who listens where, as it was when this was made: many questions cost one look. */
+export class ListeningPorts {
+  readonly #sockets = listeningSockets();
+  readonly #own: ReadonlySet<string>;
+
+  /** @param ownPid a process whose listeners do not count, such as our Envoy */
+  constructor(ownPid?: number) {
+    this.#own = new Set(ownPid === undefined ? [] : socketsOf(ownPid));
+  }
+
+  /**
+   * The process that listens on a TCP port of this network namespace in a way that excludes (or silently shares with) a
+   * listener at `address`; undefined when the port is free.
+   */
+  owner(address: string, port: number): PortOwner | undefined {
+    const wanted = canonical(address);
+    const socket = this.#sockets
+      .get(port)
+      ?.find((candidate) => overlap(candidate.address, wanted) && !this.#own.has(candidate.inode));
+    if (socket === undefined) return undefined;
+    const pid = pidOfSocket(socket.inode);
+    return {
+      address: socket.address,
+      port,
+      uid: socket.uid,
+      pid,
+      program: pid === undefined ? undefined : commandLine(pid)[0],
+    };
+  }
+}
+
+/** The owner of one port; see `ListeningPorts.owner`. */
 export function portOwner(address: string, port: number): PortOwner | undefined {
-  const wanted = canonical(address);
-  const socket = listeningSockets(port).find((candidate) => overlap(candidate.address, wanted));
-  if (socket === undefined) return undefined;
-  const pid = pidOfSocket(socket.inode);
-  return {
-    address: socket.address,
-    port,
-    uid: socket.uid,
-    pid,
-    program: pid === undefined ? undefined : commandLine(pid)[0],
-  };
+  return new ListeningPorts().owner(address, port);
 }
 
 /** Such as `nginx (pid 812)` or `a process of user 33`. */
