@@ -47,6 +47,7 @@ export class ResourceDirectory {
   #watcher: FSWatcher | undefined;
   /** Of the directory that is watched: a watch stays with a directory that was moved away. */
   #inode: number | undefined;
+  #unwatchable = false;
   #rescan: NodeJS.Timeout | undefined;
   #settle: NodeJS.Timeout | undefined;
   #burstSince: number | undefined;
@@ -100,8 +101,15 @@ export class ResourceDirectory {
         this.#closeWatcher();
       });
       this.#watcher = watcher;
-    } catch {
-      // Missing or not watchable: the rescan tries again, and the reading reports what is wrong.
+    } catch (error) {
+      // What is missing is in the diagnostics; a machine that is out of watches is slower, and says so once.
+      if (errorCode(error) === 'ENOENT' || this.#unwatchable) return;
+      this.#unwatchable = true;
+      const everyMs = this.#options.rescanMs ?? RESCAN_MS;
+      this.#options.log.warn(
+        { dir: this.#options.dir, everyMs, error: errorMessage(error) },
+        'resources are only polled',
+      );
     }
   }
 
