@@ -5,6 +5,7 @@ import {
   status as grpcStatus,
   logVerbosity,
   Server,
+  type ServerCredentials,
   type ServerUnaryCall,
   type sendUnaryData,
   setLogVerbosity,
@@ -110,7 +111,7 @@ export class CaServer {
   }
 
   /**
-   * Starts serving. Port 0 takes a free one.
+   * Starts serving, once. Port 0 takes a free one. After a failure nothing is left running.
    * @returns the address with its real port
    * @throws TrysailError CA_LISTEN_FAILED
    */
@@ -118,19 +119,16 @@ export class CaServer {
     await this.#certificate.start();
     const { source } = this.#certificate;
     const credentials = experimental.createCertificateProviderServerCredentials(source, source, false);
-    const port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(address, credentials, (error, bound) => {
-        if (error === null) resolve(bound);
-        else {
-          reject(
-            new TrysailError('CA_LISTEN_FAILED', `the CA cannot listen on ${address}: ${errorMessage(error)}`, {
-              cause: error,
-              remedy: 'Stop what holds the port, or set another one in ca.listen.',
-            }),
-          );
-        }
+    let port: number;
+    try {
+      port = await this.#bind(address, credentials);
+    } catch (cause) {
+      await this.close(0);
+      throw new TrysailError('CA_LISTEN_FAILED', `the CA cannot listen on ${address}: ${errorMessage(cause)}`, {
+        cause,
+        remedy: 'Stop what holds the port, or set another one in ca.listen.',
       });
-    });
+    }
     this.#address = address.replace(/:\d+$/, `:${port}`);
     return this.#address;
   }
@@ -158,6 +156,15 @@ export class CaServer {
       this.#server.tryShutdown(() => {
         clearTimeout(force);
         resolve();
+      });
+    });
+  }
+
+  async #bind(address: string, credentials: ServerCredentials): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(address, credentials, (error, port) => {
+        if (error === null) resolve(port);
+        else reject(error);
       });
     });
   }
