@@ -1,6 +1,5 @@
 /** Keeps this host's services registered with the local Consul agent, whatever happens to Consul, until told otherwise. */
 import { isDeepStrictEqual } from 'node:util';
-import type { AgentCheck, AgentService } from '../consul/agent-api.ts';
 import type { ConsulClient } from '../consul/client.ts';
 import type { CheckStatus } from '../consul/health.ts';
 import { Backoff } from '../lib/backoff.ts';
@@ -9,8 +8,11 @@ import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import { META } from '../model/registration.ts';
 import { type CommandResult, repeatCommand } from './command-check.ts';
-import { type Registration, registrationsOf } from './definition.ts';
+import { registrationsOf } from './definition.ts';
+import { type Entry, isRegistered, newEntry, type RegisteredHealth } from './entry.ts';
 import type { LocalInstance } from './instance.ts';
+
+export type { RegisteredHealth } from './entry.ts';
 
 /** How often Consul's view is compared with ours while nothing happens. */
 const COMPARE_EVERY_MS = 5000;
@@ -25,9 +27,6 @@ export interface RegistrarOptions {
   readonly hostName: string;
   readonly instances: readonly LocalInstance[];
 }
-
-/** `none`: there is no such check; `unknown`: Consul has not been asked yet. */
-export type RegisteredHealth = CheckStatus | 'none' | 'unknown';
 
 /** How one service stands. */
 export interface RegisteredService {
@@ -55,45 +54,10 @@ export interface RegistrarStatus {
   readonly services: readonly RegisteredService[];
 }
 
-interface Entry {
-  readonly registration: Registration;
-  readonly instance: LocalInstance;
-  /** Ends its command check. */
-  readonly stop: AbortController;
-  /** Whether it has to be sent even if Consul's view looks the same. */
-  dirty: boolean;
-  sinceMs: number | undefined;
-  error: TrysailError | undefined;
-  application: RegisteredHealth;
-  proxy: RegisteredHealth;
-  /** Last result of the command check. */
-  result: CommandResult | undefined;
-}
-
 function asTrysailError(error: unknown): TrysailError {
   return error instanceof TrysailError
     ? error
     : new TrysailError('REGISTRATION_FAILED', errorMessage(error), { cause: error });
-}
-
-/** Whether Consul has what we want, as far as its answers show it (they show no check's definition). */
-function isRegistered(
-  { definition }: Registration,
-  services: ReadonlyMap<string, AgentService>,
-  checks: ReadonlyMap<string, AgentCheck>,
-): boolean {
-  const live = services.get(definition.ID);
-  return (
-    live !== undefined &&
-    live.name === definition.Name &&
-    live.address === definition.Address &&
-    live.port === definition.Port &&
-    live.weights.passing === definition.Weights.Passing &&
-    live.weights.warning === definition.Weights.Warning &&
-    isDeepStrictEqual(live.tags, definition.Tags) &&
-    isDeepStrictEqual({ ...live.meta }, { ...definition.Meta }) &&
-    definition.Checks.every((check) => checks.get(check.CheckID)?.serviceId === definition.ID)
-  );
 }
 
 /** Starts with `start`; ends with `stop`, which leaves the registrations, or with `deregister`, which removes them. */
@@ -201,17 +165,7 @@ export class Registrar {
       }
       for (const warning of registration.warnings)
         this.#options.log.warn({ service: registration.definition.Name, warning }, 'registration: incomplete');
-      this.#entries.set(id, {
-        registration,
-        instance,
-        stop: new AbortController(),
-        dirty: true,
-        sinceMs: old?.sinceMs,
-        error: undefined,
-        application: registration.applicationCheckId === undefined ? 'none' : 'unknown',
-        proxy: registration.proxyCheckId === undefined ? 'none' : 'unknown',
-        result: undefined,
-      });
+      this.#entries.set(id, newEntry(instance, registration, old));
     }
     for (const { stop } of before.values()) stop.abort();
   }
