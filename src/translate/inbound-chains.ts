@@ -57,15 +57,25 @@ const APPLICATION_TLS: ChainPlan = {
   carries: 'tcp',
 };
 
+/** STRICT ends any TLS itself; whoever has no certificate of the mesh fails the handshake. */
+const ANY_TLS: ChainPlan = { ...mutualTcp({ transport: 'tls' }), name: 'any-tls' };
+
 const NO_INSPECTION = { tls: false, http: false };
 const PERMISSIVE_HTTP: InboundPlan = {
   chains: [mutualHttp({ transport: 'tls', alpn: MESH }), plainHttp({ transport: 'raw_buffer' })],
   inspect: { tls: true, http: false },
 };
-const STRICT_HTTP: InboundPlan = { chains: [mutualHttp({})], inspect: NO_INSPECTION };
+const STRICT_HTTP: InboundPlan = {
+  chains: [mutualHttp({ transport: 'tls', alpn: MESH }), { ...mutualHttp({ transport: 'tls' }), name: 'any-tls' }],
+  inspect: { tls: true, http: false },
+};
 const DISABLE_HTTP: InboundPlan = { chains: [plainHttp({})], inspect: NO_INSPECTION };
 
-/** Without an inspector for TLS, as with DISABLE, an application's own TLS counts as bytes and passes. */
+/**
+ * Without an inspector for TLS, as with DISABLE, an application's own TLS counts as bytes and passes. STRICT has the
+ * mutual chains and the inspectors of PERMISSIVE: Envoy then keeps their connections when a port goes from one to the
+ * other.
+ */
 const PLANS: Readonly<Record<MtlsMode, Readonly<Record<ProtocolKind, InboundPlan>>>> = {
   PERMISSIVE: {
     http: PERMISSIVE_HTTP,
@@ -88,10 +98,13 @@ const PLANS: Readonly<Record<MtlsMode, Readonly<Record<ProtocolKind, InboundPlan
   STRICT: {
     http: STRICT_HTTP,
     http2: STRICT_HTTP,
-    tcp: { chains: [mutualTcp({})], inspect: NO_INSPECTION },
-    auto: {
-      chains: [...PRESERVING_MUTUAL_HTTP, mutualTcp({ transport: 'tls' })],
+    tcp: {
+      chains: [mutualTcp({ transport: 'tls', alpn: MESH }), ANY_TLS],
       inspect: { tls: true, http: false },
+    },
+    auto: {
+      chains: [...PRESERVING_MUTUAL_HTTP, mutualTcp({ transport: 'tls', alpn: MESH_TCP }), ANY_TLS],
+      inspect: { tls: true, http: true },
     },
   },
   DISABLE: {

@@ -1,7 +1,9 @@
 /** The resources over our own xDS to a real Envoy: late certificates, rotation, a canary, endpoints, all under load. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { Agent, request } from 'node:http';
+import { Agent, get, request } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,6 +11,7 @@ import { buildBootstrap } from '../../src/envoy/bootstrap.ts';
 import type { DestinationRule } from '../../src/model/destination-rule.ts';
 import type { Host } from '../../src/model/host.ts';
 import type { Mesh } from '../../src/model/mesh.ts';
+import type { PeerAuthentication } from '../../src/model/peer-authentication.ts';
 import type { VirtualService } from '../../src/model/virtual-service.ts';
 import { Translator } from '../../src/translate/translator.ts';
 import { type Resource, type Resources, TYPE_URL } from '../../src/xds/resource.ts';
@@ -18,7 +21,7 @@ import { eventually } from '../support/eventually.ts';
 import { freePorts } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { envoyBinary } from '../support/tools.ts';
-import { call, httpApplication } from './applications.ts';
+import { call, exchange, httpApplication, tcpApplication } from './applications.ts';
 import { testAuthority } from './certificates.ts';
 import { endpoint, host, mesh, service, spiffe, upstream, workload } from './mesh-literals.ts';
 
@@ -28,6 +31,8 @@ interface Agentlet {
   /** Serves what becomes of the mesh with these secrets. */
   serve(next: Mesh, secrets: readonly Resource[]): void;
   readonly rejected: readonly string[];
+  /** Envoy's statistics whose names contain `filter`. */
+  stats(filter: string): Promise<string>;
 }
 
 /** What an agent does with Envoy, and no more. */
@@ -44,8 +49,17 @@ async function startAgentlet(t: TestContext, self: Host): Promise<Agentlet> {
   await writeFile(path, JSON.stringify(buildBootstrap({ nodeId, nodeCluster, locality, xdsSocket, adminSocket })));
   const translator = new Translator();
   startChild(t, envoyBinary(), ['-c', path, '--disable-hot-restart', '--concurrency', '1', '-l', 'warning']);
+  const stats = (filter: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      get({ socketPath: adminSocket, path: `/stats?filter=${filter}`, agent: false }, (incoming) => {
+        let text = '';
+        incoming.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        incoming.once('end', () => resolve(text));
+      }).once('error', reject);
+    });
   return {
     rejected,
+    stats,
     serve: (next, secrets) => {
       const byName = new Map(secrets.map((secret) => [secret.name, secret]));
       const resources: Resources = new Map([...translator.translate(next, self), [TYPE_URL.secret, byName]]);
@@ -177,4 +191,39 @@ test('over ADS no change costs a request', async (t) => {
   await stop();
   assert.deepEqual(failed, []);
   assert.deepEqual([...client.rejected, ...server.rejected], []);
+});
+
+test('from PERMISSIVE to STRICT: plain text is refused, connections of the mesh stay', async (t) => {
+  const [upstreamPort = 0, inboundPort = 0, applicationPort = 0] = await freePorts(3);
+  await tcpApplication(t, applicationPort);
+  const base = mesh([[service('reviews', 'TCP'), [endpoint('127.0.0.1', inboundPort)]]]);
+  const workloads = [workload('reviews', 'TCP', inboundPort, applicationPort)];
+  const server = await startAgentlet(t, host({ nodeId: 'server', workloads, callerIdentity: undefined }));
+  const client = await startAgentlet(t, host({ nodeId: 'client', upstreams: [upstream('reviews', upstreamPort)] }));
+  const serverSecrets = await authority.secrets(spiffe('reviews'));
+  server.serve(base, serverSecrets);
+  client.serve(base, await authority.secrets(spiffe('caller')));
+  await eventually('the mesh', async () => (await exchange(upstreamPort, 'hello')) === 'app:hello');
+  assert.equal(await exchange(inboundPort, 'hello'), 'app:hello');
+
+  const kept = connect(upstreamPort, '127.0.0.1');
+  t.after(() => kept.destroy());
+  const answer = async (text: string): Promise<unknown> => {
+    const received = once(kept, 'data');
+    kept.write(text);
+    return String((await received)[0]);
+  };
+  assert.equal(await answer('before'), 'app:before');
+  const strict: PeerAuthentication = {
+    meta: meta('PeerAuthentication'),
+    selector: undefined,
+    mode: 'STRICT',
+    portModes: new Map(),
+  };
+  server.serve({ ...base, peerAuthentications: [strict] }, serverSecrets);
+  await eventually('plain text is refused', async () => (await exchange(inboundPort, 'hello')) === undefined);
+  assert.equal(await answer('after'), 'app:after');
+  assert.equal(await exchange(upstreamPort, 'hello'), 'app:hello');
+  assert.match(await server.stats('listener_manager.listener_in_place_updated'), /: 1$/m);
+  assert.deepEqual(server.rejected, []);
 });

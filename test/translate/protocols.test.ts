@@ -90,6 +90,8 @@ for (const tls of MODES) {
     const answer = await callHttp2(upstreamPort);
     assert.match(answer.body, /"httpVersion":"2.0"/);
     assert.equal(answer.trailers['grpc-status'], '0');
+    // The peer's sidecar saw requests, not bytes.
+    assert.equal(answer.body.includes('"x-forwarded-client-cert":"By='), tls !== 'plain');
   });
 }
 
