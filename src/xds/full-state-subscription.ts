@@ -3,14 +3,13 @@
  * client deletes. So that nothing breaks before its replacement is made, a removal waits by keeping the resource in.
  */
 import { blamedNames } from './blame.ts';
+import { addPending, type Pending } from './change-queue.ts';
 import type { PreparedResource } from './prepared-resource.ts';
 import {
-  addPending,
   type Delivery,
   type Gate,
   type InFlight,
   type Outgoing,
-  type Pending,
   type Rejection,
   type ResourceStatus,
   Subscription,

@@ -3,15 +3,15 @@
  * not be complete (endpoints, routes, secrets).
  */
 import { blamedNames } from './blame.ts';
+import { ChangeQueue, type Pending } from './change-queue.ts';
+import { HeldVersions, NOTHING } from './held-versions.ts';
 import { absentFrame, COLLECTIVE_TYPES, type Held, type PreparedResource } from './prepared-resource.ts';
 import { TYPE_URL } from './resource.ts';
 import {
-  addPending,
   type Delivery,
   type Gate,
   type InFlight,
   type Outgoing,
-  type Pending,
   type Rejection,
   type ResourceStatus,
   Subscription,
@@ -19,9 +19,6 @@ import {
   TooManyNames,
 } from './subscription.ts';
 import type { Entry, TypeTable } from './type-table.ts';
-
-/** Asked for, and not held. */
-const NOTHING: Held = { name: '', version: '' };
 
 const isPrepared = (held: Held): held is PreparedResource => 'resource' in held;
 
@@ -38,19 +35,17 @@ export class NamedSubscription extends Subscription {
   #namesWanted = 0;
   /** A first answer is due even if it is empty. */
   #greet = false;
-  /** Everything asked for or held, by the entry's index. A version of '' is not known. */
-  readonly #known: (Held | undefined)[] = [];
+  readonly #known: HeldVersions;
   readonly #asked = new Set<Entry>();
-  readonly #upserts = new Set<Entry>();
-  readonly #removals = new Set<Entry>();
+  readonly #upserts = new ChangeQueue();
+  readonly #removals = new ChangeQueue();
   readonly #heartbeats = new Set<Entry>();
   readonly #refused = new Map<Entry, Refused>();
-  #pendingUpserts: Pending | undefined;
-  #pendingRemovals: Pending | undefined;
 
   constructor(kind: 'sotw' | 'delta', table: TypeTable, context: SubscriptionContext) {
     super(table, context);
     this.kind = kind;
+    this.#known = new HeldVersions(table);
   }
 
   get wantsAll(): boolean {
@@ -62,11 +57,11 @@ export class NamedSubscription extends Subscription {
   }
 
   get upserts(): Pending | undefined {
-    return this.#upserts.size === 0 ? undefined : this.#pendingUpserts;
+    return this.#upserts.pending;
   }
 
   get removals(): Pending | undefined {
-    return this.#removals.size === 0 ? undefined : this.#pendingRemovals;
+    return this.#removals.pending;
   }
 
   get owesAnswer(): boolean {
@@ -81,7 +76,7 @@ export class NamedSubscription extends Subscription {
   setNames(names: readonly string[]): void {
     const wanted = new Set(names);
     this.#checkLimit(wanted.size);
-    for (const [entry] of this.#knownEntries()) if (!wanted.has(entry.name)) this.#unsubscribe(entry);
+    for (const [entry] of this.#known) if (!wanted.has(entry.name)) this.#unsubscribe(entry);
     for (const name of wanted) {
       const entry = this.table.entry(name);
       if (!entry.subscribers.has(this.number)) this.#subscribe(entry);
@@ -123,7 +118,7 @@ export class NamedSubscription extends Subscription {
       this.#queue(other, generation);
     }
     // Once a resource is gone that was never sent, there is no trace of it left.
-    if (entry.current === undefined && this.#known[entry.index] === undefined) this.#asked.delete(entry);
+    if (entry.current === undefined && !this.#known.has(entry)) this.#asked.delete(entry);
     this.#queue(entry, generation);
     this.context.wake();
   }
@@ -146,9 +141,9 @@ export class NamedSubscription extends Subscription {
     let generation = Number.POSITIVE_INFINITY;
 
     const add = (entry: Entry, resource: PreparedResource): void => {
-      const held = this.#known[entry.index];
+      const held = this.#known.get(entry);
       if (held === NOTHING || held === undefined) fresh.push(entry);
-      this.#note(entry, resource);
+      this.#known.set(entry, resource);
       this.#refused.delete(entry);
       entries.push(entry);
       if (sentNames?.has(resource.name) === true) return;
@@ -163,7 +158,7 @@ export class NamedSubscription extends Subscription {
       if (entry.current !== undefined) {
         add(entry, entry.current);
         this.#upserts.delete(entry);
-      } else if (delta && this.context.announceMissing && this.#known[entry.index] !== undefined) {
+      } else if (delta && this.context.announceMissing && this.#known.has(entry)) {
         if (this.table.typeUrl === TYPE_URL.virtualHost) frames.push(absentFrame(entry.name));
         else removed.push(entry.name);
         this.#release(entry);
@@ -178,11 +173,11 @@ export class NamedSubscription extends Subscription {
         const { current } = entry;
         if (current !== undefined && gate.holds(current)) {
           // What keeps it back is not time, so it does not become overdue.
-          this.#pendingUpserts = { ...upserts, sinceMs: nowMs };
+          this.#upserts.postpone(nowMs);
           continue;
         }
         this.#upserts.delete(entry);
-        if (current === undefined || this.#known[entry.index]?.version === current.version) continue;
+        if (current === undefined || this.#known.get(entry)?.version === current.version) continue;
         add(entry, current);
         carriesChanges = true;
       }
@@ -190,7 +185,7 @@ export class NamedSubscription extends Subscription {
     }
     if (gate.removals && removals !== undefined) {
       for (const entry of this.#removals) {
-        const held = this.#known[entry.index];
+        const held = this.#known.get(entry);
         if (held !== undefined && held !== NOTHING) {
           removed.push(held.name);
           entries.push(entry);
@@ -232,7 +227,7 @@ export class NamedSubscription extends Subscription {
         continue;
       }
       // Envoy may have applied a part of it: what it holds is not known.
-      this.#note(entry, { name: entry.current?.name ?? entry.name, version: '' });
+      this.#known.set(entry, { name: entry.current?.name ?? entry.name, version: '' });
       const isBlamed = blamed.has(entry.current?.name ?? entry.name);
       // With the faulty ones known, the others need not wait.
       if (blamed.size > 0 && !isBlamed) this.#queue(entry, this.context.generation());
@@ -250,7 +245,7 @@ export class NamedSubscription extends Subscription {
   sendAgain(name: string): void {
     const entry = this.table.entry(name);
     const { current } = entry;
-    const isDue = this.#upserts.has(entry) && this.#known[entry.index]?.version !== current?.version;
+    const isDue = this.#upserts.has(entry) && this.#known.get(entry)?.version !== current?.version;
     const isWanted = current !== undefined && entry.subscribers.has(this.number);
     if (isWanted && !isDue && !this.#refused.has(entry)) this.#asked.add(entry);
     else this.table.forget(entry);
@@ -260,13 +255,13 @@ export class NamedSubscription extends Subscription {
     if (!this.context.supportsTtl) return;
     for (const resource of this.table.expiring.values()) {
       const entry = this.table.entry(resource.name);
-      if (this.#known[entry.index] === resource) this.#heartbeats.add(entry);
+      if (this.#known.get(entry) === resource) this.#heartbeats.add(entry);
     }
   }
 
   *statuses(): Generator<ResourceStatus> {
     const inFlight = new Set(this.inFlight?.entries);
-    for (const [entry, held] of this.#knownEntries()) {
+    for (const [entry, held] of this.#known) {
       const { name, current } = entry;
       const version = held.version === '' ? (current?.version ?? '') : held.version;
       if (this.#refused.has(entry)) yield { name, version: current?.version ?? version, state: 'rejected' };
@@ -278,12 +273,11 @@ export class NamedSubscription extends Subscription {
 
   close(): void {
     this.table.everything.delete(this);
-    for (const [entry] of this.#knownEntries()) {
+    for (const [entry] of this.#known) {
       entry.subscribers.delete(this.number);
-      entry.holders -= 1;
+      this.#known.delete(entry);
       this.table.forget(entry);
     }
-    this.#known.length = 0;
     this.table.leave(this.number);
   }
 
@@ -296,7 +290,7 @@ export class NamedSubscription extends Subscription {
       entry.subscribers.add(this.number);
       this.#namesWanted += 1;
     }
-    if (this.#known[entry.index] === undefined) this.#note(entry, NOTHING);
+    if (!this.#known.has(entry)) this.#known.set(entry, NOTHING);
     if (entry.current !== undefined || this.kind === 'delta') this.#asked.add(entry);
   }
 
@@ -308,13 +302,6 @@ export class NamedSubscription extends Subscription {
       else this.#drop(entry);
     }
     this.table.forget(entry);
-  }
-
-  *#knownEntries(): Generator<readonly [Entry, Held]> {
-    for (const [index, held] of this.#known.entries()) {
-      const entry = held === undefined ? undefined : this.table.entryAt(index);
-      if (held !== undefined && entry !== undefined) yield [entry, held];
-    }
   }
 
   #wantEverything(): void {
@@ -330,7 +317,7 @@ export class NamedSubscription extends Subscription {
     this.#wantsAll = false;
     this.#greet = false;
     this.table.everything.delete(this);
-    for (const [entry] of this.#knownEntries()) if (!entry.subscribers.has(this.number)) this.#drop(entry);
+    for (const [entry] of this.#known) if (!entry.subscribers.has(this.number)) this.#drop(entry);
     for (const entry of this.#asked) if (!entry.subscribers.has(this.number)) this.#asked.delete(entry);
     for (const entry of this.#upserts) if (!entry.subscribers.has(this.number)) this.#upserts.delete(entry);
   }
@@ -344,42 +331,34 @@ export class NamedSubscription extends Subscription {
       }
       this.#asked.delete(entry);
       if (entry.current?.version === version) {
-        this.#note(entry, entry.current);
+        this.#known.set(entry, entry.current);
       } else {
-        this.#note(entry, { name, version });
+        this.#known.set(entry, { name, version });
         this.#queue(entry, this.context.generation());
       }
     }
   }
 
   #queue(entry: Entry, generation: number): void {
-    const nowMs = performance.now();
     if (entry.current !== undefined) {
       this.#removals.delete(entry);
-      this.#pendingUpserts = addPending(this.upserts, generation, nowMs);
-      this.#upserts.add(entry);
+      this.#upserts.add(entry, generation);
       return;
     }
     this.#upserts.delete(entry);
-    const held = this.#known[entry.index];
+    const held = this.#known.get(entry);
     if (held === undefined || held === NOTHING) return;
     if (this.kind === 'sotw' || !this.context.announceMissing) {
       // There is no way to say it.
       this.#release(entry);
       return;
     }
-    this.#pendingRemovals = addPending(this.removals, generation, nowMs);
-    this.#removals.add(entry);
-  }
-
-  #note(entry: Entry, held: Held): void {
-    if (this.#known[entry.index] === undefined) entry.holders += 1;
-    this.#known[entry.index] = held;
+    this.#removals.add(entry, generation);
   }
 
   /** The client no longer holds it; it may still want it. */
   #release(entry: Entry): void {
-    if (entry.subscribers.has(this.number)) this.#note(entry, NOTHING);
+    if (entry.subscribers.has(this.number)) this.#known.set(entry, NOTHING);
     else this.#drop(entry);
   }
 
@@ -389,10 +368,7 @@ export class NamedSubscription extends Subscription {
     this.#removals.delete(entry);
     this.#heartbeats.delete(entry);
     this.#refused.delete(entry);
-    if (this.#known[entry.index] !== undefined) {
-      this.#known[entry.index] = undefined;
-      entry.holders -= 1;
-    }
+    this.#known.delete(entry);
     this.table.forget(entry);
   }
 }

@@ -1,6 +1,8 @@
 /** The server: takes resources, and brings every client to them by Envoy's discovery protocol. */
 import { status as grpcStatus, Server, ServerCredentials } from '@grpc/grpc-js';
 import { TrysailError } from '../lib/errors.ts';
+import { type DebounceOptions, Debouncer } from './debouncer.ts';
+import { Heartbeats } from './heartbeats.ts';
 import { type Resource, type Resources, TYPE_URL, type TypeUrl } from './resource.ts';
 import { ResponseEncoder } from './response.ts';
 import { addServices, type ByteStream } from './services.ts';
@@ -22,7 +24,7 @@ export interface XdsServerOptions {
   /** For how long routes wait for their clusters (and so on) before they go without, in milliseconds; 5 s. */
   readonly stageTimeoutMs?: number;
   /** Gather bursts of changes before they are sent. Changed endpoints never wait. Off unless given. */
-  readonly debounce?: { readonly quietMs: number; readonly maxMs: number };
+  readonly debounce?: DebounceOptions;
   /** Serve secrets over TCP too. For tests. */
   readonly allowSecretsOverTcp?: boolean;
   /** Tell clients that a secret does not exist. Older Envoys refuse such an answer, so they are left waiting instead. */
@@ -53,11 +55,12 @@ export class XdsServer {
   readonly #waiters = new Set<Waiter>();
   readonly #servers = new Set<Server>();
   readonly #counters = { responsesSent: 0, bytesSent: 0, acknowledged: 0, rejected: 0, overdue: 0, stale: 0 };
-  readonly #heartbeats = new Map<TypeUrl, { readonly periodMs: number; readonly timer: NodeJS.Timeout }>();
+  readonly #heartbeats = new Heartbeats((typeUrl) => {
+    for (const stream of this.#calls.keys()) stream.heartbeat(typeUrl);
+  });
+  readonly #debouncer: Debouncer | undefined;
   #sweeper: NodeJS.Timeout | undefined;
   #turn: NodeJS.Immediate | undefined;
-  #resources: Resources = new Map();
-  #waiting: { readonly resources: Resources; readonly sinceMs: number; readonly timer: NodeJS.Timeout } | undefined;
   #generation = 0;
   #closing = false;
 
@@ -65,37 +68,15 @@ export class XdsServer {
     this.#options = options;
     const { ackTimeoutMs = 10_000, stageTimeoutMs = 5000 } = options;
     this.#limits = { ackTimeoutMs, stageTimeoutMs };
+    if (options.debounce !== undefined)
+      this.#debouncer = new Debouncer(options.debounce, (resources) => this.#apply(resources));
     this.#tables = new Map(Object.values(TYPE_URL).map((typeUrl) => [typeUrl, new TypeTable(typeUrl)]));
   }
 
   /** Serves `resources` from now on. Unchanged objects cost a comparison; unchanged bytes are not sent again. */
   setResources(resources: Resources): void {
-    const { debounce } = this.#options;
-    if (debounce === undefined || this.#generation === 0) {
-      this.#apply(resources);
-      return;
-    }
-    const nowMs = performance.now();
-    const sinceMs = this.#waiting?.sinceMs ?? nowMs;
-    clearTimeout(this.#waiting?.timer);
-    this.#waiting = undefined;
-    const endpoints = changedOnly(this.#resources.get(TYPE_URL.endpoint), resources.get(TYPE_URL.endpoint));
-    this.#apply(new Map([...this.#resources, [TYPE_URL.endpoint, endpoints]]));
-    const delayMs = Math.max(0, Math.min(debounce.quietMs, sinceMs + debounce.maxMs - nowMs));
-    const timer = setTimeout(() => {
-      this.#waiting = undefined;
-      this.#apply(resources);
-    }, delayMs);
-    this.#waiting = { resources, sinceMs, timer };
-  }
-
-  #apply(resources: Resources): void {
-    this.#generation += 1;
-    this.#resources = resources;
-    for (const [typeUrl, table] of this.#tables) {
-      table.replace(typeUrl, resources.get(typeUrl) ?? NOTHING, this.#generation);
-      this.#planHeartbeats(typeUrl, table);
-    }
+    if (this.#debouncer === undefined) this.#apply(resources);
+    else this.#debouncer.set(resources);
   }
 
   /**
@@ -199,10 +180,9 @@ export class XdsServer {
   async close(graceMs: number): Promise<void> {
     this.#closing = true;
     clearInterval(this.#sweeper);
-    clearTimeout(this.#waiting?.timer);
+    this.#debouncer?.stop();
     if (this.#turn !== undefined) clearImmediate(this.#turn);
-    for (const { timer } of this.#heartbeats.values()) clearInterval(timer);
-    this.#heartbeats.clear();
+    this.#heartbeats.stop();
     for (const [stream, call] of this.#calls) {
       stream.close();
       call.end();
@@ -261,6 +241,14 @@ export class XdsServer {
     for (const event of ['cancelled', 'close', 'error']) call.on(event, forget);
   }
 
+  #apply(resources: Resources): void {
+    this.#generation += 1;
+    for (const [typeUrl, table] of this.#tables) {
+      table.replace(typeUrl, resources.get(typeUrl) ?? NOTHING, this.#generation);
+      this.#heartbeats.plan(table);
+    }
+  }
+
   #schedule(stream: XdsStream): void {
     this.#due.add(stream);
     this.#turn ??= setImmediate(() => this.#flush());
@@ -283,34 +271,4 @@ export class XdsServer {
   #wakeWaiters(): void {
     for (const waiter of this.#waiters) if (waiter.isDone()) waiter.resolve();
   }
-
-  #planHeartbeats(typeUrl: TypeUrl, table: TypeTable): void {
-    const planned = this.#heartbeats.get(typeUrl);
-    if (table.expiring.size === 0 && planned === undefined) return;
-    const ttls = [...table.expiring.values()].map(({ resource }) => resource.ttlMs ?? Number.POSITIVE_INFINITY);
-    const periodMs = Math.min(...ttls) / 3;
-    if (planned?.periodMs === periodMs) return;
-    clearInterval(planned?.timer);
-    this.#heartbeats.delete(typeUrl);
-    if (ttls.length === 0) return;
-    const timer = setInterval(() => {
-      for (const stream of this.#calls.keys()) stream.heartbeat(typeUrl);
-    }, periodMs).unref();
-    this.#heartbeats.set(typeUrl, { periodMs, timer });
-  }
-}
-
-/** Of `next`, only what changes resources that are there now. */
-function changedOnly(
-  now: ReadonlyMap<string, Resource> = NOTHING,
-  next: ReadonlyMap<string, Resource> = NOTHING,
-): ReadonlyMap<string, Resource> {
-  let merged: Map<string, Resource> | undefined;
-  for (const [name, resource] of now) {
-    const changed = next.get(name);
-    if (changed === undefined || changed === resource) continue;
-    merged ??= new Map(now);
-    merged.set(name, changed);
-  }
-  return merged ?? now;
 }

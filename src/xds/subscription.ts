@@ -1,23 +1,8 @@
 /** What all subscriptions share: one type on one stream, with at most one unacknowledged response. */
+import type { Pending } from './change-queue.ts';
 import type { PreparedResource } from './prepared-resource.ts';
 import type { Response, ResponseEncoder } from './response.ts';
 import type { Entry, Subscriber, TypeTable } from './type-table.ts';
-
-/** Changes that wait to be sent. Generations number the calls of `setResources`. */
-export interface Pending {
-  /** The oldest change among them. */
-  readonly first: number;
-  /** The newest. */
-  readonly latest: number;
-  /** Since when, in milliseconds of `performance.now()`. */
-  readonly sinceMs: number;
-}
-
-export function addPending(pending: Pending | undefined, generation: number, nowMs: number): Pending {
-  return pending === undefined
-    ? { first: generation, latest: generation, sinceMs: nowMs }
-    : { ...pending, latest: Math.max(pending.latest, generation) };
-}
 
 /** What may go out now. What the client has just asked for always may. */
 export interface Gate {
