@@ -2,6 +2,7 @@
  * The half of the agent that makes and serves configuration: certificates, resources, catalogue → xDS. Loaded while
  * Envoy starts, since it is the heavy half.
  */
+import { join } from 'node:path';
 import { IdentityKeeper } from '../identity/identity-keeper.ts';
 import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
@@ -113,6 +114,7 @@ export class MeshSide {
     };
     const resources = new ResourceDirectory({
       dir: settings.mesh.resourcesDir,
+      lastGoodFile: join(settings.paths.state, 'resources.json'),
       log: log.child({ room: 'resources' }),
       onChange: useResources,
     });

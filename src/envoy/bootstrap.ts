@@ -41,6 +41,9 @@ export interface BootstrapOptions {
   readonly maxConnections?: number;
 }
 
+/** Envoy refuses larger regular expressions; its own limit of 100 is smaller than what `(a{10}){10}` takes. Istio's number. */
+const RUNTIME = { 're2.max_program_size.error_level': 32_768 } as const;
+
 /** A bootstrap in Envoy's JSON form (snake case, durations as `1s`). */
 export type Bootstrap = Readonly<Record<string, unknown>>;
 
@@ -109,7 +112,7 @@ export function buildBootstrap(options: BootstrapOptions): Bootstrap {
     layered_runtime: {
       layers: [
         // Last layer wins: the admin layer lets a person change a flag on a live Envoy.
-        { name: 'trysail', static_layer: {} },
+        { name: 'trysail', static_layer: RUNTIME },
         { name: 'admin', admin_layer: {} },
       ],
     },
