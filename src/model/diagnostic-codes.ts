@@ -32,6 +32,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0402: 'An upstream of a service with several ports names none; it has no listener.',
   TRY0403: 'A service requires mutual TLS and this host has nothing to do it with; calls to it fail.',
   TRY0404: 'Two listeners of this host have one address; the first holds.',
+  TRY0405: 'A part of what Envoy is told cannot be encoded; its last good version stays, or it is left out.',
   TRY0900: 'agent.yaml is missing, unreadable or not one YAML document.',
   TRY0801: 'A workload has no valid certificate, or it is past its renewal and cannot be renewed.',
   TRY0802: 'A certificate cannot be saved in the state folder; it is kept in memory alone.',

@@ -1,5 +1,8 @@
 /** The whole of translation: which units there are, what each is built from, and what of the last call still holds. */
+
+import { errorMessage } from '../lib/errors.ts';
 import type { TrafficPolicyBlocks } from '../model/destination-rule.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host, Upstream, Workload } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Endpoint } from '../model/service.ts';
@@ -34,13 +37,22 @@ export interface Recomputed {
 type ByName = ReadonlyMap<string, Resource>;
 type Kind = 'clusters' | 'loadAssignments' | 'listeners' | 'routeConfigs';
 
+const TYPE_OF: Readonly<Record<Kind, TypeUrl>> = {
+  clusters: CLUSTER,
+  loadAssignments: LOAD_ASSIGNMENT,
+  listeners: LISTENER,
+  routeConfigs: ROUTE_CONFIG,
+};
+
+const LABELS: Readonly<Record<Kind, string>> = {
+  clusters: 'cluster',
+  loadAssignments: 'endpoints of',
+  listeners: 'listener',
+  routeConfigs: 'routes',
+};
+
 /** In the order in which Envoy wants them: what is referred to before what refers to it. */
-const TYPES: readonly (readonly [Kind, TypeUrl])[] = [
-  ['clusters', CLUSTER],
-  ['loadAssignments', LOAD_ASSIGNMENT],
-  ['listeners', LISTENER],
-  ['routeConfigs', ROUTE_CONFIG],
-];
+const KINDS = ['clusters', 'loadAssignments', 'listeners', 'routeConfigs'] as const satisfies readonly Kind[];
 
 const NO_ENDPOINTS: readonly Endpoint[] = [];
 
@@ -68,6 +80,7 @@ export class Translator {
   readonly #members = new Memo<readonly Endpoint[]>();
   #last: Resources | undefined;
   #made: Record<Kind, Map<string, Resource>> = emptyKinds();
+  #failures: Diagnostic[] = [];
 
   get recomputed(): Recomputed {
     const { clusters, loadAssignments, listeners, routeConfigs } = this.#memos;
@@ -79,9 +92,15 @@ export class Translator {
     };
   }
 
+  /** What the last translation could not encode, and therefore kept from the one before or left out. */
+  get failures(): readonly Diagnostic[] {
+    return this.#failures;
+  }
+
   /** The clusters, load assignments, listeners and route configurations of `host`; secrets are not among them. */
   translate(mesh: Mesh, host: Host): Resources {
     this.#made = emptyKinds();
+    this.#failures = [];
     this.#view.look(mesh, clientNamespace(host));
     for (const workload of host.workloads) this.#inbound(mesh, host, workload);
     for (const upstream of host.upstreams) this.#upstream(mesh, host, upstream);
@@ -93,8 +112,8 @@ export class Translator {
 
   #finish(): Resources {
     const last = this.#last;
-    const next = new Map(TYPES.map(([kind, type]) => [type, share(last?.get(type), this.#made[kind])]));
-    const same = last !== undefined && TYPES.every(([, type]) => last.get(type) === next.get(type));
+    const next = new Map(KINDS.map((kind) => [TYPE_OF[kind], share(last?.get(TYPE_OF[kind]), this.#made[kind])]));
+    const same = last !== undefined && [...next].every(([type, byName]) => last.get(type) === byName);
     this.#last = same ? last : next;
     return this.#last;
   }
@@ -195,9 +214,27 @@ export class Translator {
   #make(kind: Kind, name: string, inputs: readonly unknown[], build: () => Resource | undefined): Resource | undefined {
     const known = this.#made[kind].get(name);
     if (known !== undefined) return known;
-    const made = this.#memos[kind].get(name, inputs, build);
+    const made = this.#lastGood(kind, name, () => this.#memos[kind].get(name, inputs, build));
     if (made !== undefined) this.#made[kind].set(name, made);
     return made;
+  }
+
+  /** One unit that cannot be built must not take the others with it. */
+  #lastGood(kind: Kind, name: string, build: () => Resource | undefined): Resource | undefined {
+    try {
+      return build();
+    } catch (error) {
+      const last = this.#last?.get(TYPE_OF[kind])?.get(name);
+      this.#failures.push({
+        code: 'TRY0405',
+        severity: 'error',
+        object: `${LABELS[kind]} ${name}`,
+        message: `it cannot be encoded (${errorMessage(error)}); ${last === undefined ? 'it is left out' : 'its last good version stays'}`,
+        remedy:
+          'Look for a value out of range in the resources that it comes from, and report it: they should have been refused.',
+      });
+      return last;
+    }
   }
 }
 

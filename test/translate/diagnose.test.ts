@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { diagnose } from '../../src/translate/diagnose.ts';
-import { securityReport } from '../../src/translate/security-report.ts';
 import { endpoint, host, mesh, service, upstream, workload } from './mesh-literals.ts';
 
 const REVIEWS = service('reviews', 'HTTP');
@@ -37,26 +36,4 @@ test('two listeners at one address', () => {
   const upstreams = [upstream('reviews', 9081)];
   const workloads = [workload('web', 'HTTP', 9081, 8080)];
   assert.deepEqual(codes(mesh([[REVIEWS, []]]), host({ upstreams, workloads })), ['TRY0404']);
-});
-
-test('the report says what is plain', () => {
-  const plain = service('legacy', 'HTTP', { tls: 'plain', identities: [] });
-  const upstreams = [upstream('reviews', 9081), upstream('legacy', 9082), upstream('gone', 9083)];
-  const workloads = [workload('web', 'HTTP', 9080, 8080)];
-  assert.deepEqual(
-    securityReport(
-      mesh([
-        [REVIEWS, []],
-        [plain, []],
-      ]),
-      host({ upstreams, workloads }),
-    ),
-    {
-      upstreams: [
-        { serviceHost: 'reviews.default.mesh', security: 'mutual' },
-        { serviceHost: 'legacy.default.mesh', security: 'plain' },
-      ],
-      workloads: [{ serviceHost: 'web.default.mesh', port: 9080, mode: 'PERMISSIVE' }],
-    },
-  );
 });

@@ -156,3 +156,19 @@ test('two translators give the same bytes', () => {
   for (const [type, byName] of before)
     for (const [name, resource] of byName) assert.deepEqual(other.get(type)?.get(name)?.value, resource.value, name);
 });
+
+test('a unit that cannot be encoded keeps its last good version and takes nothing with it', () => {
+  const { translator, first, before } = start();
+  const broken = { ...route('s0', { v0: 50, v1: 50 }) };
+  const [only] = broken.http;
+  const http = [{ ...only!, timeoutMs: Number.NaN }];
+  const changedToo = withEndpoint(first, 's7', 3, { health: 'UNHEALTHY' });
+  const after = translator.translate({ ...changedToo, virtualServices: [{ ...broken, http }] }, HOST);
+  assert.deepEqual(changed(before, after), ['ClusterLoadAssignment outbound|9080||s7.default.mesh']);
+  assert.deepEqual(
+    translator.failures.map(({ code, object }) => [code, object]),
+    [['TRY0405', 'routes s0.default.mesh:9080']],
+  );
+  translator.translate(first, HOST);
+  assert.deepEqual(translator.failures, []);
+});
