@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { NodeSchema } from '../gen/envoy/config/core/v3/base_pb.ts';
 import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from '../gen/envoy/service/discovery/v3/discovery_pb.ts';
 import { decodeDeltaRequest, decodeNode, decodeSotwRequest } from './request.ts';

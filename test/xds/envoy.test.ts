@@ -64,7 +64,7 @@ async function fetchFrom(port: number, tls = false): Promise<Answer> {
 }
 
 async function makeCertificate(commonName: string): Promise<{ readonly certificate: string; readonly key: string }> {
-  cryptoProvider.set(webcrypto as unknown as Crypto);
+  cryptoProvider.set(webcrypto);
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned({
@@ -217,11 +217,11 @@ for (const mode of MODES) {
     const server = await startXds(t, path, make('c0'));
     const { admin } = await startEnvoy(t, mode, dir, path);
     await eventually('serves', async () => (await fetchFrom(port)).status === 200);
-    let isDone = false;
+    const done = new AbortController();
     const failed: (number | string)[] = [];
     let succeeded = 0;
     const load = async (): Promise<void> => {
-      while (!isDone) {
+      while (!done.signal.aborted) {
         const status = await fetchFrom(port).then((answer) => answer.status, String);
         if (status === 200) succeeded += 1;
         else failed.push(status);
@@ -232,7 +232,7 @@ for (const mode of MODES) {
       server.setResources(make(`c${round}`));
       await eventually('the change is acknowledged', () => server.status().clients[0]?.upToDate === true);
     }
-    isDone = true;
+    done.abort();
     await Promise.all(running);
     assert.deepEqual(failed, []);
     assert.ok(succeeded > 100, `${succeeded} requests`);

@@ -103,7 +103,7 @@ export interface TestEnvoy {
   readonly nodeId: string;
   readonly child: Child;
   /** The text of an admin page. */
-  admin(path: string): Promise<string>;
+  readonly admin: (path: string) => Promise<string>;
 }
 
 /** @param socket the path on which the xDS server listens, now or later */
@@ -148,7 +148,13 @@ export async function startEnvoy(
   const file = join(dir, 'bootstrap.json');
   await writeFile(file, JSON.stringify(bootstrap));
   const child = startChild(t, envoyBinary(), [
-    ...['-c', file, '--concurrency', '1', '--use-dynamic-base-id', '-l', 'warning'],
+    '-c',
+    file,
+    '--concurrency',
+    '1',
+    '--use-dynamic-base-id',
+    '-l',
+    'warning',
   ]);
   const admin = async (path: string): Promise<string> =>
     new Promise((resolve, reject) => {

@@ -1,7 +1,7 @@
 /** The state of the world. Numbers are the rules of the xDS protocol as the project counts them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { type Any, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { ClusterSchema } from '../../src/gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '../../src/gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { TYPE_URL } from '../../src/xds/resource.ts';
@@ -13,10 +13,9 @@ const { cluster: CLUSTER, endpoint: ENDPOINT, listener: LISTENER, secret: SECRET
 
 type SotwResponse = Awaited<ReturnType<SotwStream['next']>>;
 
-const names = ({ resources }: SotwResponse): (string | undefined)[] =>
-  resources
-    .map((any) => anyUnpack(any, ClusterSchema)?.name ?? anyUnpack(any, ClusterLoadAssignmentSchema)?.clusterName)
-    .sort();
+const nameOf = (any: Any): string =>
+  anyUnpack(any, ClusterSchema)?.name ?? anyUnpack(any, ClusterLoadAssignmentSchema)?.clusterName ?? any.typeUrl;
+const names = ({ resources }: SotwResponse): string[] => resources.map(nameOf).sort();
 
 async function accept(stream: SotwStream, resourceNames: readonly string[] = []): Promise<SotwResponse> {
   const response = await stream.next();
