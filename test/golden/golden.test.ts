@@ -27,7 +27,11 @@ for (const name of caseNames(DIR)) {
     const path = join(golden.dir, 'envoy.yaml');
     if (rewrite) writeFileSync(path, golden.output);
     const expected = existsSync(path) ? readFileSync(path, 'utf8') : '';
-    assert.equal(golden.output, expected, `${path} differs. If the change is meant: npm run golden, then read the diff.`);
+    assert.equal(
+      golden.output,
+      expected,
+      `${path} differs. If the change is meant: npm run golden, then read the diff.`,
+    );
 
     const dir = await tempDir(t);
     const bootstrap = join(dir, 'bootstrap.json');
