@@ -295,45 +295,4 @@ export class TrysailCaProvider implements CertificateProvider {
     this.#options.log.info({ roots: rootsPem.length }, "the CA's roots have changed");
     await this.#file.save(this.#credential);
   }
-
-  async #accept(
-    privateKey: PrivateKey,
-    answer: CaAnswer,
-    rootsPem: readonly string[],
-    addresses: readonly string[],
-    tokenId: string | undefined,
-  ): Promise<HostCredential> {
-    const { hostName, trustDomain } = this.#options;
-    const facts = certificateFacts(parseCertificate(answer.chainPem[0] ?? '', "the CA's answer"));
-    const expected = hostSpiffeId(trustDomain, hostName);
-    if (facts.spiffeId !== expected) {
-      throw new TrysailError(
-        'TRUST_DOMAIN_MISMATCH',
-        `the CA signed ${facts.spiffeId ?? 'no SPIFFE id'} for this host, which is ${expected ?? hostName} by its configuration`,
-        { remedy: "Set trustDomain in meshconfig.yaml to the CA's, and host.name to the name of the token." },
-      );
-    }
-    const credential: HostCredential = {
-      certificateChainPem: answer.chainPem.join(''),
-      privateKey,
-      rootsPem,
-      addresses,
-      tokenId,
-      facts,
-      renewAtMs: renewalTimeMs(facts, this.#random, this.#clock.now()),
-    };
-    this.#credential = credential;
-    await this.#file.save(credential);
-    return credential;
-  }
-
-  async #learnRoots(received: readonly string[]): Promise<void> {
-    const credential = this.#credential;
-    if (credential === undefined) return;
-    const rootsPem = mergeRoots(credential.rootsPem, received, this.#clock.now());
-    if (rootsPem.join('') === credential.rootsPem.join('')) return;
-    this.#credential = { ...credential, rootsPem };
-    this.#options.log.info({ roots: rootsPem.length }, "the CA's roots have changed");
-    await this.#file.save(this.#credential);
-  }
 }
