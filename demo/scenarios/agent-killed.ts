@@ -4,7 +4,7 @@ import { waitFor } from '../machines/wait.ts';
 import { reviewsRouting } from '../mesh/bookshop-resources.ts';
 import { PRODUCTPAGE } from '../topology.ts';
 import type { World } from '../world.ts';
-import { failedOf, pause, type Scenario, underLoad } from './scenario.ts';
+import { everybodyToV3, failedOf, pause, type Scenario, underLoad } from './scenario.ts';
 
 export const agentKilled: Scenario = {
   name: 'agent killed',
@@ -12,9 +12,8 @@ export const agentKilled: Scenario = {
   run: async (world, report) => {
     const agent = world.agent(PRODUCTPAGE.name);
     const envoys = async (): Promise<string> => (await agent.envoys()).map((envoy) => envoy.pid).join(', ');
-    await world.files.write('reviews', reviewsRouting({ v1: 0, v3: 100 }));
+    await everybodyToV3(world);
     const { figures } = await underLoad(world, report, async (load) => {
-      await reviewsServe(world, load, 'v3', Date.now());
       const before = await envoys();
       const killed = agent.program().pid;
       await agent.program().end('SIGKILL');

@@ -2,29 +2,19 @@
 
 import type { Product } from '../bookshop/page.ts';
 import type { Answerer } from '../bookshop/service.ts';
-import { httpFrom } from '../machines/http.ts';
-import { waitFor } from '../machines/wait.ts';
-import { identityOf, reviewsRouting } from '../mesh/bookshop-resources.ts';
+import { identityOf } from '../mesh/bookshop-resources.ts';
 import { table } from '../screen/table.ts';
-import { PRODUCTPAGE } from '../topology.ts';
-import { productUrl } from '../world.ts';
-import type { Scenario } from './scenario.ts';
+import { everybodyToV3, type Scenario } from './scenario.ts';
 
 export const endToEnd: Scenario = {
   name: 'mutual TLS',
   title: 'Requests end to end with mutual TLS: who called, as the called side verified it',
   run: async (world, report) => {
-    // v3, so that the request goes all the way to ratings.
-    await world.files.write('reviews', reviewsRouting({ v1: 0, v3: 100 }));
-    const answer = await waitFor(
-      { what: 'a page with reviews v3', timeoutMs: 15_000, signal: world.signal },
-      async () => {
-        const page = JSON.parse(await httpFrom(world.network, PRODUCTPAGE, productUrl(world.network))) as Product;
-        return page.reviews.version === 'v3' ? page : undefined;
-      },
+    const complaints = (await Promise.all(world.agents.map((agent) => agent.status()))).flatMap(
+      ({ host, diagnostics }) => diagnostics.map(({ code, message }) => `${host.name}: ${code} ${message}`),
     );
-    await world.files.write('reviews', reviewsRouting({ v1: 100, v3: 0 }));
-
+    report.check(complaints.length === 0, 'no agent complains of its configuration', complaints.join('; '));
+    const answer = await everybodyToV3(world);
     const calls: readonly (readonly [called: Answerer | undefined, by: string])[] = [
       [answer.details, 'productpage'],
       [answer.reviews, 'productpage'],

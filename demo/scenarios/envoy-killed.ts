@@ -1,7 +1,7 @@
 /** One of two instances of ratings loses its Envoy: open connections are reset, new ones refused. */
 import { signalProcess } from '../machines/process-table.ts';
 import { waitFor } from '../machines/wait.ts';
-import { failedOf, pause, type Scenario, servedAgain, underLoad } from './scenario.ts';
+import { everybodyToV3, failedOf, pause, type Scenario, servedAgain, underLoad } from './scenario.ts';
 
 const VICTIM = 'ratings-1';
 
@@ -9,6 +9,7 @@ export const envoyKilled: Scenario = {
   name: 'Envoy killed',
   title: `The Envoy of ${VICTIM} is killed (kill -9) while load runs; its agent starts another`,
   run: async (world, report) => {
+    await everybodyToV3(world);
     const agent = world.agent(VICTIM);
     const { figures } = await underLoad(world, report, async (load) => {
       const before = (await agent.envoys()).map((envoy) => envoy.pid);

@@ -3,12 +3,13 @@ import type { Product } from '../bookshop/page.ts';
 import { httpFrom } from '../machines/http.ts';
 import { PRODUCTPAGE } from '../topology.ts';
 import { productUrl } from '../world.ts';
-import type { Scenario } from './scenario.ts';
+import { everybodyToV3, type Scenario } from './scenario.ts';
 
 export const headerRouting: Scenario = {
   name: 'header routing',
   title: '`end-user: jason` sees reviews v2, with black stars; everybody else v3',
   run: async (world, report) => {
+    await everybodyToV3(world);
     const versionsFor = async (user: string | undefined): Promise<readonly string[]> => {
       const headers: Record<string, string> = user === undefined ? {} : { 'end-user': user };
       const answers = await Promise.all(

@@ -12,7 +12,7 @@ import { waitFor } from '../machines/wait.ts';
 import { identityOf, LOCALITY } from '../mesh/bookshop-resources.ts';
 import { meshMachine, REGISTRY, SERVICE_PORT } from '../topology.ts';
 import type { World } from '../world.ts';
-import { failedOf, pause, type Scenario, underLoad } from './scenario.ts';
+import { everybodyToV3, failedOf, pause, type Scenario, underLoad } from './scenario.ts';
 
 const IMPOSTOR = meshMachine('details-1');
 const PLAIN_PORT = 9080;
@@ -24,6 +24,7 @@ export const rogueRegistration: Scenario = {
   name: 'rogue registrations',
   title: 'Rogue instances of details and ratings appear in Consul: plain text, a false claim, another identity',
   run: async (world, report) => {
+    await everybodyToV3(world);
     const address = world.network.addressOf(REGISTRY);
     const servers = [PLAIN_PORT, LIAR_PORT].map((port) => startServer(world, address, port));
     const before = await impostorCount(world);

@@ -1,11 +1,15 @@
 /** What a scenario is, and what most of them do: something happens while load runs. */
 import { sleep } from '../../src/lib/sleep.ts';
+import type { Product } from '../bookshop/page.ts';
 import type { Figures } from '../load/figures.ts';
 import type { Load } from '../load/load.ts';
 import type { Sample } from '../load/sample.ts';
+import { httpFrom } from '../machines/http.ts';
 import { waitFor } from '../machines/wait.ts';
+import { reviewsRouting } from '../mesh/bookshop-resources.ts';
 import type { Report } from '../report.ts';
-import type { World } from '../world.ts';
+import { PRODUCTPAGE } from '../topology.ts';
+import { productUrl, type World } from '../world.ts';
 
 export interface Scenario {
   /** Short, for the summary. */
@@ -37,6 +41,15 @@ export async function underLoad(
   }
   const samples = await load.stop();
   return { samples, figures: report.figures(samples) };
+}
+
+/** Sends everybody to reviews v3, which calls ratings, and waits until it is so. Returns the first such page. */
+export async function everybodyToV3(world: World): Promise<Product> {
+  await world.files.write('reviews', reviewsRouting({ v1: 0, v3: 100 }));
+  return waitFor({ what: 'reviews v3 serves', timeoutMs: 15_000, signal: world.signal }, async () => {
+    const page = JSON.parse(await httpFrom(world.network, PRODUCTPAGE, productUrl(world.network))) as Product;
+    return page.reviews.version === 'v3' ? page : undefined;
+  });
 }
 
 /** Lets time pass; throws when the demo is being stopped. */
