@@ -133,7 +133,7 @@ export class NamedSubscription extends Subscription {
     const entries: Entry[] = [];
     const fresh: Entry[] = [];
     const frames: Uint8Array[] = [];
-    const removed: string[] = [];
+    const removed = new Set<string>();
     const delta = this.kind === 'delta';
     const { supportsTtl } = this.context;
     // Two names may stand for one resource.
@@ -146,6 +146,9 @@ export class NamedSubscription extends Subscription {
       this.#known.set(entry, resource);
       this.#refused.delete(entry);
       entries.push(entry);
+      // An alias that stands for another resource than before leaves the former one behind.
+      const isReplaced = held !== undefined && held !== NOTHING && held.name !== resource.name;
+      if (delta && isReplaced && !this.table.has(held.name)) removed.add(held.name);
       if (sentNames?.has(resource.name) === true) return;
       sentNames?.add(resource.name);
       if (gate.deliveries)
@@ -160,7 +163,7 @@ export class NamedSubscription extends Subscription {
         this.#upserts.delete(entry);
       } else if (delta && this.context.announceMissing && this.#known.has(entry)) {
         if (this.table.typeUrl === TYPE_URL.virtualHost) frames.push(absentFrame(entry.name));
-        else removed.push(entry.name);
+        else removed.add(entry.name);
         this.#release(entry);
         this.#removals.delete(entry);
         entries.push(entry);
@@ -187,7 +190,7 @@ export class NamedSubscription extends Subscription {
       for (const entry of this.#removals) {
         const held = this.#known.get(entry);
         if (held !== undefined && held !== NOTHING) {
-          removed.push(held.name);
+          removed.add(held.name);
           entries.push(entry);
         }
         this.#release(entry);
@@ -196,7 +199,7 @@ export class NamedSubscription extends Subscription {
       generation = Math.min(generation, removals.first);
     }
     let { version } = this.table;
-    if (frames.length === 0 && removed.length === 0 && !this.#greet) {
+    if (frames.length === 0 && removed.size === 0 && !this.#greet) {
       for (const { current } of this.#heartbeats)
         if (current !== undefined) frames.push(current.heartbeatFrame(this.kind));
       this.#heartbeats.clear();
@@ -206,7 +209,7 @@ export class NamedSubscription extends Subscription {
     }
     this.#greet = false;
     const { typeUrl } = this.table;
-    const content = { kind: this.kind, typeUrl, version, frames, removed };
+    const content = { kind: this.kind, typeUrl, version, frames, removed: [...removed] };
     const response = this.context.encoder.encode(content, this.lastSerial);
     this.noteSent(response, { version, generation, sentAtMs: nowMs, entries, fresh });
     return { response, deliveries, carriesChanges };

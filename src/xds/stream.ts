@@ -287,8 +287,16 @@ export class XdsStream {
       this.#environment.onAcknowledge({ ...this.#event(subscription), version: answered.inFlight.version });
     } else {
       counters.rejected += 1;
+      if (subscription.table.typeUrl === TYPE_URL.cluster)
+        this.#stopWarming(subscription.table, answered.rejection.names);
       this.#environment.onReject({ ...this.#event(subscription), ...answered.rejection });
     }
+  }
+
+  /** Clusters that were refused will not ask for their endpoints. */
+  #stopWarming(clusters: TypeTable, names: readonly string[]): void {
+    for (const name of names)
+      for (const endpoints of clusters.find(name)?.references() ?? []) this.warming.delete(endpoints);
   }
 
   #event(subscription: Subscription): { readonly nodeId: string; readonly typeUrl: string } {

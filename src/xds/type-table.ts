@@ -157,7 +157,9 @@ export class TypeTable {
       const before = previous.get(name);
       if (before !== undefined) kept += 1;
       if (before === resource || (before !== undefined && sameContent(before, resource))) continue;
-      this.#set(name, prepareResource(typeUrl, resource), generation);
+      // The key is what clients ask for.
+      const named = resource.name === name ? resource : { ...resource, name };
+      this.#set(name, prepareResource(typeUrl, named), generation);
     }
     if (kept === previous.size) return;
     for (const name of previous.keys()) if (!next.has(name)) this.#set(name, undefined, generation);

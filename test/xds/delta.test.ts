@@ -297,4 +297,15 @@ test('a virtual host is found by its alias, and one that is not has an answer wi
   assert.deepEqual(names(await accept(stream)), ['routes/new']);
   server.setResources(resourcesOf({ virtualHost: [known] }));
   assert.deepEqual((await accept(stream)).removedResources, ['routes/new']);
+  const moved = (name: string) => ({ ...raw(name, name), aliases: ['routes/nowhere.mesh', `${name}.mesh`] });
+  server.setResources(resourcesOf({ virtualHost: [known, moved('routes/one')] }));
+  assert.deepEqual(names(await accept(stream)), ['routes/one']);
+  server.setResources(resourcesOf({ virtualHost: [known, moved('routes/two')] }));
+  const replaced = await accept(stream);
+  assert.deepEqual([names(replaced), replaced.removedResources], [['routes/two'], ['routes/one']]);
+  // Known by two names, and still one removal.
+  stream.send({ resourceNamesSubscribe: ['routes/two.mesh'] });
+  await accept(stream);
+  server.setResources(resourcesOf({ virtualHost: [known] }));
+  assert.deepEqual((await accept(stream)).removedResources, ['routes/two']);
 });

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { TYPE_URL } from '../../src/xds/resource.ts';
 import type { RejectEvent } from '../../src/xds/status.ts';
 import type { DeltaStream } from './client.ts';
-import { assignment, cluster, resourcesOf, route, startServer } from './fixture.ts';
+import { assignment, cluster, resourcesOf, route, startServer, withTypes } from './fixture.ts';
 
 const node = { id: 'n1' };
 const { cluster: CLUSTER, endpoint: ENDPOINT, route: ROUTE } = TYPE_URL;
@@ -154,4 +154,28 @@ test('a route to a new cluster that the client refused stays behind, and so does
   assert.deepEqual(names(await answer(stream)), ['new']);
   assert.deepEqual(names(await answer(stream)), ['r']);
   assert.deepEqual((await answer(stream)).removedResources, ['old']);
+});
+
+test('others do not wait for a refused cluster to be in service', async (t) => {
+  const resources = resourcesOf({
+    cluster: [cluster('old')],
+    endpoint: [assignment('old', 1), assignment('good', 1), assignment('bad', 1)],
+    route: [route('r', 'old')],
+  });
+  const { server, delta } = await startServer(t, resources, { stageTimeoutMs: 60_000 });
+  const stream = delta();
+  stream.send({ node, typeUrl: CLUSTER });
+  await answer(stream);
+  stream.send({ typeUrl: ENDPOINT, resourceNamesSubscribe: ['old'] });
+  await answer(stream);
+  stream.send({ typeUrl: ROUTE, resourceNamesSubscribe: ['r'] });
+  await answer(stream);
+  server.setResources(
+    withTypes(resources, { cluster: [cluster('old'), cluster('good'), cluster('bad')], route: [route('r', 'good')] }),
+  );
+  assert.deepEqual(names(await answer(stream, "cluster 'bad' is bad")), ['bad', 'good']);
+  assert.deepEqual(names(await answer(stream)), ['good']);
+  stream.send({ typeUrl: ENDPOINT, resourceNamesSubscribe: ['good'] });
+  assert.deepEqual(names(await answer(stream)), ['good']);
+  assert.deepEqual(names(await answer(stream)), ['r']);
 });
