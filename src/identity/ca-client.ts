@@ -1,8 +1,7 @@
 /** A connection to a CA that speaks Istio's API, over TLS pinned to the given roots. */
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { create } from '@bufbuild/protobuf';
-import { IstioCertificateRequestSchema, type IstioCertificateResponse } from '../gen/istio/v1/ca_pb.ts';
+import type { IstioCertificateResponse } from '../gen/istio/v1/ca_pb.ts';
 import { type CaAddress, formatCaAddress } from './ca-address.ts';
 import { caFailure } from './ca-failure.ts';
 import { splitPem } from './certificate.ts';
@@ -66,7 +65,7 @@ function answerOf(address: CaAddress, response: IstioCertificateResponse | undef
 /** Opens nothing yet: gRPC connects at the first request, and anew when a connection has broken. */
 export async function connectCa(peer: CaPeer): Promise<CaConnection> {
   // Late, so that an agent with valid certificates on disk starts without either.
-  const [{ credentials, Client, Metadata }, { CREATE_CERTIFICATE }] = await Promise.all([
+  const [{ credentials, Client, Metadata }, { CREATE_CERTIFICATE, certificateRequest }] = await Promise.all([
     import('@grpc/grpc-js'),
     import('./ca-method.ts'),
   ]);
@@ -91,11 +90,7 @@ export async function connectCa(peer: CaPeer): Promise<CaConnection> {
   if (credential.kind === 'token') metadata.set('authorization', `Bearer ${credential.token}`);
   return {
     request: async ({ csrPem, lifetimeMs, metadata: hints, timeoutMs, signal }) => {
-      const message = create(IstioCertificateRequestSchema, {
-        csr: csrPem,
-        validityDuration: BigInt(Math.round(lifetimeMs / 1000)),
-        metadata: { ...hints },
-      });
+      const message = certificateRequest(csrPem, lifetimeMs, hints);
       const response = await new Promise<IstioCertificateResponse | undefined>((resolve, reject) => {
         const call = client.makeUnaryRequest(
           CREATE_CERTIFICATE.path,

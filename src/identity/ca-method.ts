@@ -1,5 +1,5 @@
 /** `IstioCertificateService.CreateCertificate` as gRPC wants it described; shared by client and server. */
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { MethodDefinition } from '@grpc/grpc-js';
 import {
   type IstioCertificateRequest,
@@ -17,3 +17,13 @@ export const CREATE_CERTIFICATE: MethodDefinition<IstioCertificateRequest, Istio
   responseSerialize: (message) => Buffer.from(toBinary(IstioCertificateResponseSchema, message)),
   responseDeserialize: (bytes) => fromBinary(IstioCertificateResponseSchema, bytes),
 };
+
+/** A request for one certificate; a lifetime of 0 leaves it to the CA. */
+export function certificateRequest(
+  csr: string,
+  lifetimeMs: number,
+  metadata: Readonly<Record<string, string>>,
+): IstioCertificateRequest {
+  const validityDuration = BigInt(Math.round(lifetimeMs / 1000));
+  return create(IstioCertificateRequestSchema, { csr, validityDuration, metadata: { ...metadata } });
+}
