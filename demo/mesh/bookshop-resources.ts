@@ -35,7 +35,9 @@ const RETRIES =
 const TRAFFIC_POLICY = `trafficPolicy:
     loadBalancer: { simple: ROUND_ROBIN }
     connectionPool:
-      tcp: { connectTimeout: 250ms }
+      tcp: { connectTimeout: 250ms }`;
+
+const OUTLIER_DETECTION = `
     outlierDetection:
       consecutive5xxErrors: 3
       interval: 1s
@@ -61,13 +63,16 @@ kind: DestinationRule
 metadata: { name: ${name}, namespace: default }
 spec:
   host: ${name}
-  ${TRAFFIC_POLICY}
+  ${TRAFFIC_POLICY}${OUTLIER_DETECTION}
 `,
     )
     .join('---\n');
 }
 
-/** Routing of reviews: jason sees v2, everybody else v1 and v3 by weight. The weights total 100. */
+/**
+ * Routing of reviews: jason sees v2, everybody else v1 and v3 by weight, which total 100. Each version has one instance,
+ * so nothing is gained by ejecting it.
+ */
 export function reviewsRouting(weights: { readonly v1: number; readonly v3: number }): string {
   return `apiVersion: networking.istio.io/v1
 kind: VirtualService
