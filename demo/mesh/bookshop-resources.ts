@@ -43,7 +43,8 @@ const OUTLIER_DETECTION = `
       interval: 1s
       baseEjectionTime: 2s
       maxEjectionPercent: 50
-      alwaysEjectOneHost: true`;
+      alwaysEjectOneHost: true
+      minHealthPercent: 50`;
 
 /** Retries and outlier detection for the services that have no routing rules of their own. */
 export function resilienceRules(): string {
