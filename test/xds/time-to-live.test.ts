@@ -21,7 +21,7 @@ test('a client that can expire resources hears of their life, and is sent heartb
   assert.equal(first.resources.find(({ name }) => name === 'eternal')?.ttl, undefined);
   stream.send({ typeUrl: ROUTE, responseNonce: first.nonce });
   for (let beat = 0; beat < 2; beat += 1) {
-    const heartbeat = await stream.next(600);
+    const heartbeat = await stream.next();
     assert.deepEqual(
       heartbeat.resources.map(({ name, version, resource }) => [name, version, resource]),
       [['r', sent?.version, undefined]],
