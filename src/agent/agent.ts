@@ -65,6 +65,7 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
   const reload = async (mesh: MeshSide): Promise<void> => {
     await notifier.reloading();
     await mesh.resources.reload();
+    log.info({ diagnostics: mesh.resources.resources.diagnostics.length }, 'the resources are read again');
     await notifier.ready();
   };
   // The socket is the lock as well: a second agent in the same run folder ends here.

@@ -1,11 +1,17 @@
 /** Services and upstreams of this host for the local API's `Status`. */
 import type { HealthStatus, ServiceStatus, UpstreamStatus } from '../api/status.ts';
+import type { TrysailError } from '../lib/errors.ts';
 import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { ServiceTls } from '../model/service.ts';
 import type { RegisteredHealth, RegistrarStatus } from '../register/registrar.ts';
 import { upstreamTarget } from '../translate/upstream-target.ts';
 import type { AgentSettings } from './settings.ts';
+
+/** An error with what to do about it: for an ACL, the rule that the token lacks. */
+export function withRemedy({ message, remedy }: TrysailError): string {
+  return remedy === undefined ? message : `${message} ${remedy}`;
+}
 
 function healthOf(health: RegisteredHealth): HealthStatus {
   return health === 'none' ? { state: 'unknown', output: 'no check is configured' } : { state: health };
@@ -33,7 +39,7 @@ export function reportServices(
       ...(identity === undefined || settings.identity.provider === 'none' ? {} : { identity }),
       ...(inbound === undefined ? {} : { port: inbound.port }),
       ...(inbound === undefined || registrar === undefined ? {} : { registered: known?.registered ?? false }),
-      ...(known?.error === undefined ? {} : { registrationError: known.error.message }),
+      ...(known?.error === undefined ? {} : { registrationError: withRemedy(known.error) }),
       application: known === undefined ? { state: 'unknown' } : healthOf(known.application),
       proxy: known === undefined ? proxy : healthOf(known.proxy),
     };

@@ -10,13 +10,12 @@ import type {
 } from '../api/status.ts';
 import { VERSION } from '../api/version.ts';
 import type { EnvoyProcess } from '../envoy/process.ts';
-import { errorMessage } from '../lib/errors.ts';
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { MeshSide } from './mesh-side.ts';
 import { reportPlainText } from './plain-text-report.ts';
-import { reportServices, reportUpstreams } from './service-report.ts';
+import { reportServices, reportUpstreams, withRemedy } from './service-report.ts';
 import type { AgentSettings } from './settings.ts';
 
 /** The running agent; parts that are still starting are undefined. */
@@ -70,7 +69,7 @@ function reportConsul(mesh: MeshSide): ConsulStatus | undefined {
   const watched = catalogue.services.length > 0;
   const errors = new Set(
     [...catalogue.services, ...registrar.services].flatMap(({ error }) =>
-      error === undefined ? [] : [errorMessage(error)],
+      error === undefined ? [] : [withRemedy(error)],
     ),
   );
   return {
