@@ -9,7 +9,7 @@ export async function runCommand(
   argv: readonly string[],
   options: { readonly input?: string; readonly timeoutMs?: number; readonly cwd?: string } = {},
 ): Promise<string> {
-  const { input = '', timeoutMs = 20_000, cwd } = options;
+  const { input = '', timeoutMs = 60_000, cwd } = options;
   const [command = '', ...args] = argv;
   const child = spawn(command, args, {
     stdio: ['pipe', 'pipe', 'pipe'],

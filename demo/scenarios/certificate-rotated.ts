@@ -1,7 +1,12 @@
 /** All workload certificates are replaced while load runs; connections are kept or replaced without a failure. */
+import { join } from 'node:path';
+import { runCommand } from '../machines/run-command.ts';
 import { table } from '../screen/table.ts';
+import { meshMachine, REGISTRY, SERVICE_PORT } from '../topology.ts';
 import type { World } from '../world.ts';
 import { failedOf, pause, type Scenario, underLoad } from './scenario.ts';
+
+const SHOWN = meshMachine('details-1');
 
 export const certificateRotated: Scenario = {
   name: 'certificates rotated',
@@ -22,10 +27,28 @@ export const certificateRotated: Scenario = {
       'every serial is a new one',
       `${renewed.length} of ${world.agents.length}`,
     );
+    const shown = await serialOnTheWire(world);
+    report.check(
+      sameSerial(shown, after.get(SHOWN.name)) && !sameSerial(shown, before.get(SHOWN.name)),
+      `the port of ${SHOWN.name} shows the new one`,
+      short(shown),
+    );
     report.check(figures.failures === 0, 'no request failed', failedOf(figures));
     report.highlight(`${renewed.length} new certificates`);
   },
 };
+
+/** The serial number of the certificate that a stranger is shown. */
+async function serialOnTheWire(world: World): Promise<string> {
+  const script = join(import.meta.dirname, '../machines/tls-serial.ts');
+  const argv = [process.execPath, script, world.network.addressOf(SHOWN), String(SERVICE_PORT)];
+  return (await runCommand(world.network.commandOn(REGISTRY, argv))).toLowerCase();
+}
+
+/** Leading zeros are written by some and not by others. */
+function sameSerial(a: string, b: string | undefined): boolean {
+  return b !== undefined && BigInt(`0x${a}`) === BigInt(`0x${b}`);
+}
 
 async function serials(world: World): Promise<ReadonlyMap<string, string | undefined>> {
   const entries = await Promise.all(

@@ -1,9 +1,10 @@
 /** The whole demo, as a newcomer runs it: its checks hold, and nothing of it is left, however it ends. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
 import { type Child, startChild } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
 import { ROOT } from '../support/tools.ts';
@@ -44,14 +45,16 @@ function assertNothingRemains(demo: Child): void {
   assert.deepEqual(remainsOf(folder), []);
 }
 
-async function applicationsRun(demo: Child): Promise<void> {
+const applicationsRun = (demo: Child): Promise<void> => until(demo, /✓ bookshop/, 40_000);
+
+async function until(demo: Child, said: RegExp, timeoutMs: number): Promise<void> {
   const ended = demo.exited.then((code) => {
     throw new Error(`the demo ended with ${code}:\n${demo.output()}`);
   });
-  await Promise.race([ended, eventually('applications run', () => /✓ bookshop/.test(demo.output()), 40_000)]);
+  await Promise.race([ended, eventually(`the demo says ${said.source}`, () => said.test(demo.output()), timeoutMs)]);
 }
 
-const interfaces = (): string => execFileSync('ip', ['-brief', 'link'], { encoding: 'utf8' });
+const interfaces = (): readonly string[] => readdirSync('/sys/class/net');
 
 describe('scripts/demo', { concurrency: false }, () => {
   it('holds all its checks on network namespaces', { skip: !isRoot && 'needs root', timeout: 240_000 }, async (t) => {
@@ -61,13 +64,31 @@ describe('scripts/demo', { concurrency: false }, () => {
     assert.match(demo.output(), /network namespaces/);
     assert.match(demo.output(), /Every check held/);
     assertNothingRemains(demo);
-    assert.equal(interfaces(), before);
+    assert.deepEqual(interfaces(), before);
   });
 
   it('holds all its checks on loopback addresses', { timeout: 240_000 }, async (t) => {
     const demo = startDemo(t, '--check', '--loopback');
     assert.equal(await demo.exited, 0, demo.output());
     assert.match(demo.output(), /Every check held/);
+    assertNothingRemains(demo);
+  });
+
+  it('stays up, and what it says to try works', { timeout: 120_000 }, async (t) => {
+    const demo = startDemo(t, '--loopback', '--only', 'header routing');
+    await until(demo, /Up until Ctrl-C/, 100_000);
+    const url = /http:\/\/127\.0\.0\.1:[0-9]+$/m.exec(demo.output())?.[0] ?? '';
+    const page = await (await fetch(`${url}/?user=jason`)).text();
+    assert.match(page, /Sailing Alone Around the World/);
+    assert.match(page, /class="stars black"/);
+    const api = (await (await fetch(`${url}/api/v1/products/1`)).json()) as { reviews: { version: string } };
+    assert.equal(api.reviews.version, 'v3');
+    const command = /^ *(?<command>\S*trysail status .*)$/m.exec(demo.output())?.groups?.['command'] ?? '';
+    const [program = '', ...args] = command.split(' ');
+    const status = await promisify(execFile)(program, args).catch((error: { stdout?: string }) => error);
+    assert.match(status.stdout ?? '', /productpage/);
+    demo.process.kill('SIGINT');
+    assert.equal(await demo.exited, 0, demo.output());
     assertNothingRemains(demo);
   });
 
