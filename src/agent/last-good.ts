@@ -1,6 +1,6 @@
 /**
  * What the agent writes down so that it can start with Consul away: the catalogue as last believed, and which services
- * were meshed when last seen. Written a moment after a change, at most once a second.
+ * were meshed when last seen. Written a moment after a change, at most every five seconds.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import type { Diagnostic } from '../model/diagnostic.ts';
 import { readCatalogueSnapshot, writeCatalogueSnapshot } from '../sources/catalogue-snapshot.ts';
 import type { CatalogueState } from '../sources/catalogue-state.ts';
 
-const WRITE_DELAY_MS = 1000;
+const WRITE_DELAY_MS = 5000;
 
 const MeshedHosts = z.array(z.string());
 
@@ -103,7 +103,7 @@ export class LastGood {
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
         this.#writing = this.#write();
-      }, 10 * WRITE_DELAY_MS).unref();
+      }, 2 * WRITE_DELAY_MS).unref();
     }
   }
 }
