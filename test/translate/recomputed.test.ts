@@ -3,7 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DestinationRule } from '../../src/model/destination-rule.ts';
 import type { Mesh } from '../../src/model/mesh.ts';
+import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
 import type { VirtualService } from '../../src/model/virtual-service.ts';
+import { buildMesh } from '../../src/sources/build-mesh.ts';
+import type { CatalogueInstance } from '../../src/sources/catalogue-state.ts';
+import { EMPTY_RESOURCES } from '../../src/sources/resource-set.ts';
 import { type Recomputed, Translator } from '../../src/translate/translator.ts';
 import type { Resources } from '../../src/xds/resource.ts';
 import { endpoint, host, mesh, SERVICE_PORT, service, upstream, workload } from './mesh-literals.ts';
@@ -171,4 +175,32 @@ test('a unit that cannot be encoded keeps its last good version and takes nothin
   );
   translator.translate(first, HOST);
   assert.deepEqual(translator.failures, []);
+});
+
+test('from the catalogue on: an instance that turns critical costs one load assignment', () => {
+  const instances = (service: string): readonly CatalogueInstance[] =>
+    Array.from({ length: 10 }, (_, i) => ({
+      id: `node${i}/${service}`,
+      node: `node${i}`,
+      address: `10.1.0.${i}`,
+      port: SERVICE_PORT,
+      status: 'passing' as const,
+      tags: [],
+      meta: { 'trysail-tls': 'mtls', 'trysail-protocol': 'HTTP' },
+      weights: { passing: 1, warning: 1 },
+      datacenter: 'dc1',
+    }));
+  const catalogue = { services: new Map(['s0', 's1', 's2'].map((name) => [name, instances(name)])), diagnostics: [] };
+  const inputs = { config: DEFAULT_MESH_CONFIG, resources: EMPTY_RESOURCES, localServices: [] };
+  const first = buildMesh(undefined, { ...inputs, catalogue });
+  const self = host({ upstreams: ['s0', 's1', 's2'].map((name, i) => upstream(name, 20_000 + i)) });
+  const translator = new Translator();
+  const before = translator.translate(first, self);
+  const counted = translator.recomputed;
+  const all = instances('s1');
+  const kept = catalogue.services.get('s1') ?? [];
+  const services = new Map(catalogue.services).set('s1', kept.with(3, { ...all[3]!, status: 'critical' }));
+  const after = translator.translate(buildMesh(first, { ...inputs, catalogue: { ...catalogue, services } }), self);
+  assert.deepEqual(changed(before, after), ['ClusterLoadAssignment outbound|9080||s1.default.mesh']);
+  assert.deepEqual(since(translator, counted), { ...NOTHING, loadAssignments: 1 });
 });
