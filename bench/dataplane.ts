@@ -69,7 +69,7 @@ async function startMinimal(owner: BenchOwner, dir: string, appPort: number): Pr
 async function startOurs(owner: BenchOwner, dir: string, appPort: number): Promise<StartedVariant> {
   const { frontend, backend, url } = await startPair(owner, dir, appPort);
   await Promise.all([backend.ready(), frontend.ready()]);
-  const pids = await Promise.all([backend, frontend].map(async (host) => (await host.status())['envoy'].pid as number));
+  const pids = await Promise.all([backend, frontend].map(async (host) => (await host.status()).envoy.pid as number));
   return { name: 'trysail', url, envoyPids: pids };
 }
 

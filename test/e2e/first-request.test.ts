@@ -37,16 +37,18 @@ test('two hosts meet in Consul and speak mutual TLS', async (t) => {
 
   await t.test('status says what is the case', async () => {
     const status = await mesh.backend.status();
-    assert.equal(status['envoy'].state, 'running');
-    assert.equal(status['consul'].connected, true);
-    assert.equal(status['certificates'].workloads[0].spiffeId, 'spiffe://cluster.local/ns/default/sa/backend');
+    assert.equal(status.envoy.state, 'running');
+    assert.equal(status.consul?.connected, true);
+    assert.equal(status.certificates.workloads[0]?.spiffeId, 'spiffe://cluster.local/ns/default/sa/backend');
     await eventually('both healths are passing', async () => {
-      const [service] = (await mesh.backend.status())['services'];
-      return service.registered && service.application.state === 'passing' && service.proxy.state === 'passing';
+      const [service] = (await mesh.backend.status()).services;
+      return (
+        service?.registered === true && service.application.state === 'passing' && service.proxy.state === 'passing'
+      );
     });
-    const [upstream] = (await mesh.frontend.status())['upstreams'];
-    assert.equal(upstream.tls, 'mtls');
-    assert.deepEqual(upstream.endpoints, { healthy: 1, total: 1 });
+    const [upstream] = (await mesh.frontend.status()).upstreams;
+    assert.equal(upstream?.tls, 'mtls');
+    assert.deepEqual(upstream?.endpoints, { healthy: 1, total: 1 });
   });
 
   await t.test('PERMISSIVE takes plain text, STRICT refuses it, with no restart', async () => {
@@ -110,8 +112,8 @@ test('two hosts meet in Consul and speak mutual TLS', async (t) => {
       'service-port': String(mesh.servicePort),
     });
     await eventually('the rogue endpoints are in the frontend', async () => {
-      const [upstream] = (await mesh.frontend.status())['upstreams'];
-      return upstream.endpoints.total >= 3;
+      const [upstream] = (await mesh.frontend.status()).upstreams;
+      return (upstream?.endpoints.total ?? 0) >= 3;
     });
     for (let i = 0; i < 60; i += 1) await (await fetch(mesh.url)).text();
     assert.deepEqual([rogue.requests.length, impostorApplication.requests.length], [0, 0]);

@@ -9,9 +9,9 @@ import { startTwoHosts, type TwoHosts } from './two-hosts.ts';
 /** Requests without pause while `work` goes on; resolves to the failures, each as a word. */
 async function during(mesh: TwoHosts, work: () => Promise<void>): Promise<readonly string[]> {
   const failures: string[] = [];
-  let done = false;
+  const done = new AbortController();
   const load = (async (): Promise<void> => {
-    while (!done) {
+    while (!done.signal.aborted) {
       try {
         const response = await fetch(mesh.url);
         await response.text();
@@ -24,7 +24,7 @@ async function during(mesh: TwoHosts, work: () => Promise<void>): Promise<readon
   try {
     await work();
   } finally {
-    done = true;
+    done.abort();
     await load;
   }
   return failures;
@@ -32,7 +32,7 @@ async function during(mesh: TwoHosts, work: () => Promise<void>): Promise<readon
 
 test('outages', async (t) => {
   const mesh = await startTwoHosts(t);
-  const envoyPid = async (): Promise<number> => (await mesh.frontend.status())['envoy'].pid as number;
+  const envoyPid = async (): Promise<number> => (await mesh.frontend.status()).envoy.pid ?? 0;
 
   await t.test('the agent killed and started again: no failed request, the same Envoy', async () => {
     const before = await envoyPid();
@@ -46,8 +46,7 @@ test('outages', async (t) => {
   });
 
   await t.test('a certificate rotated: no failed request, another serial', async () => {
-    const serial = async (): Promise<string> =>
-      (await mesh.frontend.status())['certificates'].workloads[0].serial as string;
+    const serial = async (): Promise<string> => (await mesh.frontend.status()).certificates.workloads[0]?.serial ?? '';
     const before = await serial();
     const failures = await during(mesh, async () => {
       const { request } = await import('node:http');
@@ -86,10 +85,7 @@ test('outages', async (t) => {
     });
     await writeFile(join(mesh.resources, 'broken.yaml'), 'apiVersion: networking.istio.io/v1\nkind: [half');
     await eventually('the file is reported with its line', async () => {
-      const found = (await mesh.frontend.status())['diagnostics'] as {
-        source?: { file: string; line: number };
-        code: string;
-      }[];
+      const found = (await mesh.frontend.status()).diagnostics;
       return found.some(
         (d) => d.code === 'TRY0001' && d.source?.file.endsWith('broken.yaml') === true && d.source.line >= 1,
       );
@@ -107,13 +103,13 @@ test('outages', async (t) => {
       },
     });
     await eventually('somebody refuses it', async () => {
-      const found = (await mesh.frontend.status())['diagnostics'] as { severity: string }[];
+      const found = (await mesh.frontend.status()).diagnostics;
       return found.some((d) => d.severity === 'error');
     });
     assert.equal((await fetch(mesh.url)).status, 200);
     await rm(join(mesh.resources, 'routes.yaml'));
     await eventually('nothing is wrong any more', async () => {
-      const found = (await mesh.frontend.status())['diagnostics'] as { severity: string }[];
+      const found = (await mesh.frontend.status()).diagnostics;
       return !found.some((d) => d.severity === 'error');
     });
   });
@@ -130,8 +126,8 @@ test('outages', async (t) => {
       await eventually('traffic passes again', async () => (await fetch(mesh.url)).status === 200, 20_000);
       assert.notEqual(await envoyPid(), before);
       const status = await mesh.frontend.status();
-      assert.equal(status['consul'].connected, false);
-      assert.equal(status['agent'].lastGood, true);
+      assert.equal(status.consul?.connected, false);
+      assert.equal(status.agent.lastGood, true);
     },
   );
 

@@ -66,7 +66,7 @@ export function backendRecord(port: number, tls: 'required' | 'migrating' = 'req
 let nextHost = 0;
 
 /** An own /24 of loopback for each mesh, so that test files may run side by side. */
-function loopbackNet(): string {
+export function loopbackNet(): string {
   nextHost += 1;
   return `127.${20 + (process.pid % 200)}.${nextHost}`;
 }

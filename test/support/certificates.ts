@@ -24,8 +24,8 @@ async function keyPem(key: webcrypto.CryptoKey): Promise<string> {
 
 /** A self-signed root of its own. */
 export async function createTestRoot(): Promise<TestRoot> {
-  x509.cryptoProvider.set(webcrypto as unknown as Crypto);
-  const rootKeys = (await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+  x509.cryptoProvider.set(webcrypto);
+  const rootKeys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const validity = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + DAY_MS) };
   const root = await x509.X509CertificateGenerator.createSelfSigned({
     ...validity,
@@ -41,7 +41,7 @@ export async function createTestRoot(): Promise<TestRoot> {
   return {
     rootPem: root.toString('pem'),
     issue: async (spiffeId) => {
-      const keys = (await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+      const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
       const leaf = await x509.X509CertificateGenerator.create({
         ...validity,
         serialNumber: Buffer.from(webcrypto.getRandomValues(new Uint8Array(8))).toString('hex'),
@@ -58,7 +58,7 @@ export async function createTestRoot(): Promise<TestRoot> {
       });
       return {
         certificatePem: leaf.toString('pem'),
-        privateKeyPem: await keyPem(keys.privateKey as webcrypto.CryptoKey),
+        privateKeyPem: await keyPem(keys.privateKey),
       };
     },
   };

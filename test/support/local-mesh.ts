@@ -7,6 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import type { Status } from '../../src/api/status.ts';
 import { type Child, startChild } from './child.ts';
 import { eventually } from './eventually.ts';
 import { freePort, freePorts } from './ports.ts';
@@ -80,13 +81,21 @@ export async function startCa(t: Owner, dir: string, trustDomain = 'cluster.loca
   return ca;
 }
 
+/** A service as agent.yaml has it. */
+export interface LocalService {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly serviceAccount?: string;
+  readonly [setting: string]: unknown;
+}
+
 export interface LocalHostOptions {
   readonly name: string;
   /** Loopback address of the host, such as `127.0.7.1`. */
   readonly address: string;
   readonly dir: string;
   readonly resources: string;
-  readonly services?: readonly Readonly<Record<string, unknown>>[];
+  readonly services?: readonly LocalService[];
   readonly upstreams?: readonly Readonly<Record<string, unknown>>[];
   readonly ca?: LocalCa | undefined;
   /** Consul's address; `registry: files` without. */
@@ -103,8 +112,7 @@ export interface LocalHost {
   readonly runDir: string;
   child: Child;
   /** `trysail status -o json`, parsed; the exit code is not looked at. */
-  // biome-ignore lint/suspicious/noExplicitAny: the tests look into it freely
-  status(): Promise<Record<string, any>>;
+  status(): Promise<Status>;
   start(): void;
   /** Waits until the agent says that it is ready. */
   ready(timeoutMs?: number): Promise<void>;
@@ -123,7 +131,7 @@ export async function startHost(t: Owner, options: LocalHostOptions): Promise<Lo
   if (ca !== undefined) {
     const tokenFile = join(dir, 'join.token');
     const accounts = services.map(
-      (s) => `${String(s['namespace'] ?? 'default')}/${String(s['serviceAccount'] ?? s['name'])}`,
+      ({ namespace = 'default', name, serviceAccount = name }) => `${namespace}/${serviceAccount}`,
     );
     await writeFile(tokenFile, await ca.token(...accounts), { mode: 0o600 });
     identity = { provider: 'trysail-ca', ca: { address: ca.address, joinTokenFile: tokenFile } };
@@ -156,7 +164,7 @@ export async function startHost(t: Owner, options: LocalHostOptions): Promise<Lo
       const { stdout } = await run(program(), ['status', '--socket', join(runDir, 'api.sock'), '-o', 'json'], {
         timeout: 10_000,
       }).catch((error: unknown) => error as { stdout: string });
-      return JSON.parse(stdout) as Record<string, unknown>;
+      return JSON.parse(stdout) as Status;
     },
     start: () => {
       host.child = start();
@@ -169,8 +177,8 @@ export async function startHost(t: Owner, options: LocalHostOptions): Promise<Lo
           const status = await host.status().catch((error: unknown) => {
             throw new Error(host.child.output(), { cause: error });
           });
-          if ((status['envoy'] as { ready?: boolean } | undefined)?.ready !== true) {
-            throw new Error(`${JSON.stringify(status['envoy'])}\n${host.child.output()}`);
+          if (!status.envoy.ready) {
+            throw new Error(`${JSON.stringify(status.envoy)}\n${host.child.output()}`);
           }
         },
         timeoutMs,
