@@ -12,7 +12,11 @@ import type { Diagnostic } from '../model/diagnostic.ts';
 import { readCatalogueSnapshot, writeCatalogueSnapshot } from '../sources/catalogue-snapshot.ts';
 import type { CatalogueState } from '../sources/catalogue-state.ts';
 
-const WRITE_DELAY_MS = 5000;
+/** From a change to the write, while nothing was written for a while. */
+const SOON_MS = 250;
+/** Between two writes: ten thousand endpoints are a megabyte. */
+const BETWEEN_MS = 5000;
+const RETRY_MS = 10_000;
 
 const MeshedHosts = z.array(z.string());
 
@@ -31,6 +35,7 @@ export class LastGood {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #failure: string | undefined;
+  #writtenAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(stateDir: string, log: Log) {
     this.#files = { catalogue: join(stateDir, 'catalogue.json'), meshed: join(stateDir, 'meshed-hosts.json') };
@@ -57,10 +62,7 @@ export class LastGood {
     const last = this.#wanted ?? this.#written;
     if (last?.catalogue.services === state.catalogue.services && last.meshedHosts === state.meshedHosts) return;
     this.#wanted = state;
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#writing = this.#write();
-    }, WRITE_DELAY_MS).unref();
+    this.#writeIn(Math.max(SOON_MS, this.#writtenAtMs + BETWEEN_MS - performance.now()));
   }
 
   /** Writes what is still to be written. */
@@ -89,6 +91,7 @@ export class LastGood {
     const state = this.#wanted;
     if (state === undefined) return;
     this.#wanted = undefined;
+    this.#writtenAtMs = performance.now();
     try {
       // Which services are meshed is the security-relevant half: never newer than the catalogue that shows it.
       await writeFileAtomic(this.#files.meshed, JSON.stringify([...state.meshedHosts].sort()));
@@ -100,10 +103,14 @@ export class LastGood {
       if (failure !== this.#failure) this.#log.error({ error: failure }, 'the last good catalogue cannot be saved');
       this.#failure = failure;
       this.#wanted ??= state;
-      this.#timer ??= setTimeout(() => {
-        this.#timer = undefined;
-        this.#writing = this.#write();
-      }, 2 * WRITE_DELAY_MS).unref();
+      this.#writeIn(RETRY_MS);
     }
+  }
+
+  #writeIn(ms: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#writing = this.#write();
+    }, ms).unref();
   }
 }

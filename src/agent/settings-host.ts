@@ -53,6 +53,7 @@ export function toHost(settings: AgentSettings, config: Pick<MeshConfig, 'trustD
       listen,
     })),
     callerIdentity: callAs === undefined ? undefined : identityOf(callAs, config.trustDomain),
+    ...(settings.identity.provider === 'none' ? { withoutCertificates: true } : {}),
     healthListener: settings.envoy.healthListener,
   };
 }

@@ -10,13 +10,19 @@
  */
 export const STAT_NAME_END = ';';
 
+/** Names that end in `;` are kept whole; the second rule for HTTP is for those of Envoy itself, such as `admin`. */
+const OWN_TAGS = [
+  { tag_name: 'envoy.cluster_name', regex: `^cluster\\.((.+?)${STAT_NAME_END}\\.)` },
+  { tag_name: 'envoy.http_conn_manager_prefix', regex: `^http\\.((.+?)${STAT_NAME_END}\\.)` },
+  { tag_name: 'envoy.http_conn_manager_prefix', regex: `^http\\.(([^.${STAT_NAME_END}]+)\\.)[^${STAT_NAME_END}]*$` },
+  { tag_name: 'envoy.tcp_prefix', regex: `^tcp\\.((.+?)${STAT_NAME_END}\\.)` },
+] as const;
+
 /** Rules of Envoy that are kept as they are; the rest is for protocols that a mesh of hosts does not speak. */
 const ENVOY_TAGS = [
-  'envoy.http_conn_manager_prefix',
   'envoy.listener_address',
   'envoy.response_code',
   'envoy.response_code_class',
-  'envoy.tcp_prefix',
   'envoy.virtual_host',
   'envoy.virtual_cluster',
   'envoy.worker_id',
@@ -39,9 +45,6 @@ export function statsConfig(): Readonly<Record<string, unknown>> {
   return {
     // Envoy skips a rule whose tag one of its own rules has: replacing one means naming the others.
     use_all_default_tags: false,
-    stats_tags: [
-      { tag_name: 'envoy.cluster_name', regex: `^cluster\\.((.+?)${STAT_NAME_END}\\.)` },
-      ...ENVOY_TAGS.map((tag_name) => ({ tag_name })),
-    ],
+    stats_tags: [...OWN_TAGS, ...ENVOY_TAGS.map((tag_name) => ({ tag_name }))],
   };
 }

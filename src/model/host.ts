@@ -47,6 +47,8 @@ export interface Host {
   readonly upstreams: readonly Upstream[];
   /** With whose certificate the upstreams are called; undefined where the host has no identity: plain text only. */
   readonly callerIdentity: SpiffeId | undefined;
+  /** The host has no certificates and will have none (`identity.provider: none`): it takes and uses plain text alone. */
+  readonly withoutCertificates?: boolean;
   /** The static listener through which Consul checks that Envoy lives. */
   readonly healthListener: SocketAddress;
 }

@@ -127,7 +127,9 @@ export class Translator {
     const shared = host.workloads.filter((other) => other.inbound?.listen.port === port).length > 1;
     const cluster = `${inboundClusterName(port)}${shared ? workload.serviceHost : ''}`;
     this.#make('clusters', cluster, [workload, config], () => inboundCluster(cluster, workload, inbound, config));
-    const mode = mtlsMode(mesh.peerAuthentications, workload, port, config.rootNamespace);
+    const demanded = mtlsMode(mesh.peerAuthentications, workload, port, config.rootNamespace);
+    // Chains for TLS would wait for a certificate that never comes. STRICT still lets nobody in.
+    const mode = demanded === 'PERMISSIVE' && host.withoutCertificates === true ? 'DISABLE' : demanded;
     this.#make('listeners', listenerName(inbound.listen), [workload, config, mode, cluster], () =>
       inboundListener({ workload, inbound, cluster, mode, config }),
     );
