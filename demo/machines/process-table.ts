@@ -11,8 +11,11 @@ export interface ProcessEntry {
   readonly commandLine: string;
 }
 
-/** Variable that every program of a run has in its environment; its value is the run's folder. */
-export const RUN_VARIABLE = 'TRYSAIL_DEMO_RUN';
+/**
+ * Variable that every program of a run has in its environment; its value is the run's folder. Not `TRYSAIL_…`: those are
+ * settings of the agent.
+ */
+export const RUN_VARIABLE = 'BOOKSHOP_DEMO_RUN';
 
 /** Programs that a run starts itself or through its agents. */
 const PROGRAMS = new Set(['node', 'consul', 'envoy']);
