@@ -16,7 +16,7 @@ import { ROOT, startWorld, type World } from './world.ts';
 
 const RUNS = join(ROOT, '.tools/demo');
 
-/** Exit codes: 0 all checks held, 1 one did not or the demo could not run, 2 wrong usage, 130 interrupted before its end. */
+/** Returns the exit code: 0 all checks held, 1 one did not or it could not run, 2 wrong usage, 130 interrupted early. */
 async function main(): Promise<number> {
   let options: DemoOptions;
   try {

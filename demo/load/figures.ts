@@ -4,7 +4,7 @@ import type { Sample } from './sample.ts';
 export interface Figures {
   readonly requests: number;
   readonly failures: number;
-  /** Count by reason, the most frequent first, with the seconds from the first request to the first and last such failure. */
+  /** The most frequent first. */
   readonly reasons: readonly FailureReason[];
   /** Latency in milliseconds of the requests that succeeded; 0 when none did. */
   readonly p50Ms: number;
@@ -15,6 +15,7 @@ export interface Figures {
 export interface FailureReason {
   readonly reason: string;
   readonly count: number;
+  /** Seconds from the first request to the first and the last such failure. */
   readonly fromS: number;
   readonly toS: number;
 }

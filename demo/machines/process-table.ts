@@ -48,7 +48,7 @@ async function hasRunVariable(pid: number, folder: string): Promise<boolean> {
   return environment.includes(`${RUN_VARIABLE}=${folder}`);
 }
 
-/** When a process started, in clock ticks since boot: with its id unique among all processes. Undefined: it has ended. */
+/** When a process started, in clock ticks since boot: unique together with its id. Undefined: it has ended. */
 export async function startTime(pid: number): Promise<string | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
