@@ -63,6 +63,7 @@ function sameBytes(a: Resource | undefined, b: Resource | undefined): boolean {
 
 /** Sorted by name; the map of the last call if it holds the same objects. */
 function share(last: ByName | undefined, resources: ReadonlyMap<string, Resource>): ByName {
+  if (resources === last) return last;
   const same = last?.size === resources.size && [...resources].every(([name, value]) => last.get(name) === value);
   if (same && last !== undefined) return last;
   return new Map([...resources].toSorted(([a], [b]) => (a < b ? -1 : 1)));
@@ -80,6 +81,10 @@ export class Translator {
   readonly #members = new Memo<readonly Endpoint[]>();
   #last: Resources | undefined;
   #made: Record<Kind, Map<string, Resource>> = emptyKinds();
+  /** What the last translation was made from. */
+  #basis: { readonly mesh: Mesh; readonly host: Host } | undefined;
+  /** The targets of the last whole translation, by the service whose endpoints they hold. */
+  #targets = new Map<string, Target[]>();
   #failures: Diagnostic[] = [];
 
   get recomputed(): Recomputed {
@@ -99,7 +104,11 @@ export class Translator {
 
   /** The clusters, load assignments, listeners and route configurations of `host`; secrets are not among them. */
   translate(mesh: Mesh, host: Host): Resources {
+    const changed = this.#endpointsAlone(mesh, host);
+    this.#basis = { mesh, host };
+    if (changed !== undefined) return this.#translateEndpoints(mesh, host, changed);
     this.#made = emptyKinds();
+    this.#targets = new Map();
     this.#failures = [];
     this.#view.look(mesh, clientNamespace(host));
     for (const workload of host.workloads) this.#inbound(mesh, host, workload);
@@ -107,6 +116,34 @@ export class Translator {
     this.#view.sweep();
     this.#members.sweep();
     for (const memo of Object.values(this.#memos)) memo.sweep();
+    return this.#finish();
+  }
+
+  /** The services whose endpoints are others than last time, or undefined when anything else is another as well. */
+  #endpointsAlone(mesh: Mesh, host: Host): readonly string[] | undefined {
+    const basis = this.#basis;
+    if (basis?.host !== host || this.#failures.length > 0) return undefined;
+    const { endpoints: before, ...rest } = basis.mesh;
+    const same = (Object.keys(rest) as (keyof typeof rest)[]).every(
+      (part) => part === 'diagnostics' || rest[part] === mesh[part],
+    );
+    if (!same || before.size !== mesh.endpoints.size) return undefined;
+    return [...mesh.endpoints].flatMap(([service, endpoints]) => (before.get(service) === endpoints ? [] : [service]));
+  }
+
+  /** The common change, at a cost that does not grow with what else there is. */
+  #translateEndpoints(mesh: Mesh, host: Host, changed: readonly string[]): Resources {
+    this.#view.look(mesh, clientNamespace(host));
+    this.#made = emptyKinds();
+    for (const kind of KINDS) this.#made[kind] = new Map(this.#last?.get(TYPE_OF[kind]));
+    for (const service of changed) {
+      for (const target of this.#targets.get(service) ?? []) {
+        const name = outboundClusterName(target.port.number, target.subset, target.service.host);
+        this.#made.clusters.delete(name);
+        this.#made.loadAssignments.delete(name);
+        this.#buildTarget(mesh, host, target, name);
+      }
+    }
     return this.#finish();
   }
 
@@ -188,10 +225,18 @@ export class Translator {
   /** The cluster and, unless Envoy resolves names itself, its endpoints. */
   #target(mesh: Mesh, host: Host, target: Target): void {
     const { service, port, subset } = target;
-    const { config } = mesh;
-    const { callerIdentity: caller, locality } = host;
     const name = outboundClusterName(port.number, subset, service.host);
     if (this.#made.clusters.has(name)) return;
+    const targets = this.#targets.get(service.host) ?? [];
+    targets.push(target);
+    this.#targets.set(service.host, targets);
+    this.#buildTarget(mesh, host, target, name);
+  }
+
+  #buildTarget(mesh: Mesh, host: Host, target: Target, name: string): void {
+    const { service, port, subset } = target;
+    const { config } = mesh;
+    const { callerIdentity: caller, locality } = host;
     const policy = this.#view.blocks(target);
     const spec: OutboundClusterSpec = { service, port, subset, policy, caller, locality, config };
     const pushed = service.resolution === 'EDS';
