@@ -92,6 +92,8 @@ export class XdsServer {
     const server = new Server({
       'grpc.max_receive_message_length': this.#options.maxRequestBytes ?? 32 * 1024 * 1024,
       'grpc.max_send_message_length': -1,
+      // Nobody reads gRPC's own records of channels, and they take memory.
+      'grpc.enable_channelz': 0,
       // The kernel tells of a dead peer on a Unix socket; on TCP somebody has to ask.
       ...(path === undefined ? { 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_timeout_ms': 10_000 } : {}),
     });
