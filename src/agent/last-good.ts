@@ -26,6 +26,13 @@ export interface LastGoodState {
   readonly meshedHosts: ReadonlySet<string>;
 }
 
+/** What is left of it after a restart. */
+export interface Restored {
+  /** Undefined where there is none that can be used. */
+  readonly catalogue: CatalogueState | undefined;
+  readonly meshedHosts: ReadonlySet<string>;
+}
+
 /** The files of the last good state, in the agent's state folder. */
 export class LastGood {
   readonly #files: { readonly catalogue: string; readonly meshed: string };
@@ -42,19 +49,17 @@ export class LastGood {
     this.#log = log;
   }
 
-  /** What an earlier agent wrote; undefined where there is nothing that can be used. Never rejects. */
-  async read(): Promise<LastGoodState | undefined> {
-    try {
-      const catalogue = readCatalogueSnapshot(await readFile(this.#files.catalogue, 'utf8'));
-      const meshedHosts = new Set(MeshedHosts.parse(JSON.parse(await readFile(this.#files.meshed, 'utf8'))));
-      this.#written = { catalogue, meshedHosts };
-      return this.#written;
-    } catch (error) {
-      if (errorCode(error) !== 'ENOENT') {
-        this.#log.warn({ error: errorMessage(error) }, 'the last good catalogue is not used');
-      }
-      return undefined;
-    }
+  /**
+   * What an earlier agent wrote. The two files stand alone: a catalogue that cannot be used, such as another version's,
+   * takes nothing from what is known of who is meshed. Never rejects.
+   */
+  async read(): Promise<Restored> {
+    const [catalogue, meshedHosts = new Set<string>()] = await Promise.all([
+      this.#read(this.#files.catalogue, readCatalogueSnapshot),
+      this.#read(this.#files.meshed, (text) => new Set(MeshedHosts.parse(JSON.parse(text)))),
+    ]);
+    if (catalogue !== undefined) this.#written = { catalogue, meshedHosts };
+    return { catalogue, meshedHosts };
   }
 
   /** Has `state` written soon. */
@@ -85,6 +90,16 @@ export class LastGood {
             remedy: 'Free space in the state folder, or make it writable for the agent: it is needed after a restart.',
           },
         ];
+  }
+
+  async #read<T>(file: string, parse: (text: string) => T): Promise<T | undefined> {
+    try {
+      return parse(await readFile(file, 'utf8'));
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT')
+        this.#log.warn({ file, error: errorMessage(error) }, 'a file of the last good state is not used');
+      return undefined;
+    }
   }
 
   async #write(): Promise<void> {

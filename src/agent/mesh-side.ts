@@ -3,6 +3,7 @@
  * Envoy starts, since it is the heavy half.
  */
 import { join } from 'node:path';
+import type { ListeningPorts } from '../envoy/port-owner.ts';
 import { IdentityKeeper } from '../identity/identity-keeper.ts';
 import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
@@ -34,6 +35,8 @@ export interface MeshSideOptions {
   readonly log: Log;
   /** Pid of the Envoy that runs now. */
   readonly envoyPid: () => number | undefined;
+  /** Who listens where, but for that Envoy. */
+  readonly ports: Promise<ListeningPorts>;
 }
 
 export class MeshSide {
@@ -130,7 +133,7 @@ export class MeshSide {
       },
     });
     const side = new MeshSide(options, { identity, loop, xds, resources, consul, lastGood });
-    if (restored !== undefined && consul !== undefined) {
+    if (restored?.catalogue !== undefined && consul !== undefined) {
       consul.watcher.restore(restored.catalogue);
       loop.update({ catalogue: consul.watcher.state });
       side.#restored = true;
@@ -175,15 +178,15 @@ export class MeshSide {
       }),
     ]);
     if (this.consul !== undefined) this.loop.update({ catalogue: this.consul.watcher.state });
-    this.#useFreeAddresses();
+    this.#useFreeAddresses(await this.#options.ports);
     this.loop.start();
     await this.xds.listen(`unix:${xdsSocket}`);
     log.info({ lastGood: this.servesLastGood }, 'xDS is open');
   }
 
   /** Leaves out listeners whose port somebody else has, and tries again later. */
-  #useFreeAddresses(): void {
-    const usable = withFreeAddresses(this.#options.host, this.#options.envoyPid());
+  #useFreeAddresses(ports?: ListeningPorts): void {
+    const usable = withFreeAddresses(this.#options.host, this.#options.envoyPid(), ports);
     this.#addressDiagnostics = usable.diagnostics;
     if (usable.host !== this.loop.host) this.loop.update({ host: usable.host });
     if (usable.diagnostics.length > 0) {
