@@ -1,8 +1,20 @@
 /** What of this host's traffic is still plain text, and why: moving in has to be visible. */
 import type { PlainText } from '../api/status.ts';
-import type { Host } from '../model/host.ts';
+import type { Host, Workload } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
+import type { MtlsMode } from '../model/peer-authentication.ts';
 import { mtlsMode } from '../translate/peer-authentication.ts';
+
+/** Whether a policy says PERMISSIVE of the port, or it is so because none says anything. */
+function isWritten(mesh: Mesh, workload: Workload, port: number): boolean {
+  const other = (mode: MtlsMode | undefined): MtlsMode | undefined => (mode === 'PERMISSIVE' ? 'DISABLE' : mode);
+  const marked = mesh.peerAuthentications.map((policy) => ({
+    ...policy,
+    mode: other(policy.mode),
+    portModes: new Map([...policy.portModes].map(([of, mode]) => [of, other(mode) ?? mode])),
+  }));
+  return mtlsMode(marked, workload, port, mesh.config.rootNamespace) !== 'PERMISSIVE';
+}
 
 function inbound(host: Host, mesh: Mesh, hasIdentity: boolean): readonly PlainText[] {
   return host.workloads.flatMap((workload): PlainText[] => {
@@ -12,7 +24,8 @@ function inbound(host: Host, mesh: Mesh, hasIdentity: boolean): readonly PlainTe
     if (!hasIdentity) return [{ direction: 'inbound', what, why: 'this host has no identity provider' }];
     const mode = mtlsMode(mesh.peerAuthentications, workload, port, mesh.config.rootNamespace);
     if (mode === 'STRICT') return [];
-    const why = mesh.peerAuthentications.length === 0 ? 'PERMISSIVE by default' : `its PeerAuthentication says ${mode}`;
+    const isDefault = mode === 'PERMISSIVE' && !isWritten(mesh, workload, port);
+    const why = isDefault ? 'PERMISSIVE by default' : `its PeerAuthentication says ${mode}`;
     return [{ direction: 'inbound', what, why }];
   });
 }
