@@ -8,6 +8,7 @@
 import { serveApi } from '../api/server.ts';
 import { VERSION } from '../api/version.ts';
 import { buildBootstrap } from '../envoy/bootstrap.ts';
+import { ListeningPorts } from '../envoy/port-owner.ts';
 import { EnvoyProcess } from '../envoy/process.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
@@ -95,9 +96,10 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
     await envoy.start();
     // Beside everything else: it costs a run of the program. A wrong version is said loudly, and may work all the same.
     envoyVersion(binary).catch((error: unknown) => log.error({ error: errorMessage(error) }, 'the program of Envoy'));
+    const ports = ListeningPorts.lookAside(envoyPid(envoy));
     const { MeshSide } = await import('./mesh-side.ts');
     const mesh = await MeshSide.start(
-      { settings, config, host, xdsSocket: paths.xds, log, envoyPid: () => envoyPid(envoy) },
+      { settings, config, host, xdsSocket: paths.xds, log, envoyPid: () => envoyPid(envoy), ports },
       signal,
     );
     parts.mesh = mesh;

@@ -15,10 +15,14 @@ export interface UsableHost {
 /**
  * The host with those of its listeners that can be opened.
  * @param envoyPid our own Envoy, whose listeners are not in the way
+ * @param ports who listens where; looked up unless given
  */
-export function withFreeAddresses(host: Host, envoyPid: number | undefined): UsableHost {
+export function withFreeAddresses(
+  host: Host,
+  envoyPid: number | undefined,
+  ports = ListeningPorts.look(envoyPid),
+): UsableHost {
   const diagnostics: Diagnostic[] = [];
-  const ports = new ListeningPorts(envoyPid);
   const isFree = (object: string, { address, port }: SocketAddress): boolean => {
     const owner = ports.owner(address, port);
     if (owner === undefined) return true;

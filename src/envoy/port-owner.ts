@@ -3,6 +3,7 @@
  * connections, so a port is looked up before it goes into a listener.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { commandLine } from './process-identity.ts';
 
 export interface PortOwner {
@@ -44,16 +45,21 @@ interface Socket {
   readonly inode: string;
 }
 
+/** The kernel's tables of TCP sockets in this network namespace. Reading one takes it some 10 ms. */
+const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'] as const;
+
+function readTable(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
 /** Every listening TCP socket of this network namespace, by port. */
-function listeningSockets(): ReadonlyMap<number, readonly Socket[]> {
+function listeningSockets(tables: readonly string[]): ReadonlyMap<number, readonly Socket[]> {
   const byPort = new Map<number, Socket[]>();
-  for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    let text: string;
-    try {
-      text = readFileSync(file, 'utf8');
-    } catch {
-      continue;
-    }
+  for (const text of tables) {
     for (const line of text.split('\n').slice(1)) {
       const [, local = '', , state, , , , uid = '0', , inode = ''] = line.trim().split(/\s+/);
       if (state !== LISTEN) continue;
@@ -97,12 +103,23 @@ function pidOfSocket(inode: string): number | undefined {
 
 /** Who listens where, as it was when this was made: many questions cost one look. */
 export class ListeningPorts {
-  readonly #sockets = listeningSockets();
+  readonly #sockets: ReadonlyMap<number, readonly Socket[]>;
   readonly #own: ReadonlySet<string>;
 
-  /** @param ownPid a process whose listeners do not count, such as our Envoy */
-  constructor(ownPid?: number) {
+  private constructor(tables: readonly string[], ownPid: number | undefined) {
+    this.#sockets = listeningSockets(tables);
     this.#own = new Set(ownPid === undefined ? [] : socketsOf(ownPid));
+  }
+
+  /** @param ownPid a process whose listeners do not count, such as our Envoy */
+  static look(ownPid?: number): ListeningPorts {
+    return new ListeningPorts(TABLES.map(readTable), ownPid);
+  }
+
+  /** The same, without holding up the event loop. */
+  static async lookAside(ownPid?: number): Promise<ListeningPorts> {
+    const tables = await Promise.all(TABLES.map(async (file) => readFile(file, 'utf8').catch(() => '')));
+    return new ListeningPorts(tables, ownPid);
   }
 
   /**
@@ -128,7 +145,7 @@ export class ListeningPorts {
 
 /** The owner of one port; see `ListeningPorts.owner`. */
 export function portOwner(address: string, port: number): PortOwner | undefined {
-  return new ListeningPorts().owner(address, port);
+  return ListeningPorts.look().owner(address, port);
 }
 
 /** Such as `nginx (pid 812)` or `a process of user 33`. */
