@@ -3,7 +3,16 @@
 // only documentation and C++ validation use (they would cost the agent memory at run time).
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
@@ -12,7 +21,6 @@ const searchPath = [
   join(root, 'protos'),
   ...['envoy-api', 'googleapis', 'xds', 'protoc-gen-validate'].map((d) => join(shipped, d)),
 ];
-const scratch = join(root, '.tools/protos');
 const stampFile = join(root, '.tools/gen.stamp');
 const outDir = join(root, 'src/gen');
 
@@ -106,7 +114,8 @@ if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp && exists
   process.exit(0);
 }
 
-rmSync(scratch, { recursive: true, force: true });
+// A folder of its own for each run: two set-ups of one checkout may overlap.
+const scratch = mkdtempSync(join(root, '.tools/protos-'));
 for (const [path, text] of files) {
   const target = join(scratch, 'in', path);
   mkdirSync(dirname(target), { recursive: true });
@@ -143,8 +152,9 @@ execFileSync(join(root, 'node_modules/.bin/buf'), ['generate'], {
   stdio: 'inherit',
   env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}` },
 });
-for (const name of readdirSync(outDir)) {
-  if (name !== 'README.md') rmSync(join(outDir, name), { recursive: true });
+for (const name of readdirSync(join(scratch, 'out'))) {
+  rmSync(join(outDir, name), { recursive: true, force: true });
+  renameSync(join(scratch, 'out', name), join(outDir, name));
 }
-execFileSync('cp', ['-r', `${join(scratch, 'out')}/.`, outDir]);
+rmSync(scratch, { recursive: true });
 writeFileSync(stampFile, stamp);
