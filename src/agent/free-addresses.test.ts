@@ -55,9 +55,9 @@ function host(inbound: readonly SocketAddress[], upstreams: readonly SocketAddre
 
 /** A port that nobody has any more. */
 async function freePort(t: TestContext): Promise<SocketAddress> {
-  const { address, port, free } = await occupy(t, '127.0.0.1');
-  await free();
-  return { address, port };
+  const occupied = await occupy(t, '127.0.0.1');
+  await occupied.free();
+  return occupied;
 }
 
 test('nothing is taken: the very same host, so that nothing is built anew', async (t) => {

@@ -144,7 +144,7 @@ test('what Envoy refuses is served in its last accepted version and reported, un
   loop.refuse({ typeUrl: TYPE_URL.endpoint, names: [ASSIGNMENT], message: 'not like this' });
   assert.equal(served.length, 3);
   assert.deepEqual(changed(served[0], served[2]), [], 'what was accepted is back');
-  const [diagnostic] = loop.diagnostics.filter(({ code }) => code === 'TRY0101');
+  const diagnostic = loop.diagnostics.find(({ code }) => code === 'TRY0101');
   assert.equal(diagnostic?.object, `ClusterLoadAssignment ${ASSIGNMENT}`);
   assert.match(diagnostic?.message ?? '', /not like this/);
   // Another endpoint's change goes on as ever.
