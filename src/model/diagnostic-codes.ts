@@ -14,7 +14,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0005: 'A field is known and has no effect here; the rest of the resource is applied.',
   TRY0006: 'A directory or file of resources cannot be read; what was read before stays in force.',
   TRY0101: 'Envoy refused a resource; the last good version of it stays in force.',
-  TRY0102: 'The last good catalogue cannot be saved on disk; it is kept in memory alone.',
+  TRY0102: 'The last good catalogue or resources cannot be saved on disk; they are kept in memory alone.',
   TRY0103: 'The port of a listener is in use by another process; the listener is left out until it is free.',
   TRY0104: 'Envoy does not run or is not ready.',
   TRY0601: 'The host asks for more Consul services than it may follow; some are not followed.',

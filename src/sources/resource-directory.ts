@@ -48,6 +48,8 @@ export class ResourceDirectory {
   /** Of the directory that is watched: a watch stays with a directory that was moved away. */
   #inode: number | undefined;
   #unwatchable = false;
+  /** Why the last good versions are not on disk. */
+  #unsaved: string | undefined;
   #rescan: NodeJS.Timeout | undefined;
   #settle: NodeJS.Timeout | undefined;
   #burstSince: number | undefined;
@@ -166,6 +168,7 @@ export class ResourceDirectory {
     );
     this.#state = state;
     await this.#keepGood(state);
+    problems.push(...this.#unsavedProblem());
     const diagnostics = [...problems, ...state.set.diagnostics].sort(compareDiagnostics);
     const before = this.#resources;
     const sameDiagnostics = JSON.stringify(diagnostics) === JSON.stringify(before.diagnostics);
@@ -190,12 +193,30 @@ export class ResourceDirectory {
     const same =
       good.size === this.#good.size && [...good].every(([path, { text }]) => this.#good.get(path)?.text === text);
     this.#good = good;
-    if (same) return;
+    if (same && this.#unsaved === undefined) return;
     try {
       await saveLastGood(lastGoodFile, [...good.values()]);
+      this.#unsaved = undefined;
     } catch (error) {
-      log.warn({ file: lastGoodFile, error: errorMessage(error) }, 'last good resources not saved');
+      const reason = errorMessage(error);
+      if (reason !== this.#unsaved) log.error({ file: lastGoodFile, error: reason }, 'last good resources not saved');
+      this.#unsaved = reason;
     }
+  }
+
+  #unsavedProblem(): readonly Diagnostic[] {
+    const { lastGoodFile } = this.#options;
+    if (this.#unsaved === undefined || lastGoodFile === undefined) return [];
+    return [
+      {
+        code: 'TRY0102',
+        severity: 'warning',
+        object: lastGoodFile,
+        message: `the last good resources cannot be saved: ${this.#unsaved}`,
+        remedy:
+          'Free space in the state folder, or make it writable for the agent: they are needed after a restart with a broken file.',
+      },
+    ];
   }
 
   async #readFiles(problems: Diagnostic[]): Promise<void> {

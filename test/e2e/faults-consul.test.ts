@@ -227,6 +227,11 @@ test('ACL denied: the status names the rule that the token lacks, and a better t
     /Give the token in consul\.tokenFile: service "web" \{ policy = "write" \} \(see docs\/consul\.md\)/,
   );
   assert.equal(status.services[0]?.registered, false);
+  const blind = await untilStatus(host, 'it sees nothing', (s) => diagnosed(s, 'TRY0602') !== '');
+  assert.match(
+    diagnosed(blind, 'TRY0602'),
+    /empty for web, .*sentinel service "consul".*Give the token service_prefix "" and node_prefix "" read/,
+  );
   const enough = await acl.token(
     'service "web" { policy = "write" } service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }',
   );
@@ -234,5 +239,6 @@ test('ACL denied: the status names the rule that the token lacks, and a better t
   const mended = await untilStatus(host, 'registered', (s) => s.services[0]?.registered === true, 30_000);
   assert.equal(mended.services[0]?.registrationError, undefined);
   await eventually('a request passes', async () => (await get(`http://127.0.0.1:${listen}`)).code === 200, 20_000);
+  await untilStatus(host, 'it sees all', (s) => diagnosed(s, 'TRY0602') === '');
   assert.equal(host.child.output().includes(denied) || host.child.output().includes(enough), false);
 });

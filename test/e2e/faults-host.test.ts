@@ -1,6 +1,6 @@
 // Faults of one host, with no Consul at all: settings, ports, the program of Envoy, the disk, files half written.
 import assert from 'node:assert/strict';
-import { chmod, copyFile, mkdir, rename, symlink, unlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, rename, rmdir, symlink, unlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -161,6 +161,9 @@ test('an Envoy that ends at once: its words are in the status, and one that work
   await copyFile(UNKNOWN_ENVOY, binary);
   await chmod(binary, 0o755);
   await writeFile(join(resources, 'there.yaml'), JSON.stringify(serviceEntry('there', application.port)));
+  // A folder where a file has to go: that stops root as well.
+  const unwritable = join(dir, 'envoy-ends/state/resources.json');
+  await mkdir(unwritable, { recursive: true });
   const host = await startHost(t, {
     dir,
     resources,
@@ -235,5 +238,18 @@ test('an Envoy that ends at once: its words are in the status, and one that work
       return second.requests.length > 0;
     });
     assert.equal(host.child.process.exitCode, null);
+  });
+
+  await t.test('a state folder that cannot be written is said, and no more once it can', async () => {
+    const said = diagnosed(await statusOf(host), 'TRY0102');
+    assert.match(
+      said,
+      new RegExp(`TRY0102 ${unwritable}: .*EISDIR.*Free space in the state folder, or make it writable`),
+    );
+    assert.match(host.child.output(), /last good resources not saved/);
+    await rmdir(unwritable);
+    host.child.process.kill('SIGHUP');
+    await untilStatus(host, 'it is saved', (s) => diagnosed(s, 'TRY0102') === '');
+    assert.match(await readFile(unwritable, 'utf8'), /ServiceEntry/);
   });
 });

@@ -1,6 +1,6 @@
 /** A real directory under the watch: edits, broken writes, replacement of files and of the directory itself. */
 import assert from 'node:assert/strict';
-import { chmod, mkdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { silentLog } from '../../src/lib/log.ts';
@@ -177,17 +177,28 @@ test('an agent that starts while files are broken keeps their last good versions
   await forgetful.stop();
 });
 
-test('a state folder that cannot be written to changes nothing else', async (t) => {
+test('a state folder that cannot be written to is said, tried again, and changes nothing else', async (t) => {
   const dir = await tempDir(t);
+  const state = join(dir, 'absent');
   await writeFile(join(dir, 'a.yaml'), virtualService('a'));
-  const directory = new ResourceDirectory({
-    dir,
-    log: silentLog(),
-    onChange: () => undefined,
-    lastGoodFile: join(dir, 'absent', 'resources.json'),
-  });
-  assert.equal(summary(await directory.start()), 'a>b');
-  await directory.stop();
+  const lastGoodFile = join(state, 'resources.json');
+  const directory = new ResourceDirectory({ dir, log: silentLog(), onChange: () => undefined, lastGoodFile });
+  t.after(() => directory.stop());
+  const unsaved = (): string =>
+    directory.resources.diagnostics
+      .filter(({ code }) => code === 'TRY0102')
+      .map(formatDiagnostic)
+      .join('\n');
+  const { virtualServices } = await directory.start();
+  assert.equal(virtualServices.length, 1);
+  assert.match(
+    unsaved(),
+    new RegExp(`^warning TRY0102 ${lastGoodFile}: the last good resources cannot be saved: ENOENT.* Free space`),
+  );
+  await mkdir(state);
+  await directory.reload();
+  assert.equal(unsaved(), '');
+  assert.match(await readFile(lastGoodFile, 'utf8'), /VirtualService/);
 });
 
 test('after stop nothing is reported', async (t) => {
