@@ -127,7 +127,9 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
   } finally {
     clearInterval(watchdog);
     process.removeListener('SIGHUP', onHangup);
-    await envoy.stop();
+    // An agent that cannot start takes nothing down that an earlier one has left serving.
+    if (parts.isDraining !== true && envoy.status.adopted) await envoy.leave();
+    else await envoy.stop();
     await parts.mesh?.stop();
     await api.close();
   }

@@ -138,7 +138,12 @@ export class MeshSide {
       loop.update({ catalogue: consul.watcher.state });
       side.#restored = true;
     }
-    await side.#begin(useResources, signal);
+    try {
+      await side.#begin(useResources, signal);
+    } catch (error) {
+      await side.stop();
+      throw error;
+    }
     return side;
   }
 

@@ -50,7 +50,10 @@ Examples:
       if ('issues' in loaded) throw configurationInvalid(loaded.issues);
       for (const warning of loaded.warnings) process.stderr.write(`trysail: ${formatDiagnostic(warning)}\n`);
       const { runAgent } = await import('../agent/agent.ts');
-      await runAgent(loaded.settings, stopSignal());
-      setTimeout(() => process.exit(), LINGER_MS).unref();
+      try {
+        await runAgent(loaded.settings, stopSignal());
+      } finally {
+        setTimeout(() => process.exit(), LINGER_MS).unref();
+      }
     });
 }
