@@ -91,6 +91,6 @@ test('docs/meshconfig.md has a valid example, and every key with its default', (
   assert.deepEqual(diagnostics.map(formatDiagnostic), []);
   const { catalogue, ...others } = DEFAULT_MESH_CONFIG;
   const keys = [...Object.keys(others), ...Object.keys(catalogue).map((key) => `catalogue.${key}`)];
-  const documented = [...text('docs/meshconfig.md').matchAll(/^\| `([^`]+)` \|/gm)].map(([, key]) => key);
-  assert.deepEqual(documented.toSorted(), keys.map((key) => key.replace(/Ms$/, '')).toSorted());
+  const documented = new Set([...text('docs/meshconfig.md').matchAll(/^\| `([^`]+)` \|/gm)].map(([, key]) => key));
+  assert.deepEqual(documented, new Set(keys.map((key) => key.replace(/Ms$/, ''))));
 });
