@@ -438,3 +438,14 @@ test('an ACL token that would travel in plain text is a warning', (t) => {
   ])
     assert.equal(warnings(address), 0, address);
 });
+
+test('a check that nobody makes is a warning', (t) => {
+  const loaded = load(
+    t,
+    `registry: files\nservices:\n  - {name: a, port: 80, application: 127.0.0.1:81, check: {http: /}}\n`,
+  );
+  assert.ok('settings' in loaded);
+  assert.deepEqual(issuesOf(loaded), [
+    'agent.yaml:3: warning TRY0902 services[0].check: nobody checks service a: with registry "files" there is no Consul. Remove the check; outlierDetection in a DestinationRule takes instances out that fail.',
+  ]);
+});

@@ -186,6 +186,24 @@ function consulComplaints(settings: AgentSettings): readonly Complaint[] {
   return complaints;
 }
 
+/** Without Consul nobody registers anything, and nobody checks. */
+function registryComplaints(settings: AgentSettings, written: WrittenSettings): readonly Complaint[] {
+  if (settings.registry !== 'files') return [];
+  return written.services.flatMap(({ name, check }, i): Complaint[] =>
+    check === undefined
+      ? []
+      : [
+          {
+            code: RULE,
+            severity: 'warning',
+            path: ['services', i, 'check'],
+            message: `nobody checks service ${name}: with registry "files" there is no Consul`,
+            remedy: 'Remove the check; outlierDetection in a DestinationRule takes instances out that fail.',
+          },
+        ],
+  );
+}
+
 function pathComplaints(settings: AgentSettings): readonly Complaint[] {
   const longest = sockets(settings.paths.run).admin;
   const bytes = Buffer.byteLength(longest);
@@ -210,6 +228,7 @@ export function settingsComplaints(settings: AgentSettings, written: WrittenSett
     ...listenerComplaints(settings),
     ...identityComplaints(settings, written),
     ...consulComplaints(settings),
+    ...registryComplaints(settings, written),
     ...pathComplaints(settings),
   ];
 }
