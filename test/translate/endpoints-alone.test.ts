@@ -1,7 +1,7 @@
 /** The short way for changes of endpoints alone leads where the long way leads, whatever changes in whatever order. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { DestinationRule } from '../../src/model/destination-rule.ts';
 import type { Mesh } from '../../src/model/mesh.ts';
 import type { Endpoint } from '../../src/model/service.ts';
