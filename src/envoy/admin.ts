@@ -167,11 +167,6 @@ export class AdminClient {
     await this.post(`/drain_listeners${query.length === 0 ? '' : `?${query.join('&')}`}`);
   }
 
-  /** Envoy ends at once, open requests included. */
-  async quit(): Promise<void> {
-    await this.post('/quitquitquit');
-  }
-
   async #json(path: string, options: AdminCallOptions): Promise<unknown> {
     const body = await this.get(path, options);
     try {
