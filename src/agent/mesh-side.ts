@@ -82,7 +82,7 @@ export class MeshSide {
       },
       onAcknowledge: ({ nodeId, typeUrl }) => {
         const client = xds.status().clients.findLast((one) => one.nodeId === nodeId && typeUrl in one.types);
-        if (client?.types[typeUrl]?.upToDate === true) loop.accept(typeUrl as TypeUrl);
+        if (client?.types[typeUrl]?.settled === true) loop.accept(typeUrl as TypeUrl);
       },
       onOverdue: (event) => log.warn(event, 'Envoy has not answered an update in time'),
     });

@@ -21,12 +21,19 @@ test('a refused resource is served in its last accepted version, the others as t
   assert.equal(quarantine.diagnostics[0]?.object, 'Cluster a');
 });
 
-test('a refused resource without an accepted version is left out', () => {
+test('a refused resource without an accepted version is not taken away: Envoy may serve with one from before', () => {
   const quarantine = new Quarantine();
   const wanted = clusters(resource('a', '1'), resource('b', '1'));
   quarantine.apply(wanted);
   quarantine.refuse({ typeUrl: TYPE_URL.cluster, names: ['a'], message: 'bad' });
-  assert.deepEqual(served(quarantine.apply(wanted)), ['b=1']);
+  assert.deepEqual(served(quarantine.apply(wanted)), ['a=1', 'b=1']);
+  assert.equal(quarantine.diagnostics.length, 1);
+  // What Envoy answers for the others makes no accepted version of it.
+  quarantine.accept(TYPE_URL.cluster);
+  const next = clusters(resource('a', '1'), resource('b', '2'));
+  quarantine.apply(next);
+  quarantine.refuse({ typeUrl: TYPE_URL.cluster, names: ['a', 'b'], message: 'bad' });
+  assert.deepEqual(served(quarantine.apply(next)), ['a=1', 'b=1']);
 });
 
 test('a new version of a refused resource is tried again and ends the quarantine', () => {

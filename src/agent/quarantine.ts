@@ -1,7 +1,8 @@
 /**
- * Keeps a resource that Envoy refused from costing more than itself: it is replaced by its last accepted version (or
- * left out when there is none) until translation makes a different one. Envoy itself holds its last good state only as
- * long as it lives; this holds it for the next one too.
+ * Keeps a resource that Envoy refused from costing more than itself: it is replaced by its last accepted version until
+ * translation makes a different one. Envoy itself holds its last good state only as long as it lives; this holds it for
+ * the next one too. Without an accepted version the resource stays as it is, which the xDS server does not send again:
+ * leaving it out would have Envoy remove what an agent of before gave it and what it still serves with.
  */
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Resource, Resources, TypeUrl } from '../xds/resource.ts';
@@ -46,8 +47,7 @@ export class Quarantine {
           continue;
         }
         const lastGood = this.#accepted.get(typeUrl)?.get(name);
-        if (lastGood === undefined) replaced.delete(name);
-        else replaced.set(name, lastGood);
+        if (lastGood !== undefined) replaced.set(name, lastGood);
       }
       if (refused.size === 0) {
         this.#refused.delete(typeUrl);
@@ -60,10 +60,18 @@ export class Quarantine {
     return this.#served;
   }
 
-  /** Envoy has accepted all resources of a type as they are served now. */
+  /** Envoy has accepted all resources of a type as they are served now, but for those that it was said to refuse. */
   accept(typeUrl: TypeUrl): void {
     const served = this.#served.get(typeUrl);
-    if (served !== undefined) this.#accepted.set(typeUrl, served);
+    const refused = [...(this.#refused.get(typeUrl) ?? [])].filter(
+      ([name, { resource }]) => served?.get(name) === resource,
+    );
+    if (served !== undefined && refused.length === 0) this.#accepted.set(typeUrl, served);
+    else if (served !== undefined) {
+      const accepted = new Map(served);
+      for (const [name] of refused) accepted.delete(name);
+      this.#accepted.set(typeUrl, accepted);
+    }
     this.#unattributed.delete(typeUrl);
   }
 

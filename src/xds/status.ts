@@ -46,6 +46,9 @@ export interface ClientTypeStatus {
   /** For how long a response has been waiting for its answer, in milliseconds. */
   readonly inFlightMs: number | undefined;
   readonly overdue: boolean;
+  /** Whether the client has answered everything that it asked for, as it is now. */
+  readonly settled: boolean;
+  /** Whether it has accepted all of that. */
   readonly upToDate: boolean;
   /** The refusal that still holds. */
   readonly rejected: Rejection | undefined;

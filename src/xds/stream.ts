@@ -148,6 +148,7 @@ export class XdsStream {
         acknowledgedAt: acknowledged?.at,
         inFlightMs: inFlight === undefined ? undefined : performance.now() - inFlight.sentAtMs,
         overdue: subscription.overdue,
+        settled: subscription.settled,
         upToDate: subscription.upToDate,
         rejected: subscription.rejection,
         rejectedCount: subscription.rejectedCount,

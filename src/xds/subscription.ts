@@ -127,15 +127,14 @@ export abstract class Subscription implements Subscriber {
   abstract statuses(): Iterable<ResourceStatus>;
   abstract close(): void;
 
-  /** Whether the client has acknowledged all that it wants and that there is. */
+  /** Whether the client has answered all that it wants and that there is. */
+  get settled(): boolean {
+    return this.inFlight === undefined && this.upserts === undefined && this.removals === undefined && !this.owesAnswer;
+  }
+
+  /** Whether it has accepted all of that. */
   get upToDate(): boolean {
-    return (
-      this.inFlight === undefined &&
-      this.upserts === undefined &&
-      this.removals === undefined &&
-      !this.owesAnswer &&
-      !this.hasRejected
-    );
+    return this.settled && !this.hasRejected;
   }
 
   protected noteSent(response: Response, inFlight: Omit<InFlight, 'nonce'>): void {
