@@ -120,6 +120,34 @@ for (const mode of MODES) {
     assert.equal(server.status().counters.rejected, 0);
   });
 
+  test(`${mode}: a listener that waits for its certificate is acknowledged, which is not in effect (34, 43)`, async (t) => {
+    const dir = await tempDir(t);
+    const path = join(dir, 'xds.sock');
+    const [a, port] = [await startApplication(t, 'a'), await freePort()];
+    const listener = [httpListener('l', port, 'r', 'cert')];
+    const before = resourcesOf({
+      cluster: [edsCluster('one')],
+      endpoint: [loopback('one', a)],
+      listener: [],
+      route: [routeTo('r', 'one')],
+    });
+    const server = await startXds(t, path, before);
+    const { admin, nodeId } = await startEnvoy(t, mode, dir, path);
+    assert.ok(await server.whenUpToDate(nodeId, [TYPE_URL.listener], AbortSignal.timeout(10_000)));
+    const without = withTypes(before, { listener });
+    server.setResources(without);
+    await eventually(
+      'the listener is acknowledged',
+      () => server.resourceCounts().get(TYPE_URL.listener)?.acknowledged === 1,
+    );
+    assert.match(await admin('/stats?filter=total_listeners_warming'), /: 1$/m);
+    await assert.rejects(fetchFrom(port, true), { code: 'ECONNREFUSED' });
+
+    const { certificate, key } = await makeCertificate('late');
+    server.setResources(withTypes(without, { secret: [certificateSecret('cert', certificate, key)] }));
+    await eventually('it serves', async () => (await fetchFrom(port, true)).subject === 'CN=late');
+  });
+
   test(`${mode}: a cluster that Envoy refuses is reported, and the others serve`, async (t) => {
     const dir = await tempDir(t);
     const path = join(dir, 'xds.sock');
