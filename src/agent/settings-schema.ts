@@ -138,7 +138,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
     provider: defaulted(
       oneOf('trysail-ca', 'files', 'none'),
       'trysail-ca',
-      'A Trysail CA (or an istiod), files that something else renews, or none: plain text only.',
+      'A Trysail CA, files that something else renews, or none: plain text only.',
     ),
     persist: defaulted(
       FLAG,
