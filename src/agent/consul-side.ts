@@ -44,7 +44,6 @@ export class ConsulSide {
   readonly #options: ConsulSideOptions;
   readonly #client: ConsulClient;
   #interest: ReadonlySet<string> = new Set();
-  #registers = false;
 
   constructor(options: ConsulSideOptions) {
     const { settings, config, log, upstreamHosts, onCatalogue } = options;
@@ -90,14 +89,12 @@ export class ConsulSide {
   }
 
   register(): void {
-    this.#registers = true;
     this.registrar.start();
   }
 
-  /** Takes this host's services out of Consul, bounded. */
+  /** Takes this host's services out of Consul, those too that an earlier agent has registered; bounded. */
   async deregister(): Promise<void> {
-    if (this.#registers) await this.registrar.deregister();
-    else this.registrar.stop();
+    await this.registrar.deregister();
   }
 
   close(): void {
