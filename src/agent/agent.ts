@@ -16,6 +16,7 @@ import { envoyVersion, findEnvoyBinary } from '../platform/vm/envoy-binary.ts';
 import { maxConnections } from '../platform/vm/limits.ts';
 import { createNotifier } from '../platform/vm/notify.ts';
 import { sockets } from '../platform/vm/paths.ts';
+import { EarlySocket } from '../xds/early-socket.ts';
 import { loadMeshConfig, prepareFolders, programDir } from './agent-files.ts';
 import type { MeshSide } from './mesh-side.ts';
 import type { AgentSettings } from './settings.ts';
@@ -91,15 +92,15 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
   };
   process.on('SIGHUP', onHangup);
   let watchdog: NodeJS.Timeout | undefined;
+  let xdsSocket: EarlySocket | undefined;
   try {
+    xdsSocket = await EarlySocket.open(paths.xds);
     log.info({ version: VERSION, host: host.nodeId, envoy: binary }, 'the agent starts');
     await envoy.start();
-    // Beside everything else: it costs a run of the program. A wrong version is said loudly, and may work all the same.
-    envoyVersion(binary).catch((error: unknown) => log.error({ error: errorMessage(error) }, 'the program of Envoy'));
     const ports = ListeningPorts.lookAside(envoyPid(envoy));
     const { MeshSide } = await import('./mesh-side.ts');
     const mesh = await MeshSide.start(
-      { settings, config, host, xdsSocket: paths.xds, log, envoyPid: () => envoyPid(envoy), ports },
+      { settings, config, host, xdsSocket, log, envoyPid: () => envoyPid(envoy), ports },
       signal,
     );
     parts.mesh = mesh;
@@ -107,15 +108,20 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
       watchdog = setInterval(() => void notifier.watchdog(), notifier.watchdogIntervalMs);
     }
     await notifier.ready('serving; waiting for Envoy');
-    envoy.ready(signal).then(
-      () => {
-        mesh.consul?.register();
-        parts.isReady = true;
-        void notifier.status('running');
-        log.info('the agent is ready');
-      },
-      (error: unknown) => log.debug({ error: errorMessage(error) }, 'ended before Envoy was ready'),
-    );
+    envoy
+      .ready(signal)
+      .then(
+        () => {
+          mesh.consul?.register();
+          parts.isReady = true;
+          void notifier.status('running');
+          log.info('the agent is ready');
+          // Last of all, for it costs a run of the program. A wrong version is said loudly, and may work all the same.
+          return envoyVersion(binary);
+        },
+        (error: unknown) => log.debug({ error: errorMessage(error) }, 'ended before Envoy was ready'),
+      )
+      .catch((error: unknown) => log.error({ error: errorMessage(error) }, 'the program of Envoy'));
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });
@@ -131,6 +137,7 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
     if (parts.isDraining !== true && envoy.status.adopted) await envoy.leave();
     else await envoy.stop();
     await parts.mesh?.stop();
+    xdsSocket?.close();
     await api.close();
   }
 }

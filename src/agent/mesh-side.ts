@@ -11,6 +11,7 @@ import type { Host } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { ResourceDirectory } from '../sources/resource-directory.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
+import type { EarlySocket } from '../xds/early-socket.ts';
 import type { TypeUrl } from '../xds/resource.ts';
 import { XdsServer } from '../xds/server.ts';
 import { createProvider } from './certificate-source.ts';
@@ -31,7 +32,8 @@ export interface MeshSideOptions {
   readonly settings: AgentSettings;
   readonly config: MeshConfig;
   readonly host: Host;
-  readonly xdsSocket: string;
+  /** Open already, so that Envoy need not come twice. */
+  readonly xdsSocket: EarlySocket;
   readonly log: Log;
   /** Pid of the Envoy that runs now. */
   readonly envoyPid: () => number | undefined;
@@ -185,7 +187,7 @@ export class MeshSide {
     if (this.consul !== undefined) this.loop.update({ catalogue: this.consul.watcher.state });
     this.#useFreeAddresses(await this.#options.ports);
     this.loop.start();
-    await this.xds.listen(`unix:${xdsSocket}`);
+    this.xds.serve(xdsSocket);
     log.info({ lastGood: this.servesLastGood }, 'xDS is open');
   }
 

@@ -1,7 +1,8 @@
 /** The server: takes resources, and brings every client to them by Envoy's discovery protocol. */
-import { status as grpcStatus, Server, ServerCredentials } from '@grpc/grpc-js';
+import { status as grpcStatus, Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
 import { TrysailError } from '../lib/errors.ts';
 import { type DebounceOptions, Debouncer } from './debouncer.ts';
+import { EarlySocket } from './early-socket.ts';
 import { Heartbeats } from './heartbeats.ts';
 import { type Resource, type Resources, TYPE_URL, type TypeUrl } from './resource.ts';
 import { ResponseEncoder } from './response.ts';
@@ -10,7 +11,7 @@ import type { AcknowledgeEvent, OverdueEvent, RejectEvent, XdsStatus } from './s
 import { XdsStream } from './stream.ts';
 import type { ResourceStatus } from './subscription.ts';
 import { TypeTable } from './type-table.ts';
-import { clearSocketPath, protectSocket, unixPath } from './unix-socket.ts';
+import { unixPath } from './unix-socket.ts';
 
 export interface XdsServerOptions {
   /** A client refused a response and goes on with what it had. */
@@ -45,6 +46,16 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
+async function shutDown(server: Server, graceMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => server.forceShutdown(), graceMs);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
 export class XdsServer {
   readonly #options: XdsServerOptions;
   readonly #limits: { readonly ackTimeoutMs: number; readonly stageTimeoutMs: number };
@@ -53,7 +64,7 @@ export class XdsServer {
   readonly #calls = new Map<XdsStream, ByteStream>();
   readonly #due = new Set<XdsStream>();
   readonly #waiters = new Set<Waiter>();
-  readonly #servers = new Set<Server>();
+  readonly #closers = new Set<(graceMs: number) => Promise<void>>();
   readonly #counters = { responsesSent: 0, bytesSent: 0, acknowledged: 0, rejected: 0, overdue: 0, stale: 0 };
   readonly #heartbeats = new Heartbeats((typeUrl) => {
     for (const stream of this.#calls.keys()) stream.heartbeat(typeUrl);
@@ -88,23 +99,13 @@ export class XdsServer {
    */
   async listen(address: string): Promise<string> {
     const path = unixPath(address);
-    if (path !== undefined) await clearSocketPath(path);
-    const server = new Server({
-      'grpc.max_receive_message_length': this.#options.maxRequestBytes ?? 32 * 1024 * 1024,
-      'grpc.max_send_message_length': -1,
-      // Nobody reads gRPC's own records of channels, and they take memory.
-      'grpc.enable_channelz': 0,
-      // The kernel tells of a dead peer on a Unix socket; on TCP somebody has to ask.
-      ...(path === undefined ? { 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_timeout_ms': 10_000 } : {}),
-    });
-    const allowSecrets = path !== undefined || this.#options.allowSecretsOverTcp === true;
-    addServices(server, {
-      accept: (call, mode, typeUrl) => this.#accept(call, mode, typeUrl, allowSecrets),
-      clientStatus: async (request) => {
-        const { clientStatusResponse } = await import('./client-status.ts');
-        return clientStatusResponse(request, this.#calls.keys());
-      },
-    });
+    if (path !== undefined) {
+      this.serve(await EarlySocket.open(path));
+      return address;
+    }
+    // The kernel tells of a dead peer on a Unix socket; on TCP somebody has to ask.
+    const keepalive = { 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_timeout_ms': 10_000 };
+    const server = this.#createServer(this.#options.allowSecretsOverTcp === true, keepalive);
     const port = await new Promise<number>((resolve, reject) => {
       server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
         if (error === null) resolve(bound);
@@ -117,8 +118,38 @@ export class XdsServer {
           );
       });
     });
-    if (path !== undefined) await protectSocket(path);
-    this.#servers.add(server);
+    this.#closers.add(async (graceMs) => shutDown(server, graceMs));
+    return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
+  }
+
+  /** Starts to serve the clients of a Unix socket that is open already; it is the server's from now on. */
+  serve(socket: EarlySocket): void {
+    const injector = this.#createServer(true, {}).createConnectionInjector(ServerCredentials.createInsecure());
+    socket.handOver((connection) => {
+      injector.injectConnection(connection);
+      connection.resume();
+    });
+    this.#closers.add(async (graceMs) => {
+      socket.close();
+      injector.drain(graceMs);
+    });
+  }
+
+  #createServer(allowSecrets: boolean, options: ServerOptions): Server {
+    const server = new Server({
+      'grpc.max_receive_message_length': this.#options.maxRequestBytes ?? 32 * 1024 * 1024,
+      'grpc.max_send_message_length': -1,
+      // Nobody reads gRPC's own records of channels, and they take memory.
+      'grpc.enable_channelz': 0,
+      ...options,
+    });
+    addServices(server, {
+      accept: (call, mode, typeUrl) => this.#accept(call, mode, typeUrl, allowSecrets),
+      clientStatus: async (request) => {
+        const { clientStatusResponse } = await import('./client-status.ts');
+        return clientStatusResponse(request, this.#calls.keys());
+      },
+    });
     const { ackTimeoutMs, stageTimeoutMs } = this.#limits;
     this.#sweeper ??= setInterval(
       () => {
@@ -127,7 +158,7 @@ export class XdsServer {
       },
       Math.min(1000, ackTimeoutMs / 2, stageTimeoutMs / 2),
     ).unref();
-    return path === undefined ? `${address.slice(0, address.lastIndexOf(':'))}:${port}` : address;
+    return server;
   }
 
   status(): XdsStatus {
@@ -189,19 +220,8 @@ export class XdsServer {
       stream.close();
       call.end();
     }
-    await Promise.all(
-      [...this.#servers].map(
-        (server) =>
-          new Promise<void>((resolve) => {
-            const timer = setTimeout(() => server.forceShutdown(), graceMs);
-            server.tryShutdown(() => {
-              clearTimeout(timer);
-              resolve();
-            });
-          }),
-      ),
-    );
-    this.#servers.clear();
+    await Promise.all([...this.#closers].map(async (close) => close(graceMs)));
+    this.#closers.clear();
   }
 
   #accept(call: ByteStream, mode: 'sotw' | 'delta', onlyType: TypeUrl | undefined, allowSecrets: boolean): void {
