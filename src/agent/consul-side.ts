@@ -12,6 +12,8 @@ import type { ResourceSet } from '../sources/resource-set.ts';
 import { localInstances } from './local-instances.ts';
 import type { AgentSettings } from './settings.ts';
 
+const FIRST_ANSWERS_POLL_MS = 2;
+
 export interface ConsulSideOptions {
   readonly settings: AgentSettings;
   readonly config: MeshConfig;
@@ -43,7 +45,6 @@ export class ConsulSide {
   readonly registrar: Registrar;
   readonly #options: ConsulSideOptions;
   readonly #client: ConsulClient;
-  #interest: ReadonlySet<string> = new Set();
 
   constructor(options: ConsulSideOptions) {
     const { settings, config, log, upstreamHosts, onCatalogue } = options;
@@ -68,24 +69,22 @@ export class ConsulSide {
   /** Follows what these resources make interesting, and registers under the names that they give. */
   useResources(resources: ResourceSet): void {
     const { settings, config, upstreamHosts } = this.#options;
-    this.#interest = interestOf({ config, resources, upstreamHosts });
-    this.watcher.setInterest(this.#interest);
+    this.watcher.setInterest(interestOf({ config, resources, upstreamHosts }));
     this.registrar.setInstances(localInstances(settings, recordedNames(resources)));
   }
 
-  /** Whether every service of interest has been answered, waiting at most `ms`. */
-  async firstAnswers(ms: number, signal: AbortSignal): Promise<boolean> {
+  /**
+   * Waits, at most `ms`, until Consul has answered for every service of interest, or has failed to. What is on disk is as
+   * old as the agent before: used without a wait, it would bring back endpoints that have changed since.
+   */
+  async firstAnswers(ms: number, signal: AbortSignal): Promise<void> {
     const end = performance.now() + ms;
-    const answered = (): boolean => {
-      const { services } = this.watcher.state;
-      return [...this.#interest].every((name) => services.has(name));
-    };
-    while (!answered()) {
-      // Nobody answers: what is on disk has to do, and the wait would be for nothing.
-      const failed = this.watcher.status().services.every(({ error }) => error !== undefined);
-      if (failed || performance.now() > end || !(await sleep(2, signal))) return false;
+    while (performance.now() < end) {
+      const waiting = this.watcher
+        .status()
+        .services.some(({ answeredAtMs, error }) => answeredAtMs === undefined && error === undefined);
+      if (!waiting || !(await sleep(FIRST_ANSWERS_POLL_MS, signal))) return;
     }
-    return true;
   }
 
   register(): void {

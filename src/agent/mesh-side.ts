@@ -24,6 +24,8 @@ import type { AgentSettings } from './settings.ts';
 
 /** For how long a start waits for Consul's answers and for certificates before Envoy gets what there is. */
 const FIRST_ANSWERS_MS = 3000;
+/** The same where the last good catalogue is on disk: a Consul that hangs must not hold up a start. */
+const CONFIRMATION_MS = 1000;
 /** How often a port that was in use is looked at again. */
 const PORT_RETRY_MS = 5000;
 const XDS_CLOSE_MS = 500;
@@ -181,7 +183,7 @@ export class MeshSide {
       this.identity.start().then(() => this.identity.whenReady(FIRST_ANSWERS_MS)),
       this.resources.start().then(async (resources) => {
         useResources(resources);
-        await this.consul?.firstAnswers(FIRST_ANSWERS_MS, signal);
+        await this.consul?.firstAnswers(this.#restored ? CONFIRMATION_MS : FIRST_ANSWERS_MS, signal);
       }),
     ]);
     if (this.consul !== undefined) this.loop.update({ catalogue: this.consul.watcher.state });
