@@ -15,7 +15,7 @@ import {
   Subscription,
   TooManyNames,
 } from './subscription.ts';
-import { type Entry, type Snapshot, snapshotOf, type TypeTable } from './type-table.ts';
+import { type Entry, type Snapshot, snapshotOf, type TypeTable, wantedOf } from './type-table.ts';
 
 const NOTHING: Snapshot = snapshotOf(new Map());
 
@@ -110,7 +110,8 @@ export class FullStateSubscription extends Subscription {
       this.#named.delete(entry);
       entry.subscribers.delete(this.number);
       this.table.forget(entry);
-      changed ||= entry.current !== undefined && !wantsAll;
+      const { current } = entry;
+      changed ||= current !== undefined && (!wantsAll || current.resource.onDemand === true);
     }
     for (const name of wanted) {
       const entry = this.table.entry(name);
@@ -124,9 +125,9 @@ export class FullStateSubscription extends Subscription {
       // What it no longer wants it has dropped.
       this.#held = snapshotOf(new Map([...this.#held.resources].filter(([name]) => wanted.has(name))));
     }
-    if (heldVersion !== undefined && heldVersion !== '' && wantsAll && heldVersion === this.table.version) {
+    if (heldVersion !== undefined && heldVersion !== '' && wantsAll && heldVersion === this.#wanted().version) {
       // It has it all from before: nothing to send until something changes.
-      this.#held = this.table.snapshot();
+      this.#held = this.#wanted();
       this.acknowledged = { version: heldVersion, at: Date.now() };
       return;
     }
@@ -137,7 +138,7 @@ export class FullStateSubscription extends Subscription {
     this.#refused = undefined;
     const nowMs = performance.now();
     // Whether it is an upsert or a removal shows when the sets are compared.
-    if (entry.current === undefined) this.#removals = addPending(this.#removals, generation, nowMs);
+    if (wantedOf(entry, this.number) === undefined) this.#removals = addPending(this.#removals, generation, nowMs);
     else this.#upserts = addPending(this.#upserts, generation, nowMs);
     this.context.wake();
   }
@@ -242,9 +243,11 @@ export class FullStateSubscription extends Subscription {
   }
 
   #wanted(): Snapshot {
-    if (this.#wantsAll) return this.table.snapshot();
-    const resources = new Map<string, PreparedResource>();
-    for (const { current } of this.#named) if (current !== undefined) resources.set(current.name, current);
+    const everything = this.#wantsAll ? this.table.snapshot() : NOTHING;
+    const named = [...this.#named].flatMap(({ current }) => current ?? []);
+    if (this.#wantsAll && named.every(({ name }) => everything.resources.has(name))) return everything;
+    const resources = new Map(everything.resources);
+    for (const resource of named) resources.set(resource.name, resource);
     const made = snapshotOf(resources);
     // The same set is the same object, so that steps are found again.
     if (this.#wantedCache?.version !== made.version) this.#wantedCache = made;

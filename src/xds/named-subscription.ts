@@ -18,7 +18,7 @@ import {
   type SubscriptionContext,
   TooManyNames,
 } from './subscription.ts';
-import type { Entry, TypeTable } from './type-table.ts';
+import { type Entry, type TypeTable, wantedOf } from './type-table.ts';
 
 const isPrepared = (held: Held): held is PreparedResource => 'resource' in held;
 
@@ -118,13 +118,16 @@ export class NamedSubscription extends Subscription {
       this.#queue(other, generation);
     }
     // Once a resource is gone that was never sent, there is no trace of it left.
-    if (entry.current === undefined && !this.#known.has(entry)) this.#asked.delete(entry);
+    if (this.#wanted(entry) === undefined && !this.#known.has(entry)) this.#asked.delete(entry);
     this.#queue(entry, generation);
     this.context.wake();
   }
 
   *pendingResources(): Generator<PreparedResource> {
-    for (const { current } of this.#upserts) if (current !== undefined) yield current;
+    for (const entry of this.#upserts) {
+      const wanted = this.#wanted(entry);
+      if (wanted !== undefined) yield wanted;
+    }
   }
 
   compose(gate: Gate, nowMs: number): Outgoing | undefined {
@@ -158,8 +161,9 @@ export class NamedSubscription extends Subscription {
 
     if (this.owesAnswer) generation = 0;
     for (const entry of this.#asked) {
-      if (entry.current !== undefined) {
-        add(entry, entry.current);
+      const wanted = this.#wanted(entry);
+      if (wanted !== undefined) {
+        add(entry, wanted);
         this.#upserts.delete(entry);
       } else if (delta && this.context.announceMissing && this.#known.has(entry)) {
         if (this.table.typeUrl === TYPE_URL.virtualHost) frames.push(absentFrame(entry.name));
@@ -173,7 +177,7 @@ export class NamedSubscription extends Subscription {
     let carriesChanges = false;
     if (gate.upserts && upserts !== undefined) {
       for (const entry of this.#upserts) {
-        const { current } = entry;
+        const current = this.#wanted(entry);
         if (current !== undefined && gate.holds(current)) {
           // What keeps it back is not time, so it does not become overdue.
           this.#upserts.postpone(nowMs);
@@ -311,7 +315,7 @@ export class NamedSubscription extends Subscription {
     if (this.#wantsAll) return;
     this.#wantsAll = true;
     this.table.everything.add(this);
-    for (const entry of this.table.presentEntries()) this.#asked.add(entry);
+    for (const entry of this.table.entriesOfEverything()) this.#asked.add(entry);
     this.#greet = true;
   }
 
@@ -333,8 +337,9 @@ export class NamedSubscription extends Subscription {
         continue;
       }
       this.#asked.delete(entry);
-      if (entry.current?.version === version) {
-        this.#known.set(entry, entry.current);
+      const wanted = this.#wanted(entry);
+      if (wanted?.version === version) {
+        this.#known.set(entry, wanted);
       } else {
         this.#known.set(entry, { name, version });
         this.#queue(entry, this.context.generation());
@@ -342,8 +347,12 @@ export class NamedSubscription extends Subscription {
     }
   }
 
+  #wanted(entry: Entry): PreparedResource | undefined {
+    return wantedOf(entry, this.number);
+  }
+
   #queue(entry: Entry, generation: number): void {
-    if (entry.current !== undefined) {
+    if (this.#wanted(entry) !== undefined) {
       this.#removals.delete(entry);
       this.#upserts.add(entry, generation);
       return;

@@ -117,10 +117,11 @@ export function prepareResource(typeUrl: TypeUrl, resource: Resource): PreparedR
   };
 }
 
-/** Whether two resources would look the same to every client. */
+/** Whether two resources would look the same to every client, and are for the same clients. */
 export function sameContent(a: Resource, b: Resource): boolean {
   return (
     a.ttlMs === b.ttlMs &&
+    a.onDemand === b.onDemand &&
     Buffer.compare(a.value, b.value) === 0 &&
     (a.aliases === b.aliases || JSON.stringify(a.aliases ?? []) === JSON.stringify(b.aliases ?? []))
   );

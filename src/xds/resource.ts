@@ -24,6 +24,12 @@ export interface Resource {
   readonly value: Uint8Array;
   /** Further names by which a client may subscribe to it. */
   readonly aliases?: readonly string[];
+  /**
+   * Of clusters and listeners: not part of everything, and sent only to who asks for it by this name, as Envoy's
+   * on-demand cluster discovery does beside its wildcard. The other types are sent by name anyway.
+   * https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/on_demand_updates_filter
+   */
+  readonly onDemand?: true;
   /** After how long without renewal a client that can expire resources drops it, in milliseconds. */
   readonly ttlMs?: number;
 }

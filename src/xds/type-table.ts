@@ -23,6 +23,11 @@ export interface Subscriber {
   changed(entry: Entry, generation: number): void;
 }
 
+/** What the subscriber with this number is to have of an entry: what is on demand only if it asked for that name. */
+export function wantedOf({ current, subscribers }: Entry, number: number): PreparedResource | undefined {
+  return current?.resource.onDemand !== true || subscribers.has(number) ? current : undefined;
+}
+
 /** A set of resources at one moment. */
 export interface Snapshot {
   readonly resources: ReadonlyMap<string, PreparedResource>;
@@ -68,7 +73,7 @@ export class TypeTable {
     this.typeUrl = typeUrl;
   }
 
-  /** The version of the whole set, for the eyes of people and for clients of the state of the world. */
+  /** The version of the whole set with what is on demand, for the eyes of people. */
   get version(): string {
     return versionText(this.#mark);
   }
@@ -91,19 +96,21 @@ export class TypeTable {
     return this.#expiring;
   }
 
-  /** The set as it is now; the same object until something changes. */
+  /** What everything is now, without what is on demand; the same object until something changes. */
   snapshot(): Snapshot {
     if (this.#snapshot === undefined) {
       const resources = new Map<string, PreparedResource>();
-      for (const { name, current } of this.presentEntries()) if (current !== undefined) resources.set(name, current);
-      this.#snapshot = { resources, version: this.version };
+      for (const { name, current } of this.entriesOfEverything())
+        if (current !== undefined) resources.set(name, current);
+      this.#snapshot = snapshotOf(resources);
     }
     return this.#snapshot;
   }
 
-  /** The entries of every resource that exists, under its own name. */
-  *presentEntries(): Generator<Entry> {
-    for (const entry of this.#entries.values()) if (entry.current?.name === entry.name) yield entry;
+  /** The entries of every resource that exists and is not on demand, under its own name. */
+  *entriesOfEverything(): Generator<Entry> {
+    for (const entry of this.#entries.values())
+      if (entry.current?.name === entry.name && entry.current.resource.onDemand !== true) yield entry;
   }
 
   /** The entry of a name, made if need be. The caller notes itself in it, or calls `forget`. */
@@ -180,7 +187,8 @@ export class TypeTable {
     for (const alias of resource?.resource.aliases ?? []) this.#aliases.set(alias, name);
 
     entry.current = resource ?? this.#behindAlias(name);
-    this.#notify(entry, generation);
+    const isOfEverything = [before, resource].some((one) => one !== undefined && one.resource.onDemand !== true);
+    this.#notify(entry, generation, isOfEverything);
     for (const alias of aliases) {
       const other = this.#entries.get(alias);
       // A resource of this very name goes before an alias.
@@ -197,8 +205,9 @@ export class TypeTable {
     return current?.name === target ? current : undefined;
   }
 
-  #notify(entry: Entry, generation: number): void {
+  #notify(entry: Entry, generation: number, isOfEverything: boolean): void {
     for (const number of entry.subscribers) this.#members[number]?.changed(entry, generation);
+    if (!isOfEverything) return;
     for (const subscriber of this.everything)
       if (!entry.subscribers.has(subscriber.number)) subscriber.changed(entry, generation);
   }

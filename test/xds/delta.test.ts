@@ -124,6 +124,53 @@ test('an unknown name is answered at once, and sent when it appears (15, 32, 38)
   await stream.silence();
 });
 
+test('what is on demand is sent to who names it, and is no part of everything (12, 17, 38)', async (t) => {
+  const lazy = (seconds = 1) => ({ ...cluster('lazy', seconds), onDemand: true as const });
+  const { server, delta } = await startServer(t, resourcesOf({ cluster: [cluster('a'), lazy()] }));
+  const [stream, other] = [delta(), delta()];
+  stream.send({ node, typeUrl: CLUSTER });
+  assert.deepEqual(names(await accept(stream)), ['a']);
+  other.send({ node: { id: 'n2' }, typeUrl: CLUSTER });
+  assert.deepEqual(names(await accept(other)), ['a']);
+  stream.send({ typeUrl: CLUSTER, resourceNamesSubscribe: ['lazy'] });
+  assert.deepEqual(names(await accept(stream)), ['lazy']);
+
+  server.setResources(resourcesOf({ cluster: [cluster('a'), lazy(2)] }));
+  assert.deepEqual(names(await accept(stream)), ['lazy']);
+  await other.silence();
+  server.setResources(resourcesOf({ cluster: [cluster('a')] }));
+  assert.deepEqual((await accept(stream)).removedResources, ['lazy']);
+  server.setResources(resourcesOf({ cluster: [cluster('a'), lazy(2)] }));
+  assert.deepEqual(names(await accept(stream)), ['lazy']);
+  await other.silence();
+
+  // The same content, for everybody; and back.
+  server.setResources(resourcesOf({ cluster: [cluster('a'), cluster('lazy', 2)] }));
+  assert.deepEqual(names(await accept(other)), ['lazy']);
+  server.setResources(resourcesOf({ cluster: [cluster('a'), lazy(2)] }));
+  assert.deepEqual((await accept(other)).removedResources, ['lazy']);
+  await stream.silence();
+
+  stream.send({ typeUrl: CLUSTER, resourceNamesUnsubscribe: ['lazy'] });
+  assert.deepEqual((await accept(stream)).removedResources, ['lazy'], 'no longer named');
+  await stream.silence();
+});
+
+test('a reconnecting client keeps what is on demand as long as it names it (24, 38)', async (t) => {
+  const lazy = { ...cluster('lazy'), onDemand: true as const };
+  const { delta } = await startServer(t, resourcesOf({ cluster: [cluster('a'), lazy] }));
+  const old = delta();
+  old.send({ node, typeUrl: CLUSTER, resourceNamesSubscribe: ['*', 'lazy'] });
+  const initialResourceVersions = Object.fromEntries((await accept(old)).resources.map((r) => [r.name, r.version]));
+  assert.deepEqual(Object.keys(initialResourceVersions).sort(), ['a', 'lazy']);
+  const naming = delta();
+  naming.send({ node, typeUrl: CLUSTER, resourceNamesSubscribe: ['*', 'lazy'], initialResourceVersions });
+  await naming.silence();
+  const other = delta();
+  other.send({ node, typeUrl: CLUSTER, initialResourceVersions });
+  assert.deepEqual((await accept(other)).removedResources, ['lazy']);
+});
+
 test('a secret that is not there is waited for in silence, unless told otherwise (16)', async (t) => {
   const { server, delta } = await startServer(t);
   const stream = delta();

@@ -1,67 +1,22 @@
 /** The server and the real Envoy: what is sent takes effect. */
 import assert from 'node:assert/strict';
-import { webcrypto, X509Certificate } from 'node:crypto';
-import { createServer, get, type RequestOptions } from 'node:http';
-import { get as getTls } from 'node:https';
+import { webcrypto } from 'node:crypto';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { TLSSocket } from 'node:tls';
 import 'reflect-metadata';
 import { cryptoProvider, PemConverter, X509CertificateGenerator } from '@peculiar/x509';
 import { type Resources, TYPE_URL } from '../../src/xds/resource.ts';
-import { XdsServer, type XdsServerOptions } from '../../src/xds/server.ts';
+import type { XdsServer } from '../../src/xds/server.ts';
 import type { RejectEvent } from '../../src/xds/status.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { badCluster, certificateSecret, edsCluster, httpListener, loopback, routeTo, startEnvoy } from './envoy.ts';
-import { resourcesOf, withTypes } from './fixture.ts';
+import { resourcesOf, startXds, withTypes } from './fixture.ts';
+import { fetchFrom, startApplication } from './traffic.ts';
 
 const MODES = ['delta', 'sotw'] as const;
-
-/** An application that says its name; returns its port. */
-async function startApplication(t: TestContext, name: string): Promise<number> {
-  const server = createServer((_request, response) => response.end(name));
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  const address = server.address();
-  return typeof address === 'object' && address !== null ? address.port : assert.fail();
-}
-
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-  /** Of the server's certificate. */
-  readonly subject: string | undefined;
-}
-
-async function fetchFrom(port: number, tls = false): Promise<Answer> {
-  const options: RequestOptions & { rejectUnauthorized: boolean } = {
-    host: '127.0.0.1',
-    port,
-    agent: false,
-    timeout: 5000,
-    rejectUnauthorized: false,
-  };
-  return new Promise((resolve, reject) => {
-    const request = (tls ? getTls : get)(options, (response) => {
-      const subject = tls
-        ? new X509Certificate((response.socket as TLSSocket).getPeerCertificate().raw).subject
-        : undefined;
-      let body = '';
-      response.on('data', (chunk: Buffer) => (body += chunk.toString()));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body, subject }));
-    });
-    request.on('timeout', () => request.destroy(new Error('no answer within 5 s')));
-    request.on('error', reject);
-  });
-}
 
 async function makeCertificate(commonName: string): Promise<{ readonly certificate: string; readonly key: string }> {
   cryptoProvider.set(webcrypto);
@@ -75,14 +30,6 @@ async function makeCertificate(commonName: string): Promise<{ readonly certifica
   });
   const key = PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey), 'PRIVATE KEY');
   return { certificate: certificate.toString('pem'), key };
-}
-
-async function startXds(t: TestContext, path: string, resources: Resources, options: XdsServerOptions = {}) {
-  const server = new XdsServer(options);
-  server.setResources(resources);
-  await server.listen(`unix:${path}`);
-  t.after(() => server.close(0));
-  return server;
 }
 
 for (const mode of MODES) {

@@ -15,7 +15,9 @@ import {
 import { ClusterSchema } from '../../src/gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '../../src/gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { ListenerSchema } from '../../src/gen/envoy/config/listener/v3/listener_pb.ts';
+import { VirtualHostSchema } from '../../src/gen/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '../../src/gen/envoy/config/route/v3/route_pb.ts';
+import { OnDemandSchema } from '../../src/gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.ts';
 import { RouterSchema } from '../../src/gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import { HttpConnectionManagerSchema } from '../../src/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { SecretSchema } from '../../src/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
@@ -25,7 +27,12 @@ import { type Child, startChild } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
 import { envoyBinary } from '../support/tools.ts';
 
-const registry: Registry = createRegistry(HttpConnectionManagerSchema, RouterSchema, DownstreamTlsContextSchema);
+const registry: Registry = createRegistry(
+  HttpConnectionManagerSchema,
+  OnDemandSchema,
+  RouterSchema,
+  DownstreamTlsContextSchema,
+);
 
 function fromText(name: string, schema: DescMessage, json: JsonValue): Resource {
   return { name, value: toBinary(schema, fromJson(schema, json, { registry })) };
@@ -60,8 +67,47 @@ export const routeTo = (name: string, cluster: string): Resource =>
     virtualHosts: [{ name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster } }] }],
   });
 
-/** Serves a route configuration on loopback; with a secret, over TLS. */
-export const httpListener = (name: string, port: number, routeConfigName: string, secret?: string): Resource =>
+/** Sends each request to the cluster that its header `x-cluster` names. */
+export const routeByHeader = (name: string): Resource =>
+  fromText(name, RouteConfigurationSchema, {
+    name,
+    virtualHosts: [
+      { name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { clusterHeader: 'x-cluster' } }] },
+    ],
+  });
+
+/**
+ * Has no virtual host: each is asked for when a request names it. Envoy first asks for none and waits for some that are
+ * sent ahead; there is nothing to send, so the wait, 15 s unless said otherwise, is kept short.
+ */
+export const routeOnDemand = (name: string): Resource =>
+  fromText(name, RouteConfigurationSchema, { name, vhds: { configSource: { ...ADS, initialFetchTimeout: '0.05s' } } });
+
+/** The virtual host of one host name, for a route configuration that discovers them. */
+export const virtualHostTo = (name: string, domains: readonly string[], cluster: string): Resource =>
+  fromText(name, VirtualHostSchema, {
+    name,
+    domains: [...domains],
+    routes: [{ match: { prefix: '/' }, route: { cluster } }],
+  });
+
+/** Waits for a virtual host that is not there; and for a cluster when `clusterTimeout` says how long at most. */
+export const onDemandFilter = (clusterTimeout?: string): JsonValue => ({
+  name: 'on-demand',
+  typedConfig: {
+    '@type': `${TYPE}.filters.http.on_demand.v3.OnDemand`,
+    ...(clusterTimeout === undefined ? {} : { odcds: { source: ADS, timeout: clusterTimeout } }),
+  },
+});
+
+/** Serves a route configuration on loopback; with a secret, over TLS; with `filters` before the router. */
+export const httpListener = (
+  name: string,
+  port: number,
+  routeConfigName: string,
+  secret?: string,
+  filters: readonly JsonValue[] = [],
+): Resource =>
   fromText(name, ListenerSchema, {
     name,
     address: { socketAddress: { address: '127.0.0.1', portValue: port } },
@@ -74,7 +120,10 @@ export const httpListener = (name: string, port: number, routeConfigName: string
               '@type': `${TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
               statPrefix: name,
               rds: { configSource: ADS, routeConfigName },
-              httpFilters: [{ name: 'router', typedConfig: { '@type': `${TYPE}.filters.http.router.v3.Router` } }],
+              httpFilters: [
+                ...filters,
+                { name: 'router', typedConfig: { '@type': `${TYPE}.filters.http.router.v3.Router` } },
+              ],
             },
           },
         ],

@@ -34,6 +34,20 @@ export async function startServer(
   return { server, client, address, delta: () => client.delta(), sotw: () => client.sotw() };
 }
 
+/** A server on the Unix socket at `path`. */
+export async function startXds(
+  t: Pick<TestContext, 'after'>,
+  path: string,
+  resources: Resources,
+  options: XdsServerOptions = {},
+): Promise<XdsServer> {
+  const server = new XdsServer(options);
+  server.setResources(resources);
+  await server.listen(`unix:${path}`);
+  t.after(() => server.close(0));
+  return server;
+}
+
 type Named = Readonly<Partial<Record<keyof typeof TYPE_URL, readonly Resource[]>>>;
 
 /** Resources of the given types by name. */

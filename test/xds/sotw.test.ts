@@ -126,6 +126,41 @@ test('no names after names mean nothing, and never everything again (12)', async
   await stream.silence();
 });
 
+test('what is on demand is in the state of the world of who names it (12, 21, 26)', async (t) => {
+  const lazy = (seconds = 1) => ({ ...cluster('lazy', seconds), onDemand: true as const });
+  const { server, sotw } = await startServer(t, resourcesOf({ cluster: [cluster('a'), lazy()] }));
+  const [stream, other] = [sotw(), sotw()];
+  stream.send({ node, typeUrl: CLUSTER });
+  const first = await stream.next();
+  assert.deepEqual(names(first), ['a']);
+  other.send({ node: { id: 'n2' }, typeUrl: CLUSTER, versionInfo: first.versionInfo });
+  await other.silence();
+  const wanted = ['*', 'lazy'];
+  stream.send({ typeUrl: CLUSTER, resourceNames: wanted, responseNonce: first.nonce });
+  const both = await accept(stream, wanted);
+  assert.deepEqual(names(both), ['a', 'lazy']);
+
+  server.setResources(resourcesOf({ cluster: [cluster('a'), lazy(2)] }));
+  const changed = await accept(stream, wanted);
+  assert.deepEqual(names(changed), ['a', 'lazy']);
+  assert.notEqual(changed.versionInfo, both.versionInfo);
+  await other.silence();
+  server.setResources(resourcesOf({ cluster: [cluster('a')] }));
+  assert.deepEqual(names(await accept(stream, wanted)), ['a']);
+  server.setResources(resourcesOf({ cluster: [cluster('a'), lazy()] }));
+  const again = await stream.next();
+  assert.deepEqual(names(again), ['a', 'lazy']);
+  await other.silence();
+  stream.send({ typeUrl: CLUSTER, resourceNames: ['*'], responseNonce: again.nonce });
+  assert.deepEqual(names(await accept(stream, ['*'])), ['a'], 'no longer named');
+
+  // The same content, for everybody; and back.
+  server.setResources(resourcesOf({ cluster: [cluster('a'), cluster('lazy')] }));
+  assert.deepEqual(names(await accept(other)), ['a', 'lazy']);
+  server.setResources(resourcesOf({ cluster: [cluster('a'), lazy()] }));
+  assert.deepEqual(names(await accept(other)), ['a']);
+});
+
 test('an empty first request for endpoints is not a wildcard (12)', async (t) => {
   const { sotw } = await startServer(t, resourcesOf({ endpoint: [assignment('a', 1)] }));
   const stream = sotw();
