@@ -9,6 +9,23 @@ interface Room {
   readonly because: string;
 }
 
+/** What a room of composition may wire. */
+const ALL_BELOW = [
+  'lib',
+  'gen',
+  'model',
+  'consul',
+  'sources',
+  'xds',
+  'translate',
+  'identity',
+  'register',
+  'envoy',
+  'platform',
+  'telemetry',
+  'api',
+] as const;
+
 export const ROOMS: Readonly<Record<string, Room>> = {
   lib: { mayImport: [], because: 'leaves know nothing of the project' },
   gen: { mayImport: [], because: 'generated from protos/' },
@@ -32,39 +49,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   telemetry: { mayImport: ['envoy', 'model', 'lib'], because: 'reads what Envoy counts' },
   api: { mayImport: ['model', 'lib'], because: 'the local API is data, whoever serves it' },
   agent: {
-    mayImport: [
-      'lib',
-      'gen',
-      'model',
-      'consul',
-      'sources',
-      'xds',
-      'translate',
-      'identity',
-      'register',
-      'envoy',
-      'platform',
-      'telemetry',
-      'api',
-    ],
+    mayImport: ALL_BELOW,
     because: 'composition: the only room that wires them',
   },
   server: {
-    mayImport: [
-      'lib',
-      'gen',
-      'model',
-      'consul',
-      'sources',
-      'xds',
-      'translate',
-      'identity',
-      'register',
-      'envoy',
-      'platform',
-      'telemetry',
-      'api',
-    ],
+    mayImport: ALL_BELOW,
     because: 'composition of the second role',
   },
   cli: {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Backoff } from '../lib/backoff.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { Slots } from '../lib/slots.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { parseWorkloadSpiffeId, type SpiffeId } from '../model/spiffe-id.ts';
 import type { CertificateProvider, IssuedCertificate, ProviderStatus } from './certificate-provider.ts';
@@ -11,7 +12,6 @@ import { type Clock, LONGEST_WAIT_MS, SYSTEM_CLOCK } from './clock.ts';
 import { type CertificateState, identityDiagnostics } from './identity-diagnostics.ts';
 import { renewalTimeMs } from './renewal.ts';
 import { readSealed, writeSealed } from './sealed-file.ts';
-import { Slots } from './slots.ts';
 import { mergeRoots, type RootFacts, rootFacts } from './trust-bundle.ts';
 import { acceptCertificate, type WorkloadCertificate } from './workload-certificate.ts';
 

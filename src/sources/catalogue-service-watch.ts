@@ -5,7 +5,7 @@ import type { HealthEntry } from '../consul/health.ts';
 import { Backoff } from '../lib/backoff.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
-import type { ReadGate } from './catalogue-read-gate.ts';
+import type { Slots } from '../lib/slots.ts';
 import type { Sentinel } from './catalogue-sentinel.ts';
 
 /** The longest that Consul allows. */
@@ -51,7 +51,7 @@ export interface ServiceWatchOptions {
   readonly service: string;
   readonly client: Pick<ConsulClient, 'health'>;
   readonly sentinel: Sentinel;
-  readonly gate: ReadGate;
+  readonly gate: Slots;
   readonly events: ServiceWatchEvents;
 }
 
@@ -169,7 +169,7 @@ export class ServiceWatch {
     const read = (): Promise<Answer<readonly HealthEntry[]>> =>
       // The leader is asked for what is, not for the next change.
       client.health(service, { index: this.#consistent ? 0 : index, waitMs: WAIT_MS, signal, ...mode });
-    return index === 0 || this.#consistent ? gate.pass(read) : read();
+    return index === 0 || this.#consistent ? gate.run(read) : read();
   }
 
   #set(change: Partial<ServiceWatchStatus>): void {
