@@ -14,13 +14,12 @@ function unreachable(socket: string, error: unknown): TrysailError {
     case 'ENOENT':
     case 'ENOTDIR':
       return new TrysailError('AGENT_NOT_RUNNING', `the agent is not running: there is no socket ${socket}`, {
-        remedy:
-          'Look with "systemctl status trysail", start it with "systemctl start trysail", or name its socket by --socket.',
+        remedy: 'Start it with "trysail agent --config <file>", or name its socket by --socket.',
         ...cause,
       });
     case 'ECONNREFUSED':
       return new TrysailError('AGENT_NOT_RUNNING', `the agent is not running: nobody answers on ${socket}`, {
-        remedy: 'It ended without tidying up: look with "systemctl status trysail" and "journalctl -u trysail".',
+        remedy: 'It ended without tidying up: its log says why. Start it again with "trysail agent --config <file>".',
         ...cause,
       });
     case 'EACCES':
@@ -107,7 +106,7 @@ export async function callApi<Call extends ApiCall>(
   } catch (error) {
     if (timeout.aborted)
       throw new TrysailError('AGENT_TIMEOUT', `the agent did not answer on ${socket} within ${timeoutMs} ms`, {
-        remedy: 'Look with "journalctl -u trysail"; restart it with "systemctl restart trysail".',
+        remedy: 'Look into its log; if it hangs, end it and start it again: Envoy serves on meanwhile.',
         cause: error,
       });
     throw unreachable(socket, error);

@@ -170,7 +170,7 @@ export async function serveApi(options: {
       if (errorCode(error) !== 'EADDRINUSE') throw error;
       if (await isAlive(socket))
         throw new TrysailError('API_SOCKET_TAKEN', `another agent serves ${socket}`, {
-          remedy: 'Stop it first (systemctl stop trysail), or give this one another paths.run.',
+          remedy: 'Stop it first, or give this one another paths.run.',
         });
       await unlink(socket);
       await bind(server, socket);

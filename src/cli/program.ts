@@ -8,7 +8,7 @@ export const GUIDE = `Trysail ${VERSION}: Istio's API on plain virtual machines,
 
 On a host of the mesh:
   trysail check      Is what I wrote in /etc/trysail right?
-  trysail agent      Run the host's agent (systemd does that: systemctl start trysail).
+  trysail agent      Run the host's agent, in the foreground.
   trysail status     Is this host well? What is in the way?
 
 Where the mesh's certificates are made:

@@ -152,7 +152,7 @@ test('trysail status without an agent says how to start it', async (t) => {
   assert.deepEqual(await trysail(['status', '--socket', socket]), {
     code: EXIT.agentNotRunning,
     out: '',
-    err: `trysail: the agent is not running: there is no socket ${socket}.\n  Look with "systemctl status trysail", start it with "systemctl start trysail", or name its socket by --socket.\n`,
+    err: `trysail: the agent is not running: there is no socket ${socket}.\n  Start it with "trysail agent --config <file>", or name its socket by --socket.\n`,
   });
 });
 
