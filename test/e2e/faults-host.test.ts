@@ -196,7 +196,7 @@ test('an Envoy that ends at once: its words are in the status, and one that work
   await t.test('a second agent in the same run folder is refused, and the first goes on', async () => {
     const second = startChild(t, program(), ['agent', '--config', host.configFile]);
     assert.equal(await second.exited, 1);
-    assert.match(second.output(), /another agent serves \S+run\/api\.sock\.\n {2}Stop it first .*paths\.run/);
+    assert.match(second.output(), /another agent serves \S+run\/api\.sock\.\n {2}Stop it first, .*paths\.run/);
     assert.equal((await get(`http://127.0.0.1:${listen}`)).code, 200);
     assert.equal((await statusOf(host)).envoy.ready, true);
   });
