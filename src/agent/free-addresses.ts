@@ -41,6 +41,8 @@ export function withFreeAddresses(
       ? workload
       : { ...workload, inbound: undefined },
   );
-  const upstreams = host.upstreams.filter(({ serviceHost, listen }) => isFree(`upstream ${serviceHost}`, listen));
+  const upstreams = host.upstreams.filter(
+    ({ serviceHost, listen }) => 'path' in listen || isFree(`upstream ${serviceHost}`, listen),
+  );
   return { host: diagnostics.length === 0 ? host : { ...host, workloads, upstreams }, diagnostics };
 }

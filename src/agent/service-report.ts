@@ -1,7 +1,7 @@
 /** Services and upstreams of this host for the local API's `Status`. */
 import type { HealthStatus, ServiceStatus, UpstreamStatus } from '../api/status.ts';
 import type { TrysailError } from '../lib/errors.ts';
-import type { Host } from '../model/host.ts';
+import { formatListen, type Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { ServiceTls } from '../model/service.ts';
 import type { RegisteredHealth, RegistrarStatus } from '../register/registrar.ts';
@@ -61,7 +61,7 @@ export function reportUpstreams(host: Host, mesh: Mesh): readonly UpstreamStatus
     return {
       service: serviceHost,
       ...(target.kind === 'known' ? { port: target.port.number } : {}),
-      listen: listen.address.includes(':') ? `[${listen.address}]:${listen.port}` : `${listen.address}:${listen.port}`,
+      listen: formatListen(listen),
       endpoints: { healthy: endpoints.filter(({ health }) => health === 'HEALTHY').length, total: endpoints.length },
       tls: TLS[service?.tls ?? 'plain'],
     };

@@ -7,6 +7,16 @@ export interface SocketAddress {
   readonly port: number;
 }
 
+/**
+ * What the mesh does for a service of this host, each with all of the one before:
+ *
+ * - `off`: nothing; the application is registered as it is.
+ * - `observe`: its traffic passes Envoy and is counted; no TLS, no retries, no routing.
+ * - `outbound`: its calls are the mesh's (mutual TLS, routing); peers reach the application itself.
+ * - `full`: its inbound port is the mesh's as well.
+ */
+export type Mode = 'off' | 'observe' | 'outbound' | 'full';
+
 /** A service instance on this host. */
 export interface Workload {
   readonly namespace: string;
@@ -18,22 +28,71 @@ export interface Workload {
   readonly labels: Readonly<Record<string, string>>;
   /** Undefined: it only calls others. */
   readonly inbound: InboundPort | undefined;
+  /** Absent: `full`. */
+  readonly mode?: Mode;
 }
 
 export interface InboundPort {
-  /** Where Envoy listens for the mesh. */
+  /** What peers dial. Envoy listens here, unless connections to it are captured. */
   readonly listen: SocketAddress;
   readonly protocol: Protocol;
   /** Where the application listens. */
   readonly application: SocketAddress;
+  /**
+   * How connections to `listen.port` come to Envoy's inbound capture port. `tproxy` keeps the caller's address: the
+   * application sees it as its peer. Absent: Envoy listens on `listen` itself.
+   */
+  readonly capture?: 'redirect' | 'tproxy';
 }
 
-/** A service of the mesh offered to local applications at a loopback address. */
+/** A path of a Unix socket that only the calling unit's user can open. */
+export interface SocketPath {
+  readonly path: string;
+}
+
+/** `10.0.0.5:80`, `[::1]:80`, `unix:/run/trysail/upstreams/orders/payments.sock`. */
+export function formatListen(listen: SocketAddress | SocketPath): string {
+  if ('path' in listen) return `unix:${listen.path}`;
+  return listen.address.includes(':') ? `[${listen.address}]:${listen.port}` : `${listen.address}:${listen.port}`;
+}
+
+/** A service of the mesh offered to local applications at a loopback address or Unix socket. */
 export interface Upstream {
   /** Canonical host name of the service. */
   readonly serviceHost: string;
   /** The service's port; undefined: its only one. */
   readonly servicePort: number | undefined;
+  readonly listen: SocketAddress | SocketPath;
+  /** Who calls there; absent: `Host.callerIdentity`. */
+  readonly caller?: SpiffeId;
+}
+
+/**
+ * A service that local applications call by its name: DNS answers with `addresses`, all ports of the service are served
+ * there. Where calls are captured, connections to an address arrive at the caller's capture port; elsewhere Envoy
+ * listens on the addresses themselves (loopback ones).
+ */
+export interface NamedUpstream {
+  /** Canonical host name of the service. */
+  readonly serviceHost: string;
+  /** At most one IPv4 and one IPv6 address, of this service alone, stable for as long as the host lives. */
+  readonly addresses: readonly string[];
+}
+
+/** A unit or user of this host whose calls are captured, with the identity that they carry. */
+export interface Caller {
+  /** Undefined on a host without certificates: plain text only. */
+  readonly identity: SpiffeId | undefined;
+  readonly namespace: string;
+  /** Envoy's port for its captured connections, on 127.0.0.1 and ::1; its own alone. */
+  readonly capturePort: number;
+  /** `observe`: connections go on to where they were going, counted. `outbound`, `full`: the mesh's rules. Absent: `full`. */
+  readonly mode?: Mode;
+}
+
+/** The names that Envoy's DNS filter answers. */
+export interface HostDns {
+  /** UDP. */
   readonly listen: SocketAddress;
 }
 
@@ -49,6 +108,14 @@ export interface Host {
   readonly callerIdentity: SpiffeId | undefined;
   /** The host has no certificates and will have none (`identity.provider: none`): it takes and uses plain text alone. */
   readonly withoutCertificates?: boolean;
+  /** Services called by name; absent: none. */
+  readonly namedUpstreams?: readonly NamedUpstream[];
+  /** Whose calls are captured; absent: nobody's. Ports are unique. */
+  readonly callers?: readonly Caller[];
+  /** Where captured inbound connections arrive; present when a workload's `inbound.capture` is. */
+  readonly inboundCapturePort?: number;
+  /** Absent: Envoy answers no DNS. */
+  readonly dns?: HostDns;
   /** The static listener through which Consul checks that Envoy lives. */
   readonly healthListener: SocketAddress;
 }

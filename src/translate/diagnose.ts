@@ -1,6 +1,6 @@
 /** What translation had to leave out or to refuse, as diagnostics: where traffic will fail, why, and what to do. */
 import type { Diagnostic } from '../model/diagnostic.ts';
-import type { Host, Upstream } from '../model/host.ts';
+import { formatListen, type Host, type Upstream } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { clusterSecurity } from './cluster-security.ts';
 import { listenerName } from './names.ts';
@@ -8,7 +8,7 @@ import { upstreamTarget } from './upstream-target.ts';
 
 function ofUpstream(mesh: Mesh, host: Host, upstream: Upstream): Diagnostic | undefined {
   const { serviceHost, servicePort, listen } = upstream;
-  const object = `upstream ${serviceHost} at ${listen.address}:${listen.port}`;
+  const object = `upstream ${serviceHost} at ${formatListen(listen)}`;
   const service = mesh.services.get(serviceHost);
   const target = upstreamTarget(upstream, service);
   if (target.kind === 'ambiguous') {
@@ -63,7 +63,7 @@ function ofListeners(host: Host): readonly Diagnostic[] {
     diagnostics.push({
       code: 'TRY0404',
       severity: 'error',
-      object: `${owner} at ${at.address}:${at.port}`,
+      object: `${owner} at ${formatListen(at)}`,
       message: `${first} listens there already and holds`,
       remedy: 'Give it another address or port.',
     });

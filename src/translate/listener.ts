@@ -1,11 +1,12 @@
 /** What our listeners have in common: address, inspectors, direction. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { AddressSchema } from '../gen/envoy/config/core/v3/address_pb.ts';
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts';
 import type { FilterChainSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts';
 import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
 import { TlsInspectorSchema } from '../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts';
-import type { SocketAddress } from '../model/host.ts';
+import type { SocketAddress, SocketPath } from '../model/host.ts';
 import type { Resource } from '../xds/resource.ts';
 import { duration, pack, resource } from './messages.ts';
 import { listenerName } from './names.ts';
@@ -27,7 +28,7 @@ export const PLAIN_HTTP1 = ['http/1.0', 'http/1.1'];
 export const PLAIN_HTTP2 = ['h2c'];
 
 export interface ListenerSpec {
-  readonly address: SocketAddress;
+  readonly address: SocketAddress | SocketPath;
   readonly direction: 'inbound' | 'outbound';
   readonly filterChains: readonly FilterChain[];
   /** Taken when no chain matches; undefined: the connection is closed. */
@@ -36,8 +37,14 @@ export interface ListenerSpec {
   readonly inspect: { readonly tls: boolean; readonly http: boolean };
 }
 
+function envoyAddress(at: ListenerSpec['address']): NonNullable<MessageInitShape<typeof AddressSchema>['address']> {
+  // Its owner decides who may connect: the folder is the calling user's alone.
+  if ('path' in at) return { case: 'pipe', value: { path: at.path, mode: 0o666 } };
+  const { address, port } = at;
+  return { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } };
+}
+
 export function listener(spec: ListenerSpec): Resource {
-  const { address, port } = spec.address;
   const name = listenerName(spec.address);
   const listenerFilters = [
     ...(spec.inspect.tls ? [TLS_INSPECTOR] : []),
@@ -45,9 +52,7 @@ export function listener(spec: ListenerSpec): Resource {
   ];
   return resource(name, ListenerSchema, {
     name,
-    address: {
-      address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } },
-    },
+    address: { address: envoyAddress(spec.address) },
     trafficDirection: spec.direction === 'inbound' ? TrafficDirection.INBOUND : TrafficDirection.OUTBOUND,
     filterChains: [...spec.filterChains],
     ...(spec.defaultFilterChain !== undefined && { defaultFilterChain: spec.defaultFilterChain }),

@@ -1,5 +1,5 @@
 /** Names of Envoy resources, as Istio forms them, so that dashboards and habits carry over. */
-import type { SocketAddress } from '../model/host.ts';
+import type { SocketAddress, SocketPath } from '../model/host.ts';
 
 /** `outbound|9080|v1|reviews.default.mesh`; the subset is empty for all of the service. */
 export function outboundClusterName(port: number, subset: string | undefined, host: string): string {
@@ -16,9 +16,9 @@ export function statName(name: string): string {
   return `${name};`;
 }
 
-/** `127.0.0.1_9081`. */
-export function listenerName({ address, port }: SocketAddress): string {
-  return `${address}_${port}`;
+/** `127.0.0.1_9081`; of a Unix socket its path. */
+export function listenerName(listen: SocketAddress | SocketPath): string {
+  return 'path' in listen ? listen.path : `${listen.address}_${listen.port}`;
 }
 
 /** `reviews.default.mesh:9080`: route configurations of upstreams and virtual hosts. */

@@ -1,7 +1,7 @@
 /** The loopback listener through which local applications call one port of a service. */
 
 import type { TrafficPolicyBlocks } from '../model/destination-rule.ts';
-import type { SocketAddress } from '../model/host.ts';
+import type { SocketAddress, SocketPath } from '../model/host.ts';
 import type { Resource } from '../xds/resource.ts';
 import { OFFER_HTTP1, OFFER_HTTP2 } from './alpn.ts';
 import { ADS } from './config-source.ts';
@@ -12,7 +12,7 @@ import { httpConnectionManager, type NetworkFilter, offerAlpn, tcpProxy } from '
 import type { ProtocolKind } from './protocol-kind.ts';
 
 export interface OutboundListenerSpec {
-  readonly address: SocketAddress;
+  readonly address: SocketAddress | SocketPath;
   readonly host: string;
   readonly port: number;
   readonly kind: ProtocolKind;

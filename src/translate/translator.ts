@@ -196,7 +196,7 @@ export class Translator {
   #listener(mesh: Mesh, upstream: Upstream, port: number, kind: ProtocolKind, policy: TrafficPolicyBlocks): void {
     const { accessLogFile } = mesh.config;
     const { serviceHost: host, listen: address } = upstream;
-    const inputs = [address.address, address.port, host, port, kind, policy, accessLogFile];
+    const inputs = [listenerName(address), host, port, kind, policy, accessLogFile];
     this.#make('listeners', listenerName(address), inputs, () =>
       outboundListener({ address, host, port, kind, policy, accessLogFile }),
     );
