@@ -13,6 +13,8 @@ export interface CertificateState {
   /** Failed attempts since the last success. */
   readonly failures: number;
   readonly lastError: string | undefined;
+  /** `CLOCK_…` where the clocks of host and CA differ. */
+  readonly lastErrorCode: string | undefined;
   readonly remedy: string | undefined;
   /** Why the certificate is not on disk. */
   readonly saveError: string | undefined;
@@ -26,19 +28,18 @@ export function identityDiagnostics(states: readonly CertificateState[], nowMs: 
 function ofRenewal(state: CertificateState, nowMs: number): readonly Diagnostic[] {
   const { spiffeId, notAfterMs, lastError, failures } = state;
   const remedy = state.remedy === undefined ? {} : { remedy: state.remedy };
+  const code = state.lastErrorCode?.startsWith('CLOCK_') === true ? 'TRY0803' : 'TRY0801';
   const why = lastError === undefined ? '' : `: ${lastError}`;
   if (notAfterMs !== undefined && notAfterMs <= nowMs) {
     const message = `the certificate expired at ${new Date(notAfterMs).toISOString()}; peers refuse it${why}`;
-    return [{ code: 'TRY0801', severity: 'error', object: spiffeId, message, ...remedy }];
+    return [{ code, severity: 'error', object: spiffeId, message, ...remedy }];
   }
   if (lastError === undefined) return [];
   if (notAfterMs === undefined) {
-    return [
-      { code: 'TRY0801', severity: 'error', object: spiffeId, message: `there is no certificate yet${why}`, ...remedy },
-    ];
+    return [{ code, severity: 'error', object: spiffeId, message: `there is no certificate yet${why}`, ...remedy }];
   }
   const message = `the certificate is not renewed after ${failures} attempts and ends in ${formatDuration(notAfterMs - nowMs)}${why}`;
-  return [{ code: 'TRY0801', severity: 'warning', object: spiffeId, message, ...remedy }];
+  return [{ code, severity: 'warning', object: spiffeId, message, ...remedy }];
 }
 
 function ofClock({ spiffeId, notBeforeMs }: CertificateState, nowMs: number): readonly Diagnostic[] {

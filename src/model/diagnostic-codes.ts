@@ -36,7 +36,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0900: 'agent.yaml is missing, unreadable or not one YAML document.',
   TRY0801: 'A workload has no valid certificate, or it is past its renewal and cannot be renewed.',
   TRY0802: 'A certificate cannot be saved in the state folder; it is kept in memory alone.',
-  TRY0803: "A certificate begins in the future by this host's clock.",
+  TRY0803: "This host's clock and the CA's differ so much that certificates cannot be renewed or are not valid yet.",
   TRY0901:
     'A setting of agent.yaml, a flag or an environment variable is unknown or does not have the form that it needs.',
   TRY0902: 'Settings contradict each other: listeners at one address, checks, identities, Consul addresses.',
