@@ -43,10 +43,16 @@ const entryPoints = [
   'envoy/extensions/filters/http/on_demand/v3/on_demand.proto',
   'envoy/extensions/filters/http/router/v3/router.proto',
   'envoy/extensions/filters/listener/http_inspector/v3/http_inspector.proto',
+  'envoy/extensions/filters/listener/original_dst/v3/original_dst.proto',
+  'envoy/extensions/filters/listener/original_src/v3/original_src.proto',
   'envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto',
   'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
   'envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.proto',
   'envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto',
+  'envoy/extensions/filters/udp/dns_filter/v3/dns_filter.proto',
+  'envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.proto',
+  'envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.proto',
+  'envoy/extensions/matching/common_inputs/transport_socket/v3/transport_socket_inputs.proto',
   'envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto',
   'envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto',
   'envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto',
@@ -106,6 +112,20 @@ function completeValidateRules(text: string): string {
     : text.replace('message StringRules {', 'message StringRules {\n  optional bool ignore_empty = 26;');
 }
 
+/** Fields newer than the Envoy API that is shipped, at their published numbers. */
+function completeCluster(text: string): string {
+  return text.includes('transport_socket_matcher')
+    ? text
+    : text
+        .replace('import "xds/core/v3/', 'import "xds/type/matcher/v3/matcher.proto";\nimport "xds/core/v3/')
+        .replace('message Cluster {', 'message Cluster {\n  xds.type.matcher.v3.Matcher transport_socket_matcher = 59;');
+}
+
+const completed: Readonly<Record<string, (text: string) => string>> = {
+  'validate/validate.proto': completeValidateRules,
+  'envoy/config/cluster/v3/cluster.proto': completeCluster,
+};
+
 const files = importClosure();
 const digest = createHash('sha256');
 digest.update(readFileSync(import.meta.filename)).update(readFileSync(join(root, 'package-lock.json')));
@@ -120,7 +140,7 @@ const scratch = mkdtempSync(join(root, '.tools/protos-'));
 for (const [path, text] of files) {
   const target = join(scratch, 'in', path);
   mkdirSync(dirname(target), { recursive: true });
-  writeFileSync(target, path === 'validate/validate.proto' ? completeValidateRules(text) : text);
+  writeFileSync(target, completed[path]?.(text) ?? text);
 }
 writeFileSync(join(scratch, 'buf.yaml'), JSON.stringify({ version: 'v2', modules: [{ path: 'in' }] }));
 const annotationsUsed = [...files.values()].join('\n');
