@@ -10,7 +10,13 @@ type Children = Readonly<Record<string, z.core.$ZodType>>;
 /** What a schema of `settings-schema.ts` says of itself. */
 export type SettingNote =
   | { readonly kind: 'section' | 'list'; readonly about: string; readonly children: Children }
-  | { readonly kind: 'map'; readonly about: string; readonly form: Form<unknown> }
+  | {
+      readonly kind: 'map';
+      readonly about: string;
+      readonly form: Form<unknown>;
+      /** What holds when it is absent; undefined: it is empty. */
+      readonly absent?: string;
+    }
   | {
       readonly kind: 'value';
       readonly about: string;
@@ -106,10 +112,19 @@ export function list<S extends z.core.$ZodShape>(
   return note(z.prefault(items, []), { kind: 'list', about, children: shape });
 }
 
-/** A list of plain values. */
-export function listOf<T>(form: Form<T>, about: string): z.ZodMiniPrefault<z.ZodMiniArray<z.ZodMiniType<T>>> {
+/** A list of plain values; `fallback`, written as in the file, when it is absent. */
+export function listOf<T>(
+  form: Form<T>,
+  about: string,
+  fallback: readonly string[] = [],
+): z.ZodMiniPrefault<z.ZodMiniArray<z.ZodMiniType<T>>> {
   const items = z.array(schemaOf(form), { error: (issue) => `${showValue(issue.input)} is not a list` });
-  return note(z.prefault(items, []), { kind: 'map', about, form });
+  return note(z.prefault(items, [...fallback] as never), {
+    kind: 'map',
+    about,
+    form,
+    ...(fallback.length === 0 ? {} : { absent: fallback.map((value) => `\`${value}\``).join(', ') }),
+  });
 }
 
 /** A map with keys of the user's choice. */

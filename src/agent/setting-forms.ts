@@ -1,7 +1,7 @@
 /** The forms that a setting's value can take: each reads raw YAML (or a flag's text) and says what it expects. */
 import { isIP } from 'node:net';
 import { parseDurationMs } from '../lib/duration.ts';
-import type { SocketAddress } from '../model/host.ts';
+import type { SocketAddress, SocketPath } from '../model/host.ts';
 import type { Locality } from '../model/service.ts';
 
 /** How one kind of value is read and described. */
@@ -43,13 +43,14 @@ export const SPIFFE_SEGMENT: Form<string> = {
     typeof input === 'string' && /^[A-Za-z0-9._-]{1,253}$/.test(input) && !/^\.{1,2}$/.test(input) ? input : undefined,
 };
 
-/** `namespace/service account`. */
+/** `namespace/service account`, or both by name in a map. */
 export const ACCOUNT: Form<{ readonly namespace: string; readonly serviceAccount: string }> = {
   noun: 'a namespace and a service account with "/" between them',
   example: 'default/reviews',
   parse: (input) => {
-    if (typeof input !== 'string') return undefined;
-    const [namespace, serviceAccount, ...rest] = input.split('/');
+    const text = typeof input === 'object' && input !== null ? accountText(input) : input;
+    if (typeof text !== 'string') return undefined;
+    const [namespace, serviceAccount, ...rest] = text.split('/');
     if (
       rest.length > 0 ||
       DNS_LABEL.parse(namespace) === undefined ||
@@ -59,6 +60,12 @@ export const ACCOUNT: Form<{ readonly namespace: string; readonly serviceAccount
     return { namespace: namespace ?? '', serviceAccount: serviceAccount ?? '' };
   },
 };
+
+function accountText(map: object): string | undefined {
+  if (Object.keys(map).toSorted().join() !== 'namespace,serviceAccount') return undefined;
+  const { namespace, serviceAccount } = map as { readonly namespace: unknown; readonly serviceAccount: unknown };
+  return `${String(namespace)}/${String(serviceAccount)}`;
+}
 
 /** A whole number within bounds. */
 export function wholeNumber(noun: string, min: number, max: number, example: string): Form<number> {
@@ -137,6 +144,72 @@ export const SOCKET_ADDRESS: Form<SocketAddress> = {
     return split === undefined || isIP(split.host) === 0 ? undefined : { address: split.host, port: split.port };
   },
 };
+
+/** `IP:port`, or `unix:` and an absolute path without `..`. */
+export const LISTEN_ADDRESS: Form<SocketAddress | SocketPath> = {
+  noun: 'an IP address and a port, or unix: and an absolute path',
+  example: '127.0.0.1:9080',
+  parse: (input) => {
+    if (typeof input !== 'string' || !input.startsWith('unix:')) return SOCKET_ADDRESS.parse(input);
+    const path = input.slice('unix:'.length);
+    return /^(?:\/(?!\.{1,2}(?:\/|$))[^/\0]+)+$/.test(path) ? { path } : undefined;
+  },
+};
+
+/** An IP address, or a range of them as `address/length` without bits after the length. */
+export const ADDRESS_RANGE: Form<string> = {
+  noun: 'an IP address or a range of them (address/length, with no bit set after the length)',
+  example: '10.0.0.0/8',
+  parse: (input) => {
+    if (typeof input !== 'string') return undefined;
+    const [address = '', length, ...rest] = input.split('/');
+    const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : undefined;
+    if (bits === undefined || rest.length > 0 || /%|:.*\./.test(address)) return undefined;
+    if (length === undefined) return input;
+    if (!/^\d{1,3}$/.test(length) || Number(length) > bits) return undefined;
+    return hasOnlyPrefix(address, Number(length)) ? input : undefined;
+  },
+};
+
+function hasOnlyPrefix(address: string, length: number): boolean {
+  const [groups, width] = isIP(address) === 4 ? [address.split('.').map(Number), 8] : [ipv6Groups(address), 16];
+  return groups.every((group, i) => {
+    const free = Math.min(width, Math.max(0, (i + 1) * width - length));
+    return group % 2 ** free === 0;
+  });
+}
+
+function ipv6Groups(address: string): readonly number[] {
+  const parse = (part: string): readonly number[] =>
+    part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16));
+  const [head = '', tail] = address.split('::');
+  const [left, right] = [parse(head), parse(tail ?? '')];
+  return [...left, ...Array.from({ length: 8 - left.length - right.length }, () => 0), ...right];
+}
+
+/** A systemd unit with processes. */
+export const UNIT: Form<string> = {
+  noun: 'a systemd unit (its name with .service, .scope or .slice)',
+  example: 'orders.service',
+  parse: (input) =>
+    typeof input === 'string' && /^[A-Za-z0-9:_.\\@-]{1,240}\.(?:service|scope|slice)$/.test(input) ? input : undefined,
+};
+
+/** A user of the host: name or number. */
+export const USER: Form<string> = {
+  noun: 'a user of this host (its name or number)',
+  example: 'orders',
+  parse: (input) => {
+    if (typeof input === 'number')
+      return Number.isInteger(input) && input >= 0 && input < 2 ** 32 - 1 ? String(input) : undefined;
+    return typeof input === 'string' && /^(?:\d{1,10}|[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?)$/.test(input)
+      ? input
+      : undefined;
+  },
+};
+
+/** A network interface; `*` at its end stands for any rest. */
+export const INTERFACE = textMatching('a network interface', 'docker0', /^(?!\.{1,2}$)[A-Za-z0-9_.@-]{1,15}\*?$/);
 
 /** `host:port` of a server; the host may be a name. */
 export const HOST_PORT: Form<string> = {

@@ -1,9 +1,10 @@
 /** From what is written to complete settings: defaults that depend on the machine or on other settings, absolute paths. */
+import type { Mode } from '../model/host.ts';
 import type { Locality } from '../model/service.ts';
 import { PATHS } from '../platform/vm/paths.ts';
 import { PORTS } from '../platform/vm/ports.ts';
 import { SPIFFE_SEGMENT } from './setting-forms.ts';
-import type { Account, AgentSettings, CheckSettings, ServiceSettings } from './settings.ts';
+import type { Account, AgentSettings, CheckSettings, InboundSettings, ServiceSettings } from './settings.ts';
 import { type PathBase, resolvePath, resolveSecretPath } from './settings-files.ts';
 import type { Complaint } from './settings-place.ts';
 import type { WrittenSettings } from './settings-schema.ts';
@@ -39,8 +40,22 @@ function checkOf({ check, port }: WrittenService): CheckSettings | undefined {
   return port === undefined ? undefined : { kind: 'tcp', ...times };
 }
 
-function serviceOf(written: WrittenService): ServiceSettings {
-  const { name, namespace, version, port, protocol } = written;
+/** Whether Envoy is between peers and the application. */
+export function isProxied(mode: Mode): boolean {
+  return mode === 'observe' || mode === 'full';
+}
+
+function inboundOf(written: WrittenService, mode: Mode, hostAddress: string): InboundSettings | undefined {
+  const { port, protocol } = written;
+  if (port === undefined) return undefined;
+  const capture = written.capture === 'none' ? undefined : written.capture;
+  // Where peers dial the application itself, and where it listens as if there were no mesh, it cannot be on loopback.
+  const address = capture !== undefined || !isProxied(mode) ? hostAddress : '127.0.0.1';
+  return { port, protocol, application: written.application ?? { address, port }, capture };
+}
+
+function serviceOf(written: WrittenService, hostMode: Mode, hostAddress: string): ServiceSettings {
+  const { name, namespace, version, unit, user, mode = hostMode } = written;
   return {
     name,
     namespace,
@@ -49,10 +64,9 @@ function serviceOf(written: WrittenService): ServiceSettings {
     labels: version === undefined ? written.labels : { ...written.labels, version },
     tags: written.tags,
     weights: written.weights,
-    inbound:
-      port === undefined
-        ? undefined
-        : { port, protocol, application: written.application ?? { address: '127.0.0.1', port } },
+    mode,
+    inbound: inboundOf(written, mode, hostAddress),
+    caller: unit !== undefined ? { unit } : user !== undefined ? { user } : undefined,
     check: checkOf(written),
     deregisterCriticalServiceAfterMs: written.deregisterCriticalServiceAfter,
   };
@@ -100,7 +114,7 @@ export function completeSettings(
           : []),
       ],
     };
-  const services = written.services.map(serviceOf);
+  const services = written.services.map((service) => serviceOf(service, written.mode, address));
   const path = (text: string): string => resolvePath(text, base);
   const secret = (text: string | undefined): string | undefined =>
     text === undefined ? undefined : resolveSecretPath(text, base);
@@ -142,10 +156,21 @@ export function completeSettings(
               }
             : undefined,
       },
+      mode: written.mode,
       services,
-      upstreams: written.upstreams.map(({ service, port, listen }) => ({ service, port, listen })),
+      upstreams: written.upstreams.map(({ service, port, listen, callAs }) => ({ service, port, listen, callAs })),
       callAs: provider === 'none' ? undefined : (written.callAs ?? onlyAccount(services)),
+      capture: { ...written.capture, onProxyFailure: { inbound: undefined, ...written.capture.onProxyFailure } },
+      dns: {
+        enabled: written.dns.enabled ?? written.upstreams.some(({ listen }) => listen === undefined),
+        listen: written.dns.listen,
+        addresses: written.dns.addresses,
+      },
       envoy: {
+        launcher: written.envoy.launcher,
+        runDir: path(
+          written.envoy.runDir ?? (written.envoy.launcher === 'systemd' ? PATHS.envoyRun : written.paths.run),
+        ),
         binary: written.envoy.binary === undefined ? undefined : path(written.envoy.binary),
         concurrency: written.envoy.concurrency ?? machine.cores,
         healthListener: written.envoy.healthListener ?? { address, port: PORTS.health },

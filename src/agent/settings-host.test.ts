@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
 import type { AgentSettings } from './settings.ts';
 import { completeSettings } from './settings-complete.ts';
-import { toHost } from './settings-host.ts';
+import { neededIdentities, toHost } from './settings-host.ts';
 import { SETTINGS_SCHEMA } from './settings-schema.ts';
 
 function settings(written: unknown): AgentSettings {
@@ -95,4 +95,87 @@ test('toHost() refuses a trust domain that no SPIFFE id can hold', () => {
       message: 'trust domain "Mesh" with account default/a makes no valid SPIFFE id',
     },
   );
+});
+
+test('toHost() leaves services in modes off and outbound without an inbound port of Envoy', () => {
+  const host = toHost(
+    settings({
+      mode: 'observe',
+      services: [
+        { name: 'a', port: 1, mode: 'off' },
+        { name: 'b', port: 2, mode: 'outbound' },
+        { name: 'c', port: 3 },
+        { name: 'd', port: 4, mode: 'full', capture: 'tproxy' },
+      ],
+    }),
+    DEFAULT_MESH_CONFIG,
+  );
+  assert.deepEqual(
+    host.workloads.map(({ mode, inbound }) => [mode, inbound]),
+    [
+      ['off', undefined],
+      ['outbound', undefined],
+      [
+        'observe',
+        { listen: { address: '10.0.0.5', port: 3 }, protocol: 'AUTO', application: { address: '127.0.0.1', port: 3 } },
+      ],
+      [
+        undefined,
+        {
+          listen: { address: '10.0.0.5', port: 4 },
+          protocol: 'AUTO',
+          application: { address: '10.0.0.5', port: 4 },
+          capture: 'tproxy',
+        },
+      ],
+    ],
+  );
+  assert.equal(host.inboundCapturePort, 15_006);
+  assert.deepEqual(neededIdentities(host), [
+    'spiffe://cluster.local/ns/default/sa/b',
+    'spiffe://cluster.local/ns/default/sa/c',
+    'spiffe://cluster.local/ns/default/sa/d',
+  ]);
+});
+
+test('toHost() gives every caller its port and identity, and services by name their addresses', () => {
+  const written = settings({
+    services: [
+      { name: 'a', unit: 'a.service' },
+      { name: 'b', user: 'b', mode: 'observe' },
+      { name: 'c', unit: 'c.service', mode: 'off' },
+      { name: 'd', unit: 'a.service', serviceAccount: 'a' },
+    ],
+    upstreams: [{ service: 'x' }, { service: 'y', listen: 'unix:/run/y.sock', callAs: 'default/b' }],
+    callAs: 'default/c',
+    capture: { outbound: 'host' },
+  });
+  const host = toHost(written, DEFAULT_MESH_CONFIG, {
+    serviceAddresses: (serviceHost) => (serviceHost === 'x.default.mesh' ? ['127.240.0.1'] : []),
+    capturePorts: new Map([
+      ['unit:a.service', 15_102],
+      ['user:b', 15_001],
+      ['rest', 15_101],
+    ]),
+  });
+  assert.deepEqual(host.callers, [
+    { identity: 'spiffe://cluster.local/ns/default/sa/a', namespace: 'default', capturePort: 15_102 },
+    { identity: 'spiffe://cluster.local/ns/default/sa/b', namespace: 'default', capturePort: 15_001, mode: 'observe' },
+    { identity: 'spiffe://cluster.local/ns/default/sa/c', namespace: 'default', capturePort: 15_101 },
+  ]);
+  assert.deepEqual(host.namedUpstreams, [{ serviceHost: 'x.default.mesh', addresses: ['127.240.0.1'] }]);
+  assert.deepEqual(host.upstreams, [
+    {
+      serviceHost: 'y.default.mesh',
+      servicePort: undefined,
+      listen: { path: '/run/y.sock' },
+      caller: 'spiffe://cluster.local/ns/default/sa/b',
+    },
+  ]);
+  assert.deepEqual(host.dns, { listen: { address: '127.0.0.1', port: 15_053 } });
+  assert.deepEqual(neededIdentities(host), [
+    'spiffe://cluster.local/ns/default/sa/a',
+    'spiffe://cluster.local/ns/default/sa/b',
+    'spiffe://cluster.local/ns/default/sa/c',
+  ]);
 });

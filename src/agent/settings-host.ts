@@ -1,10 +1,14 @@
 /** From agent.yaml and the mesh's configuration to the `Host` that translation works for. */
 import { TrysailError } from '../lib/errors.ts';
-import type { Host, Workload } from '../model/host.ts';
+import type { Caller, Host, NamedUpstream, Upstream, Workload } from '../model/host.ts';
 import { canonicalHost, DEFAULT_NAMESPACE, serviceHosts } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
-import type { Account, AgentSettings } from './settings.ts';
+import { PORTS } from '../platform/vm/ports.ts';
+import { assignCapturePorts, capturedCallers } from './callers.ts';
+import type { ServiceReference } from './setting-forms.ts';
+import type { Account, AgentSettings, ServiceSettings } from './settings.ts';
+import { isProxied } from './settings-complete.ts';
 
 function identityOf(account: Account, trustDomain: string): SpiffeId {
   const id = workloadSpiffeId({ trustDomain, ...account });
@@ -16,44 +20,115 @@ function identityOf(account: Account, trustDomain: string): SpiffeId {
   );
 }
 
+/** What the settings alone cannot say, since it must outlive the agent. */
+export interface HostAllocations {
+  /** The addresses of a service that is called by name. */
+  readonly serviceAddresses: (serviceHost: string) => readonly string[];
+  /** Envoy's port for each caller of `capturedCallers`, by key. */
+  readonly capturePorts: ReadonlyMap<string, number>;
+}
+
+function workloadOf(service: ServiceSettings, hostAddress: string, config: HostConfig): Workload {
+  const { inbound, mode } = service;
+  return {
+    namespace: service.namespace,
+    service: service.name,
+    serviceHost: serviceHosts(config, service)[0],
+    identity: identityOf(service, config.trustDomain),
+    labels: service.labels,
+    inbound:
+      inbound === undefined || !isProxied(mode)
+        ? undefined
+        : {
+            listen: { address: hostAddress, port: inbound.port },
+            protocol: inbound.protocol,
+            application: inbound.application,
+            ...(inbound.capture === undefined ? {} : { capture: inbound.capture }),
+          },
+    ...(mode === 'full' ? {} : { mode }),
+  };
+}
+
+function callersOf(settings: AgentSettings, config: HostConfig, ports: ReadonlyMap<string, number>): readonly Caller[] {
+  return capturedCallers(settings).flatMap(({ key, account, mode }): Caller[] => {
+    const capturePort = ports.get(key);
+    if (capturePort === undefined) return [];
+    const hasIdentity = settings.identity.provider !== 'none' && account !== undefined;
+    return [
+      {
+        identity: hasIdentity ? identityOf(account, config.trustDomain) : undefined,
+        namespace: account?.namespace ?? settings.services[0]?.namespace ?? DEFAULT_NAMESPACE,
+        capturePort,
+        ...(mode === 'full' ? {} : { mode }),
+      },
+    ];
+  });
+}
+
+type HostConfig = Pick<MeshConfig, 'trustDomain' | 'serviceHosts'>;
+
 /**
  * What runs on this host and what it calls, with canonical host names and SPIFFE ids.
+ * @param allocations absent: services by name have no addresses, and callers the first ports
  * @throws TrysailError `IDENTITY_INVALID` when the trust domain cannot be part of a SPIFFE id
  */
-export function toHost(settings: AgentSettings, config: Pick<MeshConfig, 'trustDomain' | 'serviceHosts'>): Host {
-  const { host, callAs } = settings;
-  const workloads = settings.services.map(
-    (service): Workload => ({
-      namespace: service.namespace,
-      service: service.name,
-      serviceHost: serviceHosts(config, service)[0],
-      identity: identityOf(service, config.trustDomain),
-      labels: service.labels,
-      inbound:
-        service.inbound === undefined
-          ? undefined
-          : {
-              listen: { address: host.address, port: service.inbound.port },
-              protocol: service.inbound.protocol,
-              application: service.inbound.application,
-            },
-    }),
-  );
+export function toHost(settings: AgentSettings, config: HostConfig, allocations?: HostAllocations): Host {
+  const { host, callAs, dns } = settings;
+  const withIdentities = settings.identity.provider !== 'none';
+  const workloads = settings.services.map((service) => workloadOf(service, host.address, config));
   const [first] = settings.services;
-  const namespace = callAs?.namespace ?? first?.namespace ?? DEFAULT_NAMESPACE;
+  const callNamespace = callAs?.namespace ?? first?.namespace ?? DEFAULT_NAMESPACE;
+  const hostOf = (service: ServiceReference, namespace: string): string =>
+    typeof service === 'string' ? canonicalHost(config, service, namespace) : serviceHosts(config, service)[0];
+  const capturePorts =
+    allocations?.capturePorts ??
+    assignCapturePorts(
+      capturedCallers(settings).map(({ key }) => key),
+      new Map(),
+    );
+  const callers = callersOf(settings, config, capturePorts);
+  const named = settings.upstreams.flatMap(({ service, listen }): NamedUpstream[] => {
+    if (listen !== undefined) return [];
+    const serviceHost = hostOf(service, callNamespace);
+    return [{ serviceHost, addresses: allocations?.serviceAddresses(serviceHost) ?? [] }];
+  });
   return {
     nodeId: host.name,
     nodeCluster: first === undefined ? host.name : `${first.name}.${first.namespace}`,
     locality: host.locality ?? { region: '', zone: '', subzone: '' },
     workloads,
-    upstreams: settings.upstreams.map(({ service, port, listen }) => ({
-      serviceHost:
-        typeof service === 'string' ? canonicalHost(config, service, namespace) : serviceHosts(config, service)[0],
-      servicePort: port,
-      listen,
-    })),
+    upstreams: settings.upstreams.flatMap(({ service, port, listen, callAs: own }): Upstream[] =>
+      listen === undefined
+        ? []
+        : [
+            {
+              serviceHost: hostOf(service, own?.namespace ?? callNamespace),
+              servicePort: port,
+              listen,
+              ...(own === undefined || !withIdentities ? {} : { caller: identityOf(own, config.trustDomain) }),
+            },
+          ],
+    ),
     callerIdentity: callAs === undefined ? undefined : identityOf(callAs, config.trustDomain),
-    ...(settings.identity.provider === 'none' ? { withoutCertificates: true } : {}),
+    ...(withIdentities ? {} : { withoutCertificates: true }),
+    ...(named.length === 0 ? {} : { namedUpstreams: named }),
+    ...(callers.length === 0 ? {} : { callers }),
+    ...(workloads.some(({ inbound }) => inbound?.capture !== undefined)
+      ? { inboundCapturePort: PORTS.inboundCapture }
+      : {}),
+    ...(dns.enabled ? { dns: { listen: dns.listen } } : {}),
     healthListener: settings.envoy.healthListener,
   };
+}
+
+/** The identities that the host needs certificates of: those of its services in the mesh and of whoever calls. */
+export function neededIdentities(host: Host): readonly SpiffeId[] {
+  return [
+    ...new Set([
+      ...host.workloads.flatMap(({ identity, mode }) => (mode === 'off' ? [] : [identity])),
+      ...(host.upstreams.length > 0 || (host.namedUpstreams ?? []).length > 0 ? [host.callerIdentity] : []),
+      ...host.upstreams.map(({ caller }) => caller),
+      ...(host.callers ?? []).map(({ identity }) => identity),
+    ]),
+  ].filter((identity) => identity !== undefined);
 }

@@ -23,6 +23,9 @@ function words(path: string): readonly string[] {
   return path.split('.').flatMap((part) => part.split(/(?=[A-Z])/).map((word) => word.toLowerCase()));
 }
 
+/** What holds for a list or map of values that is absent. */
+const EMPTY = 'empty';
+
 type Described = Pick<Setting, 'path' | 'about' | 'form' | 'absent'>;
 
 function named(setting: Described, settable: boolean): Setting {
@@ -50,7 +53,7 @@ function walk(shape: Readonly<Record<string, z.core.$ZodType>>, base: string, se
         );
         break;
       case 'map':
-        found.push(named({ path, about, form: note.form, absent: 'empty' }, false));
+        found.push(named({ path, about, form: note.form, absent: note.absent ?? EMPTY }, false));
         break;
       case 'value':
         found.push(named({ path, about, form: note.form, absent: note.absent }, settable));
@@ -67,6 +70,9 @@ export const SETTINGS: readonly Setting[] = walk(SETTINGS_SCHEMA.shape, '', true
 export function settingAt(path: string): Setting | undefined {
   const pattern = path.replaceAll(/\[\d+\]/g, '[]');
   return SETTINGS.find(
-    (setting) => setting.path === pattern || (setting.absent === 'empty' && pattern.startsWith(setting.path)),
+    (setting) =>
+      setting.path === pattern ||
+      `${setting.path}[]` === pattern ||
+      (setting.absent === EMPTY && pattern.startsWith(setting.path)),
   );
 }

@@ -1,8 +1,12 @@
 /** Who listens where on this host: no two at one address, and upstreams where only this machine can reach them. */
 import type { Path } from '../lib/yaml-document.ts';
 import type { SocketAddress } from '../model/host.ts';
+import { MAX_SOCKET_PATH_BYTES } from '../platform/vm/paths.ts';
+import { PORTS } from '../platform/vm/ports.ts';
+import { capturedCallers } from './callers.ts';
 import { isLoopback, isWildcard } from './setting-forms.ts';
 import type { AgentSettings } from './settings.ts';
+import { isProxied } from './settings-complete.ts';
 import { type Complaint, RULE } from './settings-place.ts';
 
 /** `10.0.0.5:80`, `[::1]:80`. */
@@ -18,39 +22,92 @@ interface Listener {
   readonly ours: boolean;
 }
 
-function listeners(settings: AgentSettings): readonly Listener[] {
-  const { host, envoy } = settings;
-  return [
-    ...settings.services.flatMap(({ name, inbound }, i): Listener[] =>
-      inbound === undefined
-        ? []
-        : [
-            {
-              path: ['services', i, 'port'],
-              what: `service ${name}`,
-              at: { address: host.address, port: inbound.port },
-              ours: true,
-            },
-            {
-              path: ['services', i, 'application'],
-              what: `the application of service ${name}`,
-              at: inbound.application,
-              ours: false,
-            },
-          ],
-    ),
-    ...settings.upstreams.map(({ listen }, i) => ({
-      path: ['upstreams', i, 'listen'],
-      what: `upstreams[${i}]`,
-      at: listen,
+function serviceListeners({ host, services }: AgentSettings): readonly Listener[] {
+  return services.flatMap(({ name, mode, inbound }, i): Listener[] => {
+    if (inbound === undefined) return [];
+    const proxied: Listener = {
+      path: ['services', i, 'port'],
+      what: `service ${name}`,
+      at: { address: host.address, port: inbound.port },
       ours: true,
-    })),
-    { path: ['envoy', 'healthListener'], what: "Envoy's health listener", at: envoy.healthListener, ours: true },
+    };
+    const application: Listener = {
+      path: ['services', i, 'application'],
+      what: `the application of service ${name}`,
+      at: inbound.application,
+      ours: false,
+    };
+    return isProxied(mode) && inbound.capture === undefined ? [proxied, application] : [application];
+  });
+}
+
+function captureListeners(settings: AgentSettings): readonly Listener[] {
+  const captured = settings.services.some(({ mode, inbound }) => isProxied(mode) && inbound?.capture !== undefined);
+  const ours = (path: Path, what: string, address: string, port: number): Listener => ({
+    path,
+    what,
+    at: { address, port },
+    ours: true,
+  });
+  return [
+    ...(captured ? [ours(['services'], 'captured inbound connections', '0.0.0.0', PORTS.inboundCapture)] : []),
+    ...(capturedCallers(settings).length === 0
+      ? []
+      : [ours(['capture', 'outbound'], 'captured calls', '127.0.0.1', PORTS.outboundCapture)]),
+  ];
+}
+
+function listeners(settings: AgentSettings): readonly Listener[] {
+  return [
+    ...serviceListeners(settings),
+    ...settings.upstreams.flatMap(({ listen }, i): Listener[] =>
+      listen === undefined || 'path' in listen
+        ? []
+        : [{ path: ['upstreams', i, 'listen'], what: `upstreams[${i}]`, at: listen, ours: true }],
+    ),
+    ...captureListeners(settings),
+    {
+      path: ['envoy', 'healthListener'],
+      what: "Envoy's health listener",
+      at: settings.envoy.healthListener,
+      ours: true,
+    },
   ];
 }
 
 function collide(a: SocketAddress, b: SocketAddress): boolean {
   return a.port === b.port && (a.address === b.address || isWildcard(a.address) || isWildcard(b.address));
+}
+
+/** Complaints of two upstreams on one socket, or of a path that no socket can have. */
+function socketPathComplaints({ upstreams }: AgentSettings): readonly Complaint[] {
+  const seen = new Map<string, number>();
+  return upstreams.flatMap(({ listen }, i): Complaint[] => {
+    if (listen === undefined || !('path' in listen)) return [];
+    const path = ['upstreams', i, 'listen'];
+    const bytes = Buffer.byteLength(listen.path);
+    if (bytes >= MAX_SOCKET_PATH_BYTES)
+      return [
+        {
+          code: RULE,
+          path,
+          message: `${listen.path} has ${bytes} bytes, and the path of a Unix socket at most ${MAX_SOCKET_PATH_BYTES - 1}`,
+          remedy: 'Choose a shorter path.',
+        },
+      ];
+    const earlier = seen.get(listen.path);
+    seen.set(listen.path, i);
+    return earlier === undefined
+      ? []
+      : [
+          {
+            code: RULE,
+            path,
+            message: `unix:${listen.path} is taken by upstreams[${earlier}]`,
+            remedy: 'Give each a socket of its own.',
+          },
+        ];
+  });
 }
 
 /** Complaints of two listeners of ours at one address, or one of ours where an application listens. */
@@ -72,13 +129,13 @@ export function listenerComplaints(settings: AgentSettings): readonly Complaint[
         : 'Give each its own address or port.',
     });
   }
-  return complaints;
+  return [...complaints, ...socketPathComplaints(settings)];
 }
 
 /** Complaints of upstreams that other machines could reach. */
 export function upstreamComplaints(settings: AgentSettings): readonly Complaint[] {
   return settings.upstreams.flatMap(({ listen }, i): Complaint[] =>
-    isLoopback(listen.address)
+    listen === undefined || 'path' in listen || isLoopback(listen.address)
       ? []
       : [
           {

@@ -111,7 +111,7 @@ const BAD: Readonly<Record<string, readonly [yaml: string, ...issues: readonly s
   ],
   'a listen address without a port': [
     'upstreams: [{service: a, listen: 127.0.0.1}]\nservices: [{name: b}]\n',
-    'agent.yaml:1: error TRY0901 upstreams[0].listen: "127.0.0.1" is not an IP address and a port. Write it like 127.0.0.1:9080.',
+    'agent.yaml:1: error TRY0901 upstreams[0].listen: "127.0.0.1" is not an IP address and a port, or unix: and an absolute path. Write it like 127.0.0.1:9080.',
   ],
   'an upstream in a form of its own': [
     'upstreams:\n  - service: {name: a, namspace: b}\n    listen: 127.0.0.1:80\n',
@@ -220,6 +220,114 @@ const BAD: Readonly<Record<string, readonly [yaml: string, ...issues: readonly s
     'agent.yaml:1: error TRY0902 consul.caFile: caFile has no effect on http://127.0.0.1:8500. Write an https:// address, or remove caFile.',
     'agent.yaml:1: error TRY0903 consul.caFile: /dev/null is not a regular file. Name a file.',
   ],
+  'an application on loopback that peers are to dial': [
+    'mode: off\nservices: [{name: a, port: 80, application: 127.0.0.1:81}]\n',
+    'agent.yaml:2: error TRY0902 services[0].application: in mode off peers dial the application of service a itself, and 127.0.0.1:81 is a loopback address. Let it listen on 10.0.0.5 and write that, or choose mode observe or full.',
+  ],
+  'an application on loopback in mode outbound, of one service': [
+    'services: [{name: a, mode: outbound, port: 80, application: "[::1]:81"}]\n',
+    'agent.yaml:1: error TRY0902 services[0].application: in mode outbound peers dial the application of service a itself, and [::1]:81 is a loopback address. Let it listen on 10.0.0.5 and write that, or choose mode observe or full.',
+  ],
+  'a unit and a user for one service': [
+    'services: [{name: a, unit: a.service, user: a}]\n',
+    'agent.yaml:1: error TRY0902 services[0].user: service a has a unit and a user, and one of them says whose calls are its own. Remove one: the unit is the narrower.',
+  ],
+  'a unit without its kind': [
+    'services: [{name: a, unit: a}]\n',
+    'agent.yaml:1: error TRY0901 services[0].unit: "a" is not a systemd unit (its name with .service, .scope or .slice). Write it like orders.service.',
+  ],
+  'captured calls of nobody': [
+    `capture: {outbound: listed}\n${ONE}`,
+    'agent.yaml:1: error TRY0902 capture.outbound: no service has a unit or a user whose calls could be captured. Add unit or user to services, or capture the calls of the whole host.',
+  ],
+  'one unit that would call as two': [
+    'capture: {outbound: listed}\nservices:\n  - {name: a, unit: x.service}\n  - {name: b, unit: x.service}\n',
+    'agent.yaml:4: error TRY0902 services[1].unit: unit x.service would call as default/b in mode full, and for service a as default/a in mode full. Run the services as different units, or give them one serviceAccount and one mode.',
+  ],
+  'the calls of a host with several identities': [
+    'capture: {outbound: host}\nservices: [{name: a, unit: a.service}, {name: b, user: b}]\n',
+    "agent.yaml:1: error TRY0902 capture.outbound: the host's other calls cannot tell which of default/a, default/b calls. Set callAs to one of them, such as callAs: default/a",
+  ],
+  'the calls of containers on a host with several identities': [
+    'capture: {interfaces: [docker0]}\nservices: [{name: a}, {name: b}]\n',
+    "agent.yaml:1: error TRY0902 capture.interfaces: a container's interface cannot tell which of default/a, default/b calls. Set callAs to one of them, such as callAs: default/a",
+  ],
+  'a captured port that no service has': [
+    'services: [{name: a, capture: redirect}]\n',
+    'agent.yaml:1: error TRY0902 services[0].capture: service a has no port that could be captured. Add port, or remove capture.',
+  ],
+  'ssh captured': [
+    'services: [{name: a, port: 22, capture: redirect}]\n',
+    'agent.yaml:1: error TRY0902 services[0].capture: port 22 is never captured: it is how you get back in. Remove capture.',
+  ],
+  'an application beside its captured port': [
+    'services: [{name: a, port: 80, capture: redirect, application: 10.0.0.5:81}]\n',
+    'agent.yaml:1: error TRY0902 services[0].application: the port of service a is captured, so that its application listens on 80 itself and not at 10.0.0.5:81. Remove application, or capture.',
+  ],
+  'an application on loopback whose callers keep their address': [
+    'services: [{name: a, port: 80, capture: tproxy, application: 127.0.0.1:80}]\n',
+    'agent.yaml:1: error TRY0902 services[0].application: with tproxy connections keep the address of their caller, and from there 127.0.0.1:80 cannot be reached. Remove application (the address of the host holds then), or write capture: redirect.',
+  ],
+  'one port captured twice': [
+    'services:\n  - {name: a, port: 80, capture: redirect}\n  - {name: b, port: 80, capture: redirect}\n',
+    'agent.yaml:3: error TRY0902 services[1].port: port 80 is captured for service a already. Give each captured service a port of its own.',
+  ],
+  'a service at the port of captured connections': [
+    'services:\n  - {name: a, port: 80, capture: redirect}\n  - {name: b, port: 15006, application: 127.0.0.1:81}\n',
+    'agent.yaml:1: error TRY0902 services: 0.0.0.0:15006 of captured inbound connections is taken by service b (10.0.0.5:15006). Give each its own address or port.',
+  ],
+  'two upstreams at one socket': [
+    `${ONE}upstreams:\n  - {service: b, listen: "unix:/run/u.sock"}\n  - {service: c, listen: "unix:/run/u.sock"}\n`,
+    'agent.yaml:4: error TRY0902 upstreams[1].listen: unix:/run/u.sock is taken by upstreams[0]. Give each a socket of its own.',
+  ],
+  'the path of a socket that leaves its folder': [
+    `${ONE}upstreams: [{service: b, listen: "unix:/run/../u.sock"}]\n`,
+    'agent.yaml:2: error TRY0901 upstreams[0].listen: "unix:/run/../u.sock" is not an IP address and a port, or unix: and an absolute path. Write it like 127.0.0.1:9080.',
+  ],
+  'the path of a socket that is too long': [
+    `${ONE}upstreams: [{service: b, listen: "unix:/${'x'.repeat(107)}"}]\n`,
+    `agent.yaml:2: error TRY0902 upstreams[0].listen: /${'x'.repeat(107)} has 108 bytes, and the path of a Unix socket at most 107. Choose a shorter path.`,
+  ],
+  'a socket of several accounts': [
+    'services: [{name: a}, {name: b}]\nupstreams: [{service: c, listen: "unix:/run/u.sock"}]\n',
+    'agent.yaml:2: error TRY0902 upstreams: the socket of upstreams[0] cannot tell which of default/a, default/b calls. Set callAs to one of them, such as callAs: default/a',
+  ],
+  'an upstream of an account that the host does not have': [
+    'services: [{name: a}, {name: b}]\nupstreams: [{service: c, listen: "127.0.0.1:1", callAs: default/aa}]\n',
+    'agent.yaml:2: error TRY0902 upstreams[0].callAs: default/aa is not an account of a service of this host (default/a, default/b). Did you mean "default/a"?',
+  ],
+  'an upstream by name twice': [
+    `${ONE}upstreams: [{service: b}, {service: b}]\n`,
+    'agent.yaml:2: error TRY0902 upstreams[1]: b is called by its name in upstreams[0] already. Remove one.',
+  ],
+  'an upstream by name with a port': [
+    `${ONE}upstreams: [{service: b, port: 80}]\n`,
+    'agent.yaml:2: error TRY0902 upstreams[0].port: b is called by its name, on all its ports. Remove port, or add listen.',
+  ],
+  'an upstream by name with a caller': [
+    `${ONE}upstreams: [{service: b, callAs: {namespace: default, serviceAccount: reviews}}]\n`,
+    'agent.yaml:2: error TRY0902 upstreams[0].callAs: b is called by its name, at an address that everybody on this host shares. Add a listen of its own, or set callAs of the host.',
+  ],
+  'addresses of names that nothing captures': [
+    `${ONE}upstreams: [{service: b}]\ndns: {addresses: [240.240.0.0/16]}\n`,
+    'agent.yaml:3: error TRY0902 dns.addresses[0]: nothing on this host listens at addresses of 240.240.0.0/16, and calls to them are not captured. Use a range of 127.0.0.0/8, or set capture.outbound.',
+  ],
+  'one address for all names': [
+    'dns: {addresses: [127.0.0.5]}\n',
+    'agent.yaml:1: error TRY0902 dns.addresses[0]: 127.0.0.5 is one address, and every service needs its own. Write a range, such as 127.240.0.0/16.',
+  ],
+  'a range with bits after its length': [
+    'dns: {addresses: [127.240.1.0/16]}\n',
+    'agent.yaml:1: error TRY0901 dns.addresses[0]: "127.240.1.0/16" is not an IP address or a range of them (address/length, with no bit set after the length). Write it like 10.0.0.0/8.',
+  ],
+  'two ranges of one family': [
+    'dns: {addresses: [127.240.0.0/16, 127.241.0.0/16]}\n',
+    'agent.yaml:1: error TRY0902 dns.addresses[1]: 127.241.0.0/16 is the second range of its family. Keep one of IPv4 and one of IPv6.',
+  ],
+  'names answered to other machines': [
+    'dns: {listen: "10.0.0.5:53"}\n',
+    'agent.yaml:1: error TRY0902 dns.listen: 10.0.0.5:53 is not a loopback address: other machines could ask for the names of the mesh. Write 127.0.0.1:53.',
+  ],
   'a folder too long for a socket': [
     `paths: {run: /${'x'.repeat(100)}}\n`,
     `agent.yaml:1: error TRY0902 paths.run: /${'x'.repeat(100)}/admin.sock has 112 bytes, and the path of a Unix socket at most 107. Choose a shorter folder, such as /run/trysail.`,
@@ -300,6 +408,7 @@ test('defaults are complete', (t) => {
       ca: { address: undefined, joinTokenFile: undefined },
       files: undefined,
     },
+    mode: 'full',
     services: [
       {
         name: 'reviews',
@@ -309,14 +418,32 @@ test('defaults are complete', (t) => {
         labels: {},
         tags: [],
         weights: { passing: 1, warning: 1 },
-        inbound: { port: 9080, protocol: 'AUTO', application: { address: '127.0.0.1', port: 9080 } },
+        mode: 'full',
+        inbound: {
+          port: 9080,
+          protocol: 'AUTO',
+          application: { address: '127.0.0.1', port: 9080 },
+          capture: undefined,
+        },
+        caller: undefined,
         check: { kind: 'tcp', intervalMs: 10_000, timeoutMs: 2000 },
         deregisterCriticalServiceAfterMs: 72 * 3_600_000,
       },
     ],
-    upstreams: [{ service: 'ratings', port: undefined, listen: { address: '127.0.0.1', port: 9082 } }],
+    upstreams: [
+      { service: 'ratings', port: undefined, listen: { address: '127.0.0.1', port: 9082 }, callAs: undefined },
+    ],
     callAs: { namespace: 'default', serviceAccount: 'reviews' },
+    capture: {
+      outbound: 'none',
+      exclude: { ports: [], addresses: [], users: [], interfaces: [] },
+      interfaces: [],
+      onProxyFailure: { inbound: undefined, outbound: 'direct' },
+    },
+    dns: { enabled: false, listen: { address: '127.0.0.1', port: 15_053 }, addresses: ['127.240.0.0/16'] },
     envoy: {
+      launcher: 'agent',
+      runDir: '/run/trysail',
       binary: undefined,
       concurrency: 2,
       healthListener: { address: '10.0.0.5', port: 15_021 },
@@ -447,5 +574,84 @@ test('a check that nobody makes is a warning', (t) => {
   assert.ok('settings' in loaded);
   assert.deepEqual(issuesOf(loaded), [
     'agent.yaml:3: warning TRY0902 services[0].check: nobody checks service a: with registry "files" there is no Consul. Remove the check; outlierDetection in a DestinationRule takes instances out that fail.',
+  ]);
+});
+
+test('the application of a captured service, and one that peers dial, is at the address of the host unless said otherwise', (t) => {
+  const settings = settingsOf(
+    load(
+      t,
+      `
+services:
+  - {name: a, port: 80, capture: redirect}
+  - {name: b, port: 81, mode: outbound}
+  - {name: c, port: 82, mode: observe}
+  - {name: d, port: 83, mode: off, application: 10.0.0.9:8080}
+`,
+    ),
+  );
+  assert.deepEqual(
+    settings.services.map(({ mode, inbound }) => [mode, inbound?.application, inbound?.capture]),
+    [
+      ['full', { address: '10.0.0.5', port: 80 }, 'redirect'],
+      ['outbound', { address: '10.0.0.5', port: 81 }, undefined],
+      ['observe', { address: '127.0.0.1', port: 82 }, undefined],
+      ['off', { address: '10.0.0.9', port: 8080 }, undefined],
+    ],
+  );
+});
+
+test('callers, sockets, ranges and exclusions are read', (t) => {
+  const settings = settingsOf(
+    load(
+      t,
+      `
+services: [{name: a, unit: "a@1.service"}, {name: b, user: 1001}]
+upstreams:
+  - {service: x, listen: "unix:/run/x.sock", callAs: {namespace: default, serviceAccount: b}}
+  - {service: y}
+capture:
+  outbound: listed
+  exclude: {ports: [25], addresses: [10.9.0.0/16, "fd00::/8", 10.0.0.1], users: [backup, 0], interfaces: [wg0]}
+  onProxyFailure: {inbound: deny}
+dns: {addresses: [240.240.0.0/16, "2001:2::/64"]}
+envoy: {launcher: systemd}
+`,
+    ),
+  );
+  assert.deepEqual(
+    settings.services.map(({ caller }) => caller),
+    [{ unit: 'a@1.service' }, { user: '1001' }],
+  );
+  assert.deepEqual(settings.upstreams, [
+    {
+      service: 'x',
+      port: undefined,
+      listen: { path: '/run/x.sock' },
+      callAs: { namespace: 'default', serviceAccount: 'b' },
+    },
+    { service: 'y', port: undefined, listen: undefined, callAs: undefined },
+  ]);
+  assert.deepEqual(settings.capture, {
+    outbound: 'listed',
+    exclude: {
+      ports: [25],
+      addresses: ['10.9.0.0/16', 'fd00::/8', '10.0.0.1'],
+      users: ['backup', '0'],
+      interfaces: ['wg0'],
+    },
+    interfaces: [],
+    onProxyFailure: { inbound: 'deny', outbound: 'direct' },
+  });
+  assert.equal(settings.dns.enabled, true);
+  assert.equal(settings.envoy.runDir, '/run/trysail-envoy');
+  assert.equal(settings.callAs, undefined);
+});
+
+test('a name that nobody answers is a warning', (t) => {
+  const loaded = load(t, `${ONE}upstreams: [{service: b}]\ndns: {enabled: false}\n`);
+  assert.ok('settings' in loaded);
+  assert.deepEqual(issuesOf(loaded), [
+    'agent.yaml:2: warning TRY0902 upstreams[0]: b is to be called by its name, and with dns.enabled: false nobody answers it. Add listen, or remove dns.enabled.',
   ]);
 });

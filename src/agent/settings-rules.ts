@@ -2,8 +2,10 @@
 import { nearest } from '../lib/nearest.ts';
 import type { Path } from '../lib/yaml-document.ts';
 import { MAX_SOCKET_PATH_BYTES, PATHS, sockets } from '../platform/vm/paths.ts';
+import { capturedCallers } from './callers.ts';
 import { isLoopback, isWildcard } from './setting-forms.ts';
 import type { Account, AgentSettings, ServiceSettings } from './settings.ts';
+import { captureComplaints, modeComplaints, nameComplaints } from './settings-capture-rules.ts';
 import { formatSocketAddress, listenerComplaints, upstreamComplaints } from './settings-listeners.ts';
 import { type Complaint, RULE } from './settings-place.ts';
 import type { WrittenSettings } from './settings-schema.ts';
@@ -103,6 +105,24 @@ export function accountsOf(
   return [...new Set(services.map(describeAccount))].toSorted();
 }
 
+/** The first calls of this host that carry `callAs`, since nothing tells who makes them; undefined: there are none. */
+function namelessCalls(settings: AgentSettings): { readonly path: Path; readonly what: string } | undefined {
+  const { upstreams, capture } = settings;
+  // A service by name is reached through the callers' own ports where calls are captured.
+  const captured = capturedCallers(settings).length > 0;
+  const upstream = upstreams.findIndex(
+    ({ listen, callAs }) => callAs === undefined && (listen !== undefined || !captured),
+  );
+  const listen = upstreams[upstream]?.listen;
+  if (upstream !== -1)
+    return {
+      path: ['upstreams'],
+      what: listen !== undefined && 'path' in listen ? `the socket of upstreams[${upstream}]` : 'a loopback listener',
+    };
+  if (capture.interfaces.length > 0) return { path: ['capture', 'interfaces'], what: "a container's interface" };
+  return capture.outbound === 'host' ? { path: ['capture', 'outbound'], what: "the host's other calls" } : undefined;
+}
+
 function identityComplaints(settings: AgentSettings, written: WrittenSettings): readonly Complaint[] {
   const complaints: Complaint[] = [];
   const complain = (path: Path, message: string, remedy: string): number =>
@@ -117,19 +137,30 @@ function identityComplaints(settings: AgentSettings, written: WrittenSettings): 
       `${text} is not an account of a service of this host${accounts.length === 0 ? '' : ` (${accounts.join(', ')})`}`,
       suggestion === undefined ? 'Name the account of one of services.' : `Did you mean "${suggestion}"?`,
     );
-  } else if (identity.provider !== 'none' && settings.upstreams.length > 0 && callAs === undefined) {
-    if (accounts.length === 0)
+  } else if (identity.provider !== 'none' && callAs === undefined) {
+    const nameless = namelessCalls(settings);
+    if (nameless !== undefined && accounts.length === 0)
       complain(
-        ['upstreams'],
+        nameless.path,
         'this host calls upstreams and has no service whose identity the calls could carry',
         'Add the calling program to services (without a port), or set identity.provider to none for plain text.',
       );
-    else
+    else if (nameless !== undefined)
       complain(
-        ['upstreams'],
-        `a loopback listener cannot tell which of ${accounts.join(', ')} calls`,
+        nameless.path,
+        `${nameless.what} cannot tell which of ${accounts.join(', ')} calls`,
         `Set callAs to one of them, such as callAs: ${accounts[0] ?? ''}`,
       );
+  }
+  for (const [i, { callAs: own }] of settings.upstreams.entries()) {
+    if (own === undefined || accounts.includes(describeAccount(own))) continue;
+    const text = describeAccount(own);
+    const suggestion = nearest(text, accounts);
+    complain(
+      ['upstreams', i, 'callAs'],
+      `${text} is not an account of a service of this host${accounts.length === 0 ? '' : ` (${accounts.join(', ')})`}`,
+      suggestion === undefined ? 'Name the account of one of services.' : `Did you mean "${suggestion}"?`,
+    );
   }
   if (identity.provider === 'files') {
     for (const key of ['certificateFile', 'keyFile', 'rootFile'] as const)
@@ -205,14 +236,16 @@ function registryComplaints(settings: AgentSettings, written: WrittenSettings): 
 }
 
 function pathComplaints(settings: AgentSettings): readonly Complaint[] {
-  const longest = sockets(settings.paths.run).admin;
+  const longest = [settings.paths.run, settings.envoy.runDir]
+    .map((folder) => sockets(folder).admin)
+    .reduce((a, b) => (Buffer.byteLength(b) > Buffer.byteLength(a) ? b : a));
   const bytes = Buffer.byteLength(longest);
   return bytes < MAX_SOCKET_PATH_BYTES
     ? []
     : [
         {
           code: RULE,
-          path: ['paths', 'run'],
+          path: longest.startsWith(`${settings.paths.run}/`) ? ['paths', 'run'] : ['envoy', 'runDir'],
           message: `${longest} has ${bytes} bytes, and the path of a Unix socket at most ${MAX_SOCKET_PATH_BYTES - 1}`,
           remedy: `Choose a shorter folder, such as ${PATHS.run}.`,
         },
@@ -224,6 +257,9 @@ export function settingsComplaints(settings: AgentSettings, written: WrittenSett
   return [
     ...serviceComplaints(settings, written),
     ...checkComplaints(written),
+    ...modeComplaints(settings),
+    ...captureComplaints(settings, written),
+    ...nameComplaints(settings),
     ...upstreamComplaints(settings),
     ...listenerComplaints(settings),
     ...identityComplaints(settings, written),

@@ -8,6 +8,7 @@ import { PORTS } from '../platform/vm/ports.ts';
 import { defaulted, list, listOf, mapOf, optional, optionalSection, required, section } from './setting-definition.ts';
 import {
   ACCOUNT,
+  ADDRESS_RANGE,
   COMMAND,
   CONSUL_ADDRESS,
   DNS_LABEL,
@@ -17,7 +18,9 @@ import {
   GRPC_SERVICE,
   HOST_PORT,
   HTTP_PATH,
+  INTERFACE,
   IP_ADDRESS,
+  LISTEN_ADDRESS,
   LOCALITY,
   oneOf,
   PORT,
@@ -25,9 +28,12 @@ import {
   SOCKET_ADDRESS,
   SPIFFE_SEGMENT,
   TEXT,
+  UNIT,
+  USER,
   wholeNumber,
 } from './setting-forms.ts';
 
+const MODE = oneOf('off', 'observe', 'outbound', 'full');
 const SECOND = duration(1000, '1s', '10s');
 
 /** A service's health check: exactly one of `http`, `tcp`, `grpc`, `command` and `ttl`. */
@@ -59,9 +65,10 @@ const SERVICE = {
     passing: defaulted(wholeNumber('a weight', 1, 65_535, '1'), 1, 'While all checks pass.'),
     warning: defaulted(wholeNumber('a weight', 0, 65_535, '1'), 1, 'While a check warns.'),
   }),
+  mode: optional(MODE, 'What the mesh does for this service; see `mode`.', '`mode` of the host'),
   port: optional(
     PORT,
-    'The port that peers dial: Envoy listens on it at `host.address`.',
+    'The port that peers dial: Envoy listens on it at `host.address`, unless `capture` leaves it to the application.',
     'the service only calls others',
   ),
   protocol: defaulted(
@@ -69,7 +76,22 @@ const SERVICE = {
     'AUTO',
     'What the port speaks; `AUTO` is detected per connection.',
   ),
-  application: optional(SOCKET_ADDRESS, 'Where the application itself listens.', '127.0.0.1 and the `port`'),
+  application: optional(
+    SOCKET_ADDRESS,
+    'Where the application itself listens. In modes `off` and `outbound` peers dial it: no loopback address then.',
+    'the `port`, at 127.0.0.1; with `capture` and in modes `off` and `outbound` at `host.address`',
+  ),
+  capture: defaulted(
+    oneOf('none', 'redirect', 'tproxy'),
+    'none',
+    'Whether connections to `port` are captured, while the application itself listens on it, unchanged. With `tproxy` the application sees the address of its caller.',
+  ),
+  unit: optional(
+    UNIT,
+    "The systemd unit whose calls are this service's; not with `user`.",
+    'its calls cannot be told from others',
+  ),
+  user: optional(USER, "The user of this host whose calls are this service's; not with `unit`.", 'as for `unit`'),
   check: CHECK,
   deregisterCriticalServiceAfter: defaulted(
     duration(60_000, '1m', '72h'),
@@ -83,8 +105,17 @@ const UPSTREAM = {
     SERVICE_REFERENCE,
     'The service to call: a short name (in the namespace of `callAs`), a host name of the mesh or of a ServiceEntry, or `{name, namespace}`.',
   ),
-  port: optional(PORT, "The service's port.", 'its only one'),
-  listen: required(SOCKET_ADDRESS, 'The loopback address at which local applications reach it.'),
+  port: optional(PORT, "The service's port, at `listen`.", 'its only one'),
+  listen: optional(
+    LISTEN_ADDRESS,
+    'Where local applications reach it: a loopback address, or `unix:` and the path of a socket.',
+    'it is called by its name, on all its ports (`dns`)',
+  ),
+  callAs: optional(
+    ACCOUNT,
+    'Whose identity calls to `listen` carry: the account of one of `services`.',
+    '`callAs` of the host',
+  ),
 };
 
 export const SETTINGS_SCHEMA = z.strictObject({
@@ -159,14 +190,63 @@ export const SETTINGS_SCHEMA = z.strictObject({
       rootFile: optional(filePath('/etc/trysail/mesh-root.pem'), 'Authorities of the mesh (PEM).', 'none'),
     }),
   }),
+  mode: defaulted(
+    MODE,
+    'full',
+    'What the mesh does for the services of this host: `off` registers them as they are; `observe` counts their traffic and changes nothing; `outbound` carries their calls; `full` carries the calls to them as well.',
+  ),
   services: list('The services that this host runs.', SERVICE),
-  upstreams: list('The services that this host calls, each at a loopback address of its own.', UPSTREAM),
+  upstreams: list(
+    'The services that this host calls: each at a loopback address or Unix socket of its own, or by its name.',
+    UPSTREAM,
+  ),
   callAs: optional(
     ACCOUNT,
-    'Whose identity calls through `upstreams` carry: `<namespace>/<service account>` of one of `services`. A loopback listener cannot tell local users apart.',
+    'Whose identity calls carry that cannot be told apart: `<namespace>/<service account>` of one of `services`. For `upstreams` at loopback addresses, and for what `capture` takes from others than the listed services.',
     'the only account of `services`',
   ),
+  capture: section('Whose calls are captured by the kernel, so that applications call others as ever.', {
+    outbound: defaulted(
+      oneOf('none', 'listed', 'host'),
+      'none',
+      "Whose calls: nobody's, those of every `unit` and `user` of `services`, or the whole host's (others than the listed ones as `callAs`).",
+    ),
+    exclude: section('What is never captured; ssh, DNS, the metadata address, Consul and the CA never are.', {
+      ports: listOf(PORT, 'Destination ports, and ports of captured services.'),
+      addresses: listOf(ADDRESS_RANGE, 'Destination addresses.'),
+      users: listOf(USER, 'Users of this host whose calls stay as they are.'),
+      interfaces: listOf(INTERFACE, 'Interfaces whose traffic stays as it is.'),
+    }),
+    interfaces: listOf(INTERFACE, 'Interfaces of containers: calls that come in there are captured, as `callAs`.'),
+    onProxyFailure: section('What becomes of captured traffic when there is no proxy to take it.', {
+      inbound: optional(
+        oneOf('deny', 'direct'),
+        'Calls to captured services.',
+        '`deny` for a service that STRICT or an AuthorizationPolicy applies to, else `direct`',
+      ),
+      outbound: defaulted(oneOf('direct', 'deny'), 'direct', 'Captured calls.'),
+    }),
+  }),
+  dns: section('Names of the mesh, answered by Envoy.', {
+    enabled: optional(FLAG, 'Whether names are answered.', 'true when an upstream is called by its name'),
+    listen: defaulted(SOCKET_ADDRESS, `127.0.0.1:${PORTS.dns}`, 'Where Envoy answers, UDP.'),
+    addresses: listOf(
+      ADDRESS_RANGE,
+      'Ranges that services called by name get their addresses from, one of IPv4 and one of IPv6 at most. Loopback ranges need no capture.',
+      ['127.240.0.0/16'],
+    ),
+  }),
   envoy: section('The proxy.', {
+    launcher: defaulted(
+      oneOf('agent', 'systemd'),
+      'agent',
+      'Who runs Envoy: the agent, which ends it when it is stopped, or a systemd unit of its own, which the agent leaves serving.',
+    ),
+    runDir: optional(
+      filePath(PATHS.envoyRun),
+      'Folder of its sockets.',
+      `\`paths.run\`; with launcher \`systemd\` \`${PATHS.envoyRun}\``,
+    ),
     binary: optional(filePath('/usr/local/bin/envoy'), 'Path of Envoy.', 'found beside the program, then on PATH'),
     concurrency: optional(wholeNumber('a number of threads', 1, 1024, '2'), 'Worker threads.', 'the number of cores'),
     healthListener: optional(

@@ -1,5 +1,5 @@
 /** agent.yaml as the rest of the agent sees it: complete, typed, readonly. `settings-load.ts` makes it. */
-import type { SocketAddress } from '../model/host.ts';
+import type { Mode, SocketAddress, SocketPath } from '../model/host.ts';
 import type { Locality, Protocol } from '../model/service.ts';
 import type { ServiceReference } from './setting-forms.ts';
 
@@ -30,13 +30,29 @@ export interface AgentSettings {
     readonly maxWatches: number;
   };
   readonly identity: IdentitySettings;
+  /** Of callers that are no service of this host; each service says its own. */
+  readonly mode: Mode;
   readonly services: readonly ServiceSettings[];
   readonly upstreams: readonly UpstreamSettings[];
-  /** Whose identity upstream calls carry; undefined on a host without services or without certificates. */
+  /**
+   * Whose identity calls carry that cannot be told apart; undefined where there are none, or several that are each told
+   * apart, or no certificates.
+   */
   readonly callAs: Account | undefined;
+  readonly capture: CaptureSettings;
+  readonly dns: {
+    readonly enabled: boolean;
+    readonly listen: SocketAddress;
+    /** Ranges (`address/length`) of the addresses of services that are called by name. */
+    readonly addresses: readonly string[];
+  };
   readonly envoy: {
     /** Undefined: found beside the program, then on PATH. */
     readonly binary: string | undefined;
+    /** `systemd`: a unit of its own, which the agent neither starts nor ends. */
+    readonly launcher: 'agent' | 'systemd';
+    /** Folder of Envoy's sockets. */
+    readonly runDir: string;
     readonly concurrency: number;
     readonly healthListener: SocketAddress;
     readonly drainTimeMs: number;
@@ -72,13 +88,49 @@ export interface ServiceSettings {
   readonly labels: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
   readonly weights: { readonly passing: number; readonly warning: number };
+  readonly mode: Mode;
   /** Undefined: the service only calls others. */
-  readonly inbound:
-    | { readonly port: number; readonly protocol: Protocol; readonly application: SocketAddress }
-    | undefined;
+  readonly inbound: InboundSettings | undefined;
+  /** Whose calls are this service's; undefined: they cannot be told from others. */
+  readonly caller: CallerMatch | undefined;
   /** Undefined: nothing is checked. */
   readonly check: CheckSettings | undefined;
   readonly deregisterCriticalServiceAfterMs: number;
+}
+
+export interface InboundSettings {
+  /** By which peers know the service, and which they dial while it is behind Envoy. */
+  readonly port: number;
+  readonly protocol: Protocol;
+  readonly application: SocketAddress;
+  /** How connections to `port` are captured; undefined: Envoy itself listens on it. */
+  readonly capture: 'redirect' | 'tproxy' | undefined;
+}
+
+/** The processes that are one caller. */
+export type CallerMatch =
+  /** Those of a systemd unit. */
+  | { readonly unit: string }
+  /** Those of a user: name or number. */
+  | { readonly user: string };
+
+export interface CaptureSettings {
+  readonly outbound: 'none' | 'listed' | 'host';
+  readonly exclude: {
+    readonly ports: readonly number[];
+    /** Addresses and ranges. */
+    readonly addresses: readonly string[];
+    /** Names and numbers. */
+    readonly users: readonly string[];
+    readonly interfaces: readonly string[];
+  };
+  /** Calls that come in there are captured. */
+  readonly interfaces: readonly string[];
+  readonly onProxyFailure: {
+    /** Undefined: `deny` where STRICT or an AuthorizationPolicy applies, else `direct`. */
+    readonly inbound: 'deny' | 'direct' | undefined;
+    readonly outbound: 'direct' | 'deny';
+  };
 }
 
 /** `http`, `tcp` and `grpc` are made by Consul on `inbound.application`; `command` by the agent; `ttl` by the application. */
@@ -98,5 +150,8 @@ export interface UpstreamSettings {
   readonly service: ServiceReference;
   /** The service's port; undefined: its only one. */
   readonly port: number | undefined;
-  readonly listen: SocketAddress;
+  /** Undefined: it is called by its name. */
+  readonly listen: SocketAddress | SocketPath | undefined;
+  /** Whose identity its calls carry; undefined: `AgentSettings.callAs`. */
+  readonly callAs: Account | undefined;
 }

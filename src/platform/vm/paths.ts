@@ -10,6 +10,8 @@ export const PATHS = {
   state: '/var/lib/trysail',
   /** Gone after a reboot: sockets, and what an agent knows of its running Envoy. */
   run: '/run/trysail',
+  /** The run folder of Envoy where systemd runs it apart from the agent. */
+  envoyRun: '/run/trysail-envoy',
 } as const;
 
 /** A path for a Unix socket has to be shorter than this, in bytes (`sun_path` in unix(7)). */
