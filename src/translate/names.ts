@@ -6,6 +6,11 @@ export function outboundClusterName(port: number, subset: string | undefined, ho
   return `outbound|${port}|${subset ?? ''}|${host}`;
 }
 
+/** `observe|9080||reviews.default.mesh`: the same endpoints in mode `observe`, always in plain text. */
+export function observedClusterName(port: number, host: string): string {
+  return `observe|${port}||${host}`;
+}
+
 /** `inbound|9080||`. */
 export function inboundClusterName(port: number): string {
   return `inbound|${port}||`;

@@ -102,18 +102,19 @@ export function loadAssignmentSpec(spec: OutboundClusterSpec): LoadAssignmentSpe
   };
 }
 
-function discovery(
-  spec: OutboundClusterSpec,
+/** How Envoy comes by the endpoints: by EDS under the assignment's name, or by resolving the names of `dnsEndpoints`. */
+export function discovery(
+  resolution: Service['resolution'],
+  assignmentSpec: LoadAssignmentSpec,
   dnsEndpoints: readonly Endpoint[],
 ): Pick<ClusterInit, 'clusterDiscoveryType' | 'edsClusterConfig' | 'loadAssignment'> {
-  const { resolution, host } = spec.service;
   if (resolution === 'EDS')
     return {
       clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
-      edsClusterConfig: { edsConfig: ADS, serviceName: outboundClusterName(spec.port.number, spec.subset, host) },
+      edsClusterConfig: { edsConfig: ADS, serviceName: assignmentSpec.cluster },
     };
   const allAddressesInSingleEndpoint = resolution === 'LOGICAL_DNS';
-  const assignment = encodeLoadAssignment(loadAssignmentSpec(spec), dnsEndpoints);
+  const assignment = encodeLoadAssignment(assignmentSpec, dnsEndpoints);
   return {
     clusterDiscoveryType: {
       case: 'clusterType',
@@ -143,7 +144,7 @@ export function outboundCluster(spec: OutboundClusterSpec, dnsEndpoints: readonl
   return resource(name, ClusterSchema, {
     name,
     altStatName: statName(name),
-    ...discovery(spec, dnsEndpoints),
+    ...discovery(service.resolution, loadAssignmentSpec(spec), dnsEndpoints),
     connectTimeout: duration(pool?.connectTimeoutMs ?? config.connectTimeoutMs),
     ...loadBalancing(policy.loadBalancer),
     circuitBreakers: circuitBreakers(pool),

@@ -1,0 +1,105 @@
+/** Clusters of mode `observe`: plain connections, one for each of the caller's, without limits, retries or waits. */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { Cluster_DiscoveryType, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+import type { InboundPort, Workload } from '../model/host.ts';
+import type { Endpoint, Service, ServicePort } from '../model/service.ts';
+import type { Resource } from '../xds/resource.ts';
+import type { LoadAssignmentSpec } from './load-assignment.ts';
+import { duration, pack, resource } from './messages.ts';
+import { observedClusterName, statName } from './names.ts';
+import { UNCHANGED_HTTP1, UNLIMITED_HTTP } from './observe-http.ts';
+import { circuitBreakers, clusterMetadata, discovery } from './outbound-cluster.ts';
+
+/** Somewhat longer than the kernel itself tries (some 130 s with its defaults), so that it is the kernel that gives up. */
+const CONNECT_TIMEOUT_MS = 140_000;
+
+/**
+ * The fields that every cluster of mode `observe` has. HTTP goes on in the version that the caller speaks. A connection
+ * of the caller has connections of its own to the other side, which end with it: what is bound to a connection (NTLM,
+ * rate limits, affinity) stays so.
+ */
+export function observeClusterFields(
+  name: string,
+): Pick<
+  MessageInitShape<typeof ClusterSchema>,
+  | 'name'
+  | 'altStatName'
+  | 'connectTimeout'
+  | 'circuitBreakers'
+  | 'connectionPoolPerDownstreamConnection'
+  | 'commonLbConfig'
+  | 'typedExtensionProtocolOptions'
+> {
+  return {
+    name,
+    altStatName: statName(name),
+    connectTimeout: duration(CONNECT_TIMEOUT_MS),
+    circuitBreakers: circuitBreakers(undefined),
+    connectionPoolPerDownstreamConnection: true,
+    commonLbConfig: { healthyPanicThreshold: { value: 0 } },
+    typedExtensionProtocolOptions: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': pack(HttpProtocolOptionsSchema, {
+        commonHttpProtocolOptions: UNLIMITED_HTTP,
+        upstreamProtocolOptions: {
+          case: 'useDownstreamProtocolConfig',
+          value: { httpProtocolOptions: UNCHANGED_HTTP1, http2ProtocolOptions: { allowConnect: true } },
+        },
+      }),
+    },
+  };
+}
+
+/** The cluster of an application on this host. */
+export function observeInboundCluster(name: string, workload: Workload, inbound: InboundPort): Resource {
+  const { address, port: portValue } = inbound.application;
+  const socketAddress = { address, portSpecifier: { case: 'portValue', value: portValue } } as const;
+  return resource(name, ClusterSchema, {
+    ...observeClusterFields(name),
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [
+        {
+          lbEndpoints: [
+            {
+              hostIdentifier: {
+                case: 'endpoint',
+                value: { address: { address: { case: 'socketAddress', value: socketAddress } } },
+              },
+            },
+          ],
+        },
+      ],
+    },
+    metadata: clusterMetadata({
+      host: workload.serviceHost,
+      name: workload.service,
+      namespace: workload.namespace,
+    }),
+  });
+}
+
+/**
+ * The cluster of one port of a service that observed callers use; undefined where the service demands mutual TLS, which
+ * `observe` does not speak.
+ * @param endpoints those of a service that Envoy resolves itself; of others they come by EDS, under the cluster's name
+ */
+export function observeOutboundCluster(
+  service: Service,
+  port: ServicePort,
+  endpoints: readonly Endpoint[],
+): Resource | undefined {
+  if (service.tls === 'required') return undefined;
+  const name = observedClusterName(port.number, service.host);
+  return resource(name, ClusterSchema, {
+    ...observeClusterFields(name),
+    ...discovery(service.resolution, observedAssignment(name, port), endpoints),
+    metadata: clusterMetadata(service),
+  });
+}
+
+/** How the endpoints of an observed service are to be encoded. */
+export function observedAssignment(cluster: string, port: ServicePort): LoadAssignmentSpec {
+  return { cluster, servicePort: port.number, marksTls: false, failoverFrom: undefined };
+}
