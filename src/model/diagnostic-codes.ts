@@ -33,6 +33,8 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0403: 'A service requires mutual TLS and this host has nothing to do it with; calls to it fail.',
   TRY0404: 'Two listeners of this host have one address; the first holds.',
   TRY0405: 'A part of what Envoy is told cannot be encoded; its last good version stays, or it is left out.',
+  TRY0406:
+    'A TCP listener of a host with several calling identities names none of them; it does not exist, since anybody on the host could connect to it.',
   TRY0900: 'agent.yaml is missing, unreadable or not one YAML document.',
   TRY0801: 'A workload has no valid certificate, or it is past its renewal and cannot be renewed.',
   TRY0802: 'A certificate cannot be saved in the state folder; it is kept in memory alone.',

@@ -24,22 +24,27 @@ function impliedPort(service: Service | undefined, calledPort: number): number {
   return only !== undefined && others.length === 0 ? only.number : calledPort;
 }
 
+/** A destination that the mesh does not know. */
+export function unknownDestination(host: string, port: number, subset: string | undefined): ResolvedDestination {
+  return { cluster: outboundClusterName(port, subset, host), target: undefined, hash: undefined };
+}
+
 export function resolveDestination(
   destination: Pick<RouteDestination, 'host' | 'subset' | 'port'>,
   calledPort: number,
   mesh: {
     readonly service: (host: string) => Service | undefined;
     readonly hasSubset: (service: Service, subset: string) => boolean;
+    readonly cluster: (target: Target) => string;
     readonly hash: (target: Target) => ConsistentHash | undefined;
   },
 ): ResolvedDestination {
   const service = mesh.service(destination.host);
   const number = destination.port ?? impliedPort(service, calledPort);
-  const cluster = outboundClusterName(number, destination.subset, destination.host);
   const port = service?.ports.find((candidate) => candidate.number === number);
   const known =
     service !== undefined && (destination.subset === undefined || mesh.hasSubset(service, destination.subset));
-  if (port === undefined || !known) return { cluster, target: undefined, hash: undefined };
+  if (port === undefined || !known) return unknownDestination(destination.host, number, destination.subset);
   const target = { service, port, subset: destination.subset };
-  return { cluster, target, hash: mesh.hash(target) };
+  return { cluster: mesh.cluster(target), target, hash: mesh.hash(target) };
 }

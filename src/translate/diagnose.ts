@@ -2,13 +2,25 @@
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { formatListen, type Host, type Upstream } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
+import { type HostCalling, hostCalling, upstreamCalling } from './calling.ts';
+import { clusterCallers } from './cluster-callers.ts';
 import { clusterSecurity } from './cluster-security.ts';
 import { listenerName } from './names.ts';
 import { upstreamTarget } from './upstream-target.ts';
 
-function ofUpstream(mesh: Mesh, host: Host, upstream: Upstream): Diagnostic | undefined {
+function ofUpstream(mesh: Mesh, calling: HostCalling, upstream: Upstream): Diagnostic | undefined {
   const { serviceHost, servicePort, listen } = upstream;
   const object = `upstream ${serviceHost} at ${formatListen(listen)}`;
+  const who = upstreamCalling(upstream, calling);
+  if (who === undefined)
+    return {
+      code: 'TRY0406',
+      severity: 'error',
+      object,
+      message:
+        'several identities call from this host, anybody on it can connect there, and nobody is named whose calls these are; it has no listener',
+      remedy: 'Name one by "callAs" of the upstream, or give each caller a Unix socket of its own.',
+    };
   const service = mesh.services.get(serviceHost);
   const target = upstreamTarget(upstream, service);
   if (target.kind === 'ambiguous') {
@@ -31,9 +43,14 @@ function ofUpstream(mesh: Mesh, host: Host, upstream: Upstream): Diagnostic | un
       remedy: 'Register the service, describe it by a ServiceEntry, or correct the upstream.',
     };
   }
-  const security = clusterSecurity(target.service.tls, target.service.identities, host.callerIdentity, mesh.config);
+  const security = clusterSecurity(
+    target.service.tls,
+    target.service.identities,
+    clusterCallers([who], false),
+    mesh.config,
+  );
   if (security !== 'refused') return undefined;
-  const hasIdentity = host.callerIdentity !== undefined;
+  const hasIdentity = who.identity !== undefined;
   return {
     code: 'TRY0403',
     severity: 'error',
@@ -73,5 +90,6 @@ function ofListeners(host: Host): readonly Diagnostic[] {
 
 /** In the order of the host's workloads and upstreams. */
 export function diagnose(mesh: Mesh, host: Host): readonly Diagnostic[] {
-  return [...ofListeners(host), ...host.upstreams.flatMap((upstream) => ofUpstream(mesh, host, upstream) ?? [])];
+  const calling = hostCalling(host);
+  return [...ofListeners(host), ...host.upstreams.flatMap((upstream) => ofUpstream(mesh, calling, upstream) ?? [])];
 }

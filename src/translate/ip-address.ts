@@ -31,3 +31,8 @@ function isIpv6(text: string): boolean {
 export function isIpAddress(text: string): boolean {
   return text.includes(':') ? isIpv6(text) : isIpv4(text);
 }
+
+/** Whether packets to the address cannot leave the host. */
+export function isLoopback(address: string): boolean {
+  return address === '::1' || (address.startsWith('127.') && isIpv4(address));
+}

@@ -27,14 +27,19 @@ const HTTP_INSPECTOR: NonNullable<ListenerInit['listenerFilters']>[number] = {
 export const PLAIN_HTTP1 = ['http/1.0', 'http/1.1'];
 export const PLAIN_HTTP2 = ['h2c'];
 
+/** Which inspectors the matches of chains need. Each waits for the first bytes of the caller. */
+export interface Inspection {
+  readonly tls: boolean;
+  readonly http: boolean;
+}
+
 export interface ListenerSpec {
   readonly address: SocketAddress | SocketPath;
   readonly direction: 'inbound' | 'outbound';
   readonly filterChains: readonly FilterChain[];
   /** Taken when no chain matches; undefined: the connection is closed. */
   readonly defaultFilterChain?: FilterChain | undefined;
-  /** Which inspectors the chains' matches need. Each waits for the first bytes of the caller. */
-  readonly inspect: { readonly tls: boolean; readonly http: boolean };
+  readonly inspect: Inspection;
 }
 
 function envoyAddress(at: ListenerSpec['address']): NonNullable<MessageInitShape<typeof AddressSchema>['address']> {

@@ -1,4 +1,7 @@
-/** The mesh as this host's calls see it: which rules speak for which service. Memoised on the mesh's parts. */
+/**
+ * The mesh as calls of one namespace see it: which rules speak for which service, and what the clusters and route
+ * configurations are called that follow them. Memoised on the mesh's parts.
+ */
 import type { ConsistentHash, DestinationRule, Subset, TrafficPolicyBlocks } from '../model/destination-rule.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/service.ts';
@@ -6,9 +9,13 @@ import type { VirtualService } from '../model/virtual-service.ts';
 import { type ResolvedDestination, resolveDestination, type Target } from './destination.ts';
 import { consistentHash } from './load-balancing.ts';
 import { Memo } from './memo.ts';
-import { outboundClusterName } from './names.ts';
+import { ofNamespace, outboundClusterName, routeConfigName } from './names.ts';
 import { chooseRules, effectivePolicy, joinRules, type ServicePolicy } from './traffic-policy.ts';
 import { chooseVirtualService } from './virtual-service-choice.ts';
+
+function sameRules(a: readonly DestinationRule[], b: readonly DestinationRule[]): boolean {
+  return a.length === b.length && a.every((rule, i) => rule === b[i]);
+}
 
 export class MeshView {
   readonly #rules = new Memo<readonly DestinationRule[]>();
@@ -17,12 +24,21 @@ export class MeshView {
   readonly #virtualServices = new Memo<VirtualService | undefined>();
   readonly #destinations = new Memo<readonly (readonly ResolvedDestination[])[]>();
   #mesh: Mesh | undefined;
-  #namespace = '';
+  #home: MeshView | undefined;
+  readonly #namespace: string;
 
-  /** Looks at `mesh` from now on. @param namespace in whose name the host calls */
-  look(mesh: Mesh, namespace: string): void {
-    this.#mesh = mesh;
+  /** @param namespace whose calls they are */
+  constructor(namespace: string) {
     this.#namespace = namespace;
+  }
+
+  /**
+   * Looks at `mesh` from now on.
+   * @param home the view whose resources bear Istio's names, if it is another
+   */
+  look(mesh: Mesh, home: MeshView | undefined): void {
+    this.#mesh = mesh;
+    this.#home = home;
   }
 
   /** Ends a translation: what nobody asked for is forgotten. */
@@ -35,12 +51,32 @@ export class MeshView {
     return this.#mesh?.services.get(host);
   }
 
-  #policy(service: Service): ServicePolicy {
+  #chosen(service: Service): readonly DestinationRule[] {
     const rules = this.#mesh?.destinationRules ?? [];
     const client = { namespace: this.#namespace, rootNamespace: this.#mesh?.config.rootNamespace ?? '' };
     const inputs = [rules, service, client.namespace, client.rootNamespace];
-    const chosen = this.#rules.get(service.host, inputs, () => chooseRules(rules, service, client));
+    return this.#rules.get(service.host, inputs, () => chooseRules(rules, service, client));
+  }
+
+  #policy(service: Service): ServicePolicy {
+    const chosen = this.#chosen(service);
     return this.#joined.get(service.host, chosen, () => joinRules(chosen));
+  }
+
+  #ownName(name: string): string {
+    return this.#home === undefined ? name : ofNamespace(name, this.#namespace);
+  }
+
+  /** The cluster of a target. Namespaces share one as long as the same rules hold for them. */
+  clusterName({ service, port, subset }: Target): string {
+    const name = outboundClusterName(port.number, subset, service.host);
+    return this.#home === undefined || sameRules(this.#chosen(service), this.#home.#chosen(service))
+      ? name
+      : this.#ownName(name);
+  }
+
+  routeConfigName(host: string, port: number): string {
+    return this.#ownName(routeConfigName(host, port));
   }
 
   subset(service: Service, name: string): Subset | undefined {
@@ -56,7 +92,7 @@ export class MeshView {
 
   virtualService(service: Service): VirtualService | undefined {
     const all = this.#mesh?.virtualServices ?? [];
-    return this.#virtualServices.get(service.host, [all, service, this.#namespace], () =>
+    return this.#virtualServices.get(service.host, [all, service], () =>
       chooseVirtualService(all, service, this.#namespace),
     );
   }
@@ -69,6 +105,7 @@ export class MeshView {
     return resolveDestination(destination, calledPort, {
       service: (host) => this.service(host),
       hasSubset: (service, subset) => this.subset(service, subset) !== undefined,
+      cluster: (target) => this.clusterName(target),
       hash: (target): ConsistentHash | undefined => consistentHash(this.blocks(target).loadBalancer),
     });
   }
@@ -80,7 +117,7 @@ export class MeshView {
     key: string,
   ): readonly (readonly ResolvedDestination[])[] {
     const { services, destinationRules, config } = this.#mesh ?? {};
-    const inputs = [virtualService, calledPort, services, destinationRules, config, this.#namespace];
+    const inputs = [virtualService, calledPort, services, destinationRules, config, this.#home];
     return this.#destinations.get(key, inputs, () =>
       virtualService.http.map((route) =>
         route.destinations.map((destination) => this.destination(destination, calledPort)),

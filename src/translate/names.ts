@@ -31,6 +31,11 @@ export function routeConfigName(host: string, port: number): string {
   return `${host}:${port}`;
 }
 
+/** `reviews.default.mesh:9080~payments`: what holds for the calls of one namespace, where those of several differ. */
+export function ofNamespace(name: string, namespace: string): string {
+  return `${name}~${namespace}`;
+}
+
 /** `outbound_.9080_.v1_.reviews.default.mesh`: the server name that a mesh client asks for. */
 export function sniName(port: number, subset: string | undefined, host: string): string {
   return `outbound_.${port}_.${subset ?? ''}_.${host}`;

@@ -1,7 +1,10 @@
-/** The network filters of our listeners: HTTP connection manager, TCP proxy, and the one that sets the offered ALPN. */
+/** The network filters of our listeners: HTTP connection manager, TCP proxy, and what tells clusters of the caller. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { FilterSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts';
-import { FilterStateValue_SharedWithUpstream } from '../gen/envoy/extensions/filters/common/set_filter_state/v3/value_pb.ts';
+import {
+  FilterStateValue_SharedWithUpstream,
+  type FilterStateValueSchema,
+} from '../gen/envoy/extensions/filters/common/set_filter_state/v3/value_pb.ts';
 import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import {
   HttpConnectionManager_ForwardClientCertDetails,
@@ -12,6 +15,7 @@ import { ConfigSchema as SetFilterStateSchema } from '../gen/envoy/extensions/fi
 import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
 import type { ConsistentHash } from '../model/destination-rule.ts';
 import { accessLog } from './access-log.ts';
+import { CALLER_STATE } from './cluster-callers.ts';
 import { duration, pack } from './messages.ts';
 import { statName } from './names.ts';
 
@@ -100,27 +104,48 @@ export function tcpProxy(spec: TcpSpec): NetworkFilter {
   };
 }
 
-/**
- * Makes the connections to upstreams that serve this connection offer `alpn`, whatever their cluster says.
- * https://www.envoyproxy.io/docs/envoy/latest/configuration/advanced/well_known_filter_state
- */
-export function offerAlpn(alpn: readonly string[]): NetworkFilter {
-  const format = {
-    format: { case: 'textFormatSource', value: { specifier: { case: 'inlineString', value: alpn.join(',') } } },
-  } as const;
+/** Sets one object of the connection's filter state, shared with the upstream connections that serve it. */
+function setFilterState(value: MessageInitShape<typeof FilterStateValueSchema>): NetworkFilter {
   return {
     name: 'envoy.filters.network.set_filter_state',
     configType: {
       case: 'typedConfig',
       value: pack(SetFilterStateSchema, {
-        onNewConnection: [
-          {
-            key: { case: 'objectKey', value: 'envoy.network.application_protocols' },
-            value: { case: 'formatString', value: format },
-            sharedWithUpstream: FilterStateValue_SharedWithUpstream.ONCE,
-          },
-        ],
+        onNewConnection: [{ ...value, sharedWithUpstream: FilterStateValue_SharedWithUpstream.ONCE }],
       }),
     },
   };
+}
+
+function text(inlineString: string): NonNullable<MessageInitShape<typeof FilterStateValueSchema>['value']> {
+  const format = {
+    case: 'textFormatSource',
+    value: { specifier: { case: 'inlineString', value: inlineString } },
+  } as const;
+  return { case: 'formatString', value: { format } };
+}
+
+/**
+ * Tells clusters who calls. The mark is hashable: connections to upstreams are pooled by it, so that no caller's
+ * request goes over a connection that bears another's certificate.
+ * https://www.envoyproxy.io/docs/envoy/latest/configuration/advanced/well_known_filter_state
+ */
+export function markCaller(caller: string): NetworkFilter {
+  return setFilterState({
+    key: { case: 'objectKey', value: CALLER_STATE },
+    factoryKey: 'envoy.hashable_string',
+    value: text(caller),
+    readOnly: true,
+  });
+}
+
+/**
+ * Makes the connections to upstreams that serve this connection offer `alpn`, whatever their cluster says.
+ * https://www.envoyproxy.io/docs/envoy/latest/configuration/advanced/well_known_filter_state
+ */
+export function offerAlpn(alpn: readonly string[]): NetworkFilter {
+  return setFilterState({
+    key: { case: 'objectKey', value: 'envoy.network.application_protocols' },
+    value: text(alpn.join(',')),
+  });
 }

@@ -11,15 +11,15 @@ import {
 import type { ConnectionPool, TrafficPolicyBlocks } from '../model/destination-rule.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Endpoint, Locality, Service, ServicePort } from '../model/service.ts';
-import type { SpiffeId } from '../model/spiffe-id.ts';
 import type { Resource } from '../xds/resource.ts';
+import type { ClusterCallers } from './cluster-callers.ts';
 import { hopProtocol, offeredAlpn, protocolOptions } from './cluster-protocol.ts';
 import { clusterSecurity, securitySockets } from './cluster-security.ts';
 import { ADS } from './config-source.ts';
 import { encodeLoadAssignment, type LoadAssignmentSpec } from './load-assignment.ts';
 import { loadBalancing } from './load-balancing.ts';
 import { duration, pack, resource } from './messages.ts';
-import { outboundClusterName, sniName, statName } from './names.ts';
+import { sniName, statName } from './names.ts';
 import { outlierDetection } from './outlier.ts';
 import { protocolKind } from './protocol-kind.ts';
 
@@ -35,11 +35,12 @@ const DNS: MessageInitShape<typeof DnsClusterSchema> = {
 };
 
 export interface OutboundClusterSpec {
+  readonly name: string;
   readonly service: Service;
   readonly port: ServicePort;
   readonly subset: string | undefined;
   readonly policy: TrafficPolicyBlocks;
-  readonly caller: SpiffeId | undefined;
+  readonly callers: ClusterCallers;
   readonly locality: Locality;
   readonly config: MeshConfig;
 }
@@ -92,11 +93,11 @@ function keepalive(pool: ConnectionPool | undefined): Pick<ClusterInit, 'upstrea
 
 /** How the endpoints of the cluster are to be encoded. */
 export function loadAssignmentSpec(spec: OutboundClusterSpec): LoadAssignmentSpec {
-  const { service, port, subset, policy, caller, config, locality } = spec;
+  const { service, port, policy, callers, config, locality } = spec;
   return {
-    cluster: outboundClusterName(port.number, subset, service.host),
+    cluster: spec.name,
     servicePort: port.number,
-    marksTls: clusterSecurity(service.tls, service.identities, caller, config) === 'matched',
+    marksTls: clusterSecurity(service.tls, service.identities, callers, config) === 'matched',
     // Without outlier detection Envoy would not learn that the nearest endpoints fail.
     failoverFrom: policy.outlierDetection === undefined || locality.region === '' ? undefined : locality,
   };
@@ -128,18 +129,17 @@ export function discovery(
 }
 
 /**
- * The cluster, or undefined where the service demands mutual TLS and this host has no identity: then there must be no
- * way to it.
+ * The cluster, or undefined where the service demands mutual TLS and nobody who calls it has an identity: then there must be
+ * no way to it.
  * @param dnsEndpoints the endpoints of a service that is resolved by DNS; of others they come by EDS
  */
 export function outboundCluster(spec: OutboundClusterSpec, dnsEndpoints: readonly Endpoint[]): Resource | undefined {
-  const { service, port, subset, policy, caller, config } = spec;
-  const security = clusterSecurity(service.tls, service.identities, caller, config);
+  const { name, service, port, subset, policy, callers, config } = spec;
+  const security = clusterSecurity(service.tls, service.identities, callers, config);
   if (security === 'refused') return undefined;
   const kind = protocolKind(port.protocol);
   const pool = policy.connectionPool;
   const hop = hopProtocol(kind, security, pool);
-  const name = outboundClusterName(port.number, subset, service.host);
   const sni = sniName(port.number, subset, service.host);
   return resource(name, ClusterSchema, {
     name,
@@ -151,7 +151,7 @@ export function outboundCluster(spec: OutboundClusterSpec, dnsEndpoints: readonl
     ...(policy.outlierDetection !== undefined && { outlierDetection: outlierDetection(policy.outlierDetection) }),
     commonLbConfig: { healthyPanicThreshold: { value: policy.outlierDetection?.minHealthPercent ?? 0 } },
     typedExtensionProtocolOptions: protocolOptions(hop, pool),
-    ...securitySockets(security, service, caller, sni, offeredAlpn(hop, kind)),
+    ...securitySockets(security, service, callers, sni, offeredAlpn(hop, kind)),
     ...keepalive(pool),
     metadata: clusterMetadata(service, subset),
   });

@@ -1,85 +1,91 @@
-/** The loopback listener through which local applications call one port of a service. */
+/** What a listener does with calls of one port of a service, and the listener of an upstream that does it. */
 
 import type { TrafficPolicyBlocks } from '../model/destination-rule.ts';
 import type { SocketAddress, SocketPath } from '../model/host.ts';
 import type { Resource } from '../xds/resource.ts';
 import { OFFER_HTTP1, OFFER_HTTP2 } from './alpn.ts';
 import { ADS } from './config-source.ts';
-import { type FilterChain, listener, PLAIN_HTTP1, PLAIN_HTTP2 } from './listener.ts';
+import { type FilterChain, type Inspection, listener, PLAIN_HTTP1, PLAIN_HTTP2 } from './listener.ts';
 import { consistentHash } from './load-balancing.ts';
-import { listenerName, outboundClusterName, routeConfigName } from './names.ts';
-import { httpConnectionManager, type NetworkFilter, offerAlpn, tcpProxy } from './network-filters.ts';
+import { listenerName } from './names.ts';
+import { httpConnectionManager, markCaller, type NetworkFilter, offerAlpn, tcpProxy } from './network-filters.ts';
 import type { ProtocolKind } from './protocol-kind.ts';
 
-export interface OutboundListenerSpec {
-  readonly address: SocketAddress | SocketPath;
-  readonly host: string;
-  readonly port: number;
+/** The calls of one port of a service. */
+export interface OutboundCalls {
   readonly kind: ProtocolKind;
+  /** Where bytes go. */
+  readonly cluster: string;
+  /** Where requests go. */
+  readonly routeConfig: string;
   readonly policy: TrafficPolicyBlocks;
+  /** What tells clusters who calls; undefined where all calls of the host are one caller's. */
+  readonly caller: string | undefined;
   readonly accessLogFile: string | undefined;
 }
 
-function http(spec: OutboundListenerSpec): NetworkFilter {
+/** Filter chains by what the inspectors saw. */
+export interface OutboundChains {
+  readonly filterChains: readonly FilterChain[];
+  /** For what no chain matches; undefined: it is closed. */
+  readonly defaultFilterChain?: FilterChain;
+  readonly inspect: Inspection;
+}
+
+function http(calls: OutboundCalls, statPrefix: string): NetworkFilter {
   return httpConnectionManager({
-    statPrefix: `outbound_${listenerName(spec.address)}`,
-    routes: { case: 'rds', value: { configSource: ADS, routeConfigName: routeConfigName(spec.host, spec.port) } },
+    statPrefix,
+    routes: { case: 'rds', value: { configSource: ADS, routeConfigName: calls.routeConfig } },
     from: 'outbound',
-    accessLogFile: spec.accessLogFile,
+    accessLogFile: calls.accessLogFile,
   });
 }
 
-function tcp(spec: OutboundListenerSpec): NetworkFilter {
-  const cluster = outboundClusterName(spec.port, undefined, spec.host);
+function tcp({ cluster, policy, accessLogFile }: OutboundCalls): NetworkFilter {
   return tcpProxy({
     statPrefix: cluster,
     cluster,
-    idleTimeoutMs: spec.policy.connectionPool?.tcpIdleTimeoutMs,
-    hash: consistentHash(spec.policy.loadBalancer),
-    accessLogFile: spec.accessLogFile,
+    idleTimeoutMs: policy.connectionPool?.tcpIdleTimeoutMs,
+    hash: consistentHash(policy.loadBalancer),
+    accessLogFile,
   });
-}
-
-/** One chain a version of HTTP, because the peer must be offered the version that the caller speaks. */
-function preservingChains(spec: OutboundListenerSpec): readonly FilterChain[] {
-  return [
-    {
-      name: 'http1',
-      filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP1 },
-      filters: [offerAlpn(OFFER_HTTP1), http(spec)],
-    },
-    {
-      name: 'http2',
-      filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP2 },
-      filters: [offerAlpn(OFFER_HTTP2), http(spec)],
-    },
-  ];
 }
 
 /**
  * HTTP: requests by the route configuration. TCP: bytes to the service's cluster. AUTO: whichever of them the first
  * bytes say. A service whose rule says `useClientProtocol` is watched for the version in the same way.
+ * @param statPrefix of HTTP's statistics
  */
-export function outboundListener(spec: OutboundListenerSpec): Resource {
-  const common = { address: spec.address, direction: 'outbound' } as const;
-  if (spec.kind === 'tcp')
-    return listener({
-      ...common,
-      filterChains: [{ name: 'tcp', filters: [tcp(spec)] }],
-      inspect: { tls: false, http: false },
-    });
-  if (spec.kind === 'auto')
-    return listener({
-      ...common,
-      filterChains: preservingChains(spec),
-      defaultFilterChain: { name: 'tcp', filters: [tcp(spec)] },
-      inspect: { tls: true, http: true },
-    });
-  if (spec.policy.connectionPool?.useClientProtocol === true)
-    return listener({ ...common, filterChains: preservingChains(spec), inspect: { tls: false, http: true } });
+export function outboundChains(calls: OutboundCalls, statPrefix: string): OutboundChains {
+  const marks = calls.caller === undefined ? [] : [markCaller(calls.caller)];
+  const requests = http(calls, statPrefix);
+  const bytes: FilterChain = { name: 'tcp', filters: [...marks, tcp(calls)] };
+  // One chain a version of HTTP, because the peer must be offered the version that the caller speaks.
+  const preserving: readonly FilterChain[] = [
+    {
+      name: 'http1',
+      filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP1 },
+      filters: [...marks, offerAlpn(OFFER_HTTP1), requests],
+    },
+    {
+      name: 'http2',
+      filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP2 },
+      filters: [...marks, offerAlpn(OFFER_HTTP2), requests],
+    },
+  ];
+  if (calls.kind === 'tcp') return { filterChains: [bytes], inspect: { tls: false, http: false } };
+  if (calls.kind === 'auto')
+    return { filterChains: preserving, defaultFilterChain: bytes, inspect: { tls: true, http: true } };
+  if (calls.policy.connectionPool?.useClientProtocol === true)
+    return { filterChains: preserving, inspect: { tls: false, http: true } };
+  return { filterChains: [{ name: 'http', filters: [...marks, requests] }], inspect: { tls: false, http: false } };
+}
+
+/** The listener at an address or Unix socket through which local applications call one port of a service. */
+export function outboundListener(address: SocketAddress | SocketPath, calls: OutboundCalls): Resource {
   return listener({
-    ...common,
-    filterChains: [{ name: 'http', filters: [http(spec)] }],
-    inspect: { tls: false, http: false },
+    address,
+    direction: 'outbound',
+    ...outboundChains(calls, `outbound_${listenerName(address)}`),
   });
 }

@@ -8,7 +8,7 @@ import type { Resource } from '../xds/resource.ts';
 import type { ResolvedDestination } from './destination.ts';
 import { hashPolicy } from './load-balancing.ts';
 import { duration, resource } from './messages.ts';
-import { outboundClusterName, routeConfigName } from './names.ts';
+import { routeConfigName } from './names.ts';
 import { retryPolicy } from './retry-policy.ts';
 import { matchesEverything, routeMatch } from './route-match.ts';
 
@@ -16,6 +16,7 @@ type Route = MessageInitShape<typeof RouteSchema>;
 type RouteAction = MessageInitShape<typeof RouteActionSchema>;
 
 export interface RouteConfigSpec {
+  readonly name: string;
   readonly host: string;
   readonly port: number;
   /** Undefined: everything goes to the service itself. */
@@ -97,17 +98,17 @@ function virtualServiceRoutes(spec: RouteConfigSpec, virtualService: VirtualServ
  * its routes as written, up to the first that takes everything; without, one route to the service.
  */
 export function routeConfig(spec: RouteConfigSpec): Resource {
-  const name = routeConfigName(spec.host, spec.port);
+  const virtualHost = routeConfigName(spec.host, spec.port);
   const defaultRoute: Route = {
     name: 'default',
     match: routeMatch(undefined),
     action: { case: 'route', value: routeAction([{ ...spec.direct, weight: 1 }], undefined, undefined) },
   };
-  return resource(name, RouteConfigurationSchema, {
-    name,
+  return resource(spec.name, RouteConfigurationSchema, {
+    name: spec.name,
     virtualHosts: [
       {
-        name,
+        name: virtualHost,
         domains: ['*'],
         routes:
           spec.virtualService === undefined ? [defaultRoute] : [...virtualServiceRoutes(spec, spec.virtualService)],
@@ -116,9 +117,4 @@ export function routeConfig(spec: RouteConfigSpec): Resource {
     ],
     validateClusters: false,
   });
-}
-
-/** The service itself as a destination, where the mesh does not know it. */
-export function unknownDestination(host: string, port: number): ResolvedDestination {
-  return { cluster: outboundClusterName(port, undefined, host), target: undefined, hash: undefined };
 }

@@ -79,6 +79,23 @@ export function upstreamTlsSocket(
   };
 }
 
+/** A client's side that takes no server: for connections that must not come about. */
+export const REFUSED_TLS_SOCKET: MessageInitShape<typeof TransportSocketSchema> = {
+  name: 'envoy.transport_sockets.tls',
+  configType: {
+    case: 'typedConfig',
+    value: pack(UpstreamTlsContextSchema, {
+      commonTlsContext: {
+        validationContextType: {
+          case: 'validationContext',
+          // No certificate has this digest.
+          value: create(CertificateValidationContextSchema, { verifyCertificateHash: ['00'.repeat(32)] }),
+        },
+      },
+    }),
+  },
+};
+
 /**
  * The server's side: a client certificate of the mesh is required.
  * @param trustDomains whose identities may call

@@ -1,0 +1,94 @@
+/** The clusters that the calls of this host need: who asks for which, and their endpoints. */
+import type { Host } from '../model/host.ts';
+import type { Mesh } from '../model/mesh.ts';
+import type { Endpoint } from '../model/service.ts';
+import type { Calling } from './calling.ts';
+import { callersKey, clusterCallers } from './cluster-callers.ts';
+import type { Target } from './destination.ts';
+import { encodeLoadAssignment } from './load-assignment.ts';
+import { Memo } from './memo.ts';
+import type { MeshView } from './mesh-view.ts';
+import { loadAssignmentSpec, type OutboundClusterSpec, outboundCluster } from './outbound-cluster.ts';
+import type { ResourceUnits } from './resource-units.ts';
+import { subsetMembers } from './subset-members.ts';
+
+const NO_ENDPOINTS: readonly Endpoint[] = [];
+
+/** One cluster, whose name `view` made. */
+interface Unit {
+  readonly name: string;
+  readonly target: Target;
+  readonly view: MeshView;
+  /** Who calls it, each once. */
+  readonly calling: Map<string, Calling>;
+}
+
+export class OutboundClusters {
+  readonly #members = new Memo<readonly Endpoint[]>();
+  #units = new Map<string, Unit>();
+  /** The same, by the service whose endpoints they hold. */
+  #byService = new Map<string, Unit[]>();
+
+  /** Begins a translation in which nobody calls anything. */
+  begin(): void {
+    this.#units = new Map();
+    this.#byService = new Map();
+  }
+
+  /** Says that `calling` may come to a target. */
+  add(view: MeshView, target: Target, calling: Calling): void {
+    const name = view.clusterName(target);
+    let unit = this.#units.get(name);
+    if (unit === undefined) {
+      unit = { name, target, view, calling: new Map() };
+      this.#units.set(name, unit);
+      const others = this.#byService.get(target.service.host);
+      if (others === undefined) this.#byService.set(target.service.host, [unit]);
+      else others.push(unit);
+    }
+    unit.calling.set(calling.identity ?? '', calling);
+  }
+
+  /** Makes all clusters that were added. @param apart whether the host's callers must be told apart */
+  make(units: ResourceUnits, mesh: Mesh, host: Host, apart: boolean): void {
+    for (const unit of this.#units.values()) this.#make(units, mesh, host, apart, unit);
+    this.#members.sweep();
+  }
+
+  /** Makes those of one service anew. */
+  remake(units: ResourceUnits, mesh: Mesh, host: Host, apart: boolean, serviceHost: string): void {
+    for (const unit of this.#byService.get(serviceHost) ?? []) {
+      units.delete('clusters', unit.name);
+      units.delete('loadAssignments', unit.name);
+      this.#make(units, mesh, host, apart, unit);
+    }
+  }
+
+  /** The cluster and, unless Envoy resolves names itself, its endpoints. */
+  #make(units: ResourceUnits, mesh: Mesh, host: Host, apart: boolean, { name, target, view, calling }: Unit): void {
+    const { service, port, subset } = target;
+    const { config } = mesh;
+    const { locality } = host;
+    const policy = view.blocks(target);
+    const callers = clusterCallers(calling.values(), apart);
+    const spec: OutboundClusterSpec = { name, service, port, subset, policy, callers, locality, config };
+    const pushed = service.resolution === 'EDS';
+    const selector = subset === undefined ? undefined : view.subset(service, subset)?.labels;
+    const endpoints = mesh.endpoints.get(service.host) ?? NO_ENDPOINTS;
+    const place = [locality.region, locality.zone, locality.subzone];
+    const members = this.#members.get(name, [endpoints, selector, pushed], (previous) =>
+      subsetMembers(endpoints, selector, pushed ? 'addresses' : 'names', previous),
+    );
+    const dnsEndpoints = pushed ? NO_ENDPOINTS : members;
+    const inputs = [service, port, policy, callersKey(callers), config, dnsEndpoints, ...place];
+    const made = units.make('clusters', name, inputs, () => outboundCluster(spec, dnsEndpoints));
+    if (made === undefined || !pushed) return;
+    const assignment = loadAssignmentSpec(spec);
+    const { marksTls, failoverFrom } = assignment;
+    const assignmentInputs = [members, port.number, marksTls, ...(failoverFrom === undefined ? [] : place)];
+    units.make('loadAssignments', name, assignmentInputs, () => ({
+      name,
+      value: encodeLoadAssignment(assignment, members),
+    }));
+  }
+}

@@ -1,0 +1,132 @@
+/** The units of which translation consists, one a resource: memoised by their inputs, and kept when they fail. */
+import { errorMessage } from '../lib/errors.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import type { Resource, Resources, TypeUrl } from '../xds/resource.ts';
+import { Memo } from './memo.ts';
+import { CLUSTER, LISTENER, LOAD_ASSIGNMENT, ROUTE_CONFIG } from './type-urls.ts';
+
+export type Kind = 'clusters' | 'loadAssignments' | 'listeners' | 'routeConfigs';
+
+/** How many units were built since the translator exists. */
+export type Recomputed = Readonly<Record<Kind, number>>;
+
+type ByName = ReadonlyMap<string, Resource>;
+
+const TYPE_OF: Readonly<Record<Kind, TypeUrl>> = {
+  clusters: CLUSTER,
+  loadAssignments: LOAD_ASSIGNMENT,
+  listeners: LISTENER,
+  routeConfigs: ROUTE_CONFIG,
+};
+
+const LABELS: Readonly<Record<Kind, string>> = {
+  clusters: 'cluster',
+  loadAssignments: 'endpoints of',
+  listeners: 'listener',
+  routeConfigs: 'routes',
+};
+
+/** In the order in which Envoy wants them: what is referred to before what refers to it. */
+const KINDS = ['clusters', 'loadAssignments', 'listeners', 'routeConfigs'] as const satisfies readonly Kind[];
+
+function sameBytes(a: Resource | undefined, b: Resource | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.name === b.name && a.value.length === b.value.length && a.value.every((byte, i) => byte === b.value[i]);
+}
+
+/** Sorted by name; the map of the last call if it holds the same objects. */
+function share(last: ByName | undefined, resources: ReadonlyMap<string, Resource>): ByName {
+  if (resources === last) return last;
+  const same = last?.size === resources.size && [...resources].every(([name, value]) => last.get(name) === value);
+  if (same && last !== undefined) return last;
+  return new Map([...resources].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function emptyKinds(): Record<Kind, Map<string, Resource>> {
+  return { clusters: new Map(), loadAssignments: new Map(), listeners: new Map(), routeConfigs: new Map() };
+}
+
+/** The resources of one translation after another; what did not change is the same object. */
+export class ResourceUnits {
+  readonly #memos: Readonly<Record<Kind, Memo<Resource | undefined>>> = {
+    clusters: new Memo(sameBytes),
+    loadAssignments: new Memo(sameBytes),
+    listeners: new Memo(sameBytes),
+    routeConfigs: new Memo(sameBytes),
+  };
+  #last: Resources | undefined;
+  #made = emptyKinds();
+  #failures: Diagnostic[] = [];
+
+  get recomputed(): Recomputed {
+    const { clusters, loadAssignments, listeners, routeConfigs } = this.#memos;
+    return {
+      clusters: clusters.recomputed,
+      loadAssignments: loadAssignments.recomputed,
+      listeners: listeners.recomputed,
+      routeConfigs: routeConfigs.recomputed,
+    };
+  }
+
+  /** What could not be built, and therefore was kept from the translation before or left out. */
+  get failures(): readonly Diagnostic[] {
+    return this.#failures;
+  }
+
+  /** Begins a translation with nothing. */
+  begin(): void {
+    this.#made = emptyKinds();
+    this.#failures = [];
+  }
+
+  /** Begins a translation with all that the last one made. */
+  resume(): void {
+    this.#made = emptyKinds();
+    for (const kind of KINDS) this.#made[kind] = new Map(this.#last?.get(TYPE_OF[kind]));
+  }
+
+  delete(kind: Kind, name: string): void {
+    this.#made[kind].delete(name);
+  }
+
+  /** Makes a resource, or takes that of the last time if `inputs` are the same; the first of a name holds. */
+  make(kind: Kind, name: string, inputs: readonly unknown[], build: () => Resource | undefined): Resource | undefined {
+    const known = this.#made[kind].get(name);
+    if (known !== undefined) return known;
+    const made = this.#lastGood(kind, name, () => this.#memos[kind].get(name, inputs, build));
+    if (made !== undefined) this.#made[kind].set(name, made);
+    return made;
+  }
+
+  /** Ends a translation that began with nothing: what it did not ask for is forgotten. */
+  sweep(): void {
+    for (const memo of Object.values(this.#memos)) memo.sweep();
+  }
+
+  /** What was made; the same object as the last time if nothing is another. */
+  finish(): Resources {
+    const last = this.#last;
+    const next = new Map(KINDS.map((kind) => [TYPE_OF[kind], share(last?.get(TYPE_OF[kind]), this.#made[kind])]));
+    const same = last !== undefined && [...next].every(([type, byName]) => last.get(type) === byName);
+    this.#last = same ? last : next;
+    return this.#last;
+  }
+
+  /** One unit that cannot be built must not take the others with it. */
+  #lastGood(kind: Kind, name: string, build: () => Resource | undefined): Resource | undefined {
+    try {
+      return build();
+    } catch (error) {
+      const last = this.#last?.get(TYPE_OF[kind])?.get(name);
+      this.#failures.push({
+        code: 'TRY0405',
+        severity: 'error',
+        object: `${LABELS[kind]} ${name}`,
+        message: `it cannot be encoded (${errorMessage(error)}); ${last === undefined ? 'it is left out' : 'its last good version stays'}`,
+        remedy:
+          'Look for a value out of range in the resources that it comes from, and report it: they should have been refused.',
+      });
+      return last;
+    }
+  }
+}
