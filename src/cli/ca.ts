@@ -30,7 +30,7 @@ function statusText(report: CaStatusReport): string {
       `${root.subject}, until ${root.notAfter}, SHA-256 ${root.sha256}`,
     ]),
     ['Signs', `${report.selfSigned ? 'with the root itself' : 'with an intermediate'}, until ${report.notAfter}`],
-    ['Hosts', `${hosts.joined} joined, ${hosts.expired} expired, ${hosts.revoked} revoked`],
+    ['Hosts', `${hosts.joined} joined, ${hosts.expired} expired, ${hosts.left} left, ${hosts.revoked} revoked`],
     ['Join tokens', `${report.validTokens} valid`],
     ...(server === undefined ? [] : [['Server', `${server.address}: ${server.problem ?? 'answers, with this root'}`]]),
   ];
@@ -66,9 +66,9 @@ Root SHA-256: ${made.roots[0]?.sha256 ?? ''}
 
 Keep a copy of ${dir} in a safe place: who has ca-key.pem can be anyone in this mesh.
 Next:
-  1. Set "trustDomain: ${made.trustDomain}" in meshconfig.yaml of every host.
-  2. Write "ca: { dir: ${dir} }" into server.yaml, and run: trysail server --roles ca --config server.yaml
-  3. For each host: trysail token create --dir ${dir} --ca-address HOST:15012 --allow NAMESPACE/ACCOUNT
+  1. Write "ca: { dir: ${dir} }" into server.yaml, and run: trysail server --roles ca --config server.yaml
+  2. For each host: trysail token create --dir ${dir} --ca-address HOST:15012 --allow NAMESPACE/ACCOUNT
+  3. On the host: trysail join --token-file FILE
 `);
     });
 
@@ -95,13 +95,14 @@ Next:
     });
 
   ca.command('revoke')
+    .alias('deny')
     .description('Issue no more certificates to a host.')
     .argument('<host>', 'Its name, as "trysail ca hosts" shows it.')
     .addOption(caDirOption())
     .addHelpText(
       'after',
       `
-Holds at once for whatever the host asks of the CA. Certificates that it has stay good until they end, at most their
+Holds at once for whatever the host asks of the CA; it does not come back by itself either. Certificates that it has stay good until they end, at most their
 lifetime (24 h unless configured otherwise).`,
     )
     .action(async (host: string, { dir }: { readonly dir: string }) => {

@@ -22,6 +22,8 @@ server.yaml:
     dir: /var/lib/trysail-ca       # made by "trysail ca init"
     listen: 0.0.0.0:15012          # default
     names: [ca.example, 10.0.0.1]  # in its certificate; default: this machine's name, the address it listens on
+    reEnrolGrace: 720h             # default: so long after its end a host gets its credential anew with its own key
+    meshConfig: meshconfig.yaml    # what hosts get when they join; default: the trust domain alone
 
 Example:
   trysail server --roles ca --config ./server.yaml`,

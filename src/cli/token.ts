@@ -56,8 +56,8 @@ async function create(options: CreateOptions): Promise<void> {
   // The token alone on standard output: `trysail token create … > join.token`.
   process.stdout.write(`${made.text}\n`);
   process.stderr.write(
-    `Token ${made.id}, good until ${made.expiresAt}. It is a secret: write it, with mode 0600, into the file
-identity.ca.joinTokenFile of the host (trust domain ${made.trustDomain}).\n`,
+    `Token ${made.id}, good until ${made.expiresAt}. It is a secret. On the host:
+trysail join --token-file FILE (or - to read it from standard input).\n`,
   );
 }
 
@@ -83,6 +83,7 @@ export function registerTokenCommands(program: Command): void {
       `
 Examples:
   trysail token create --ca-address 10.0.0.1:15012 --allow default/reviews > join.token
+  trysail token create --ca-address 10.0.0.1:15012 --allow default/reviews | ssh vm-1 sudo trysail join --token-file -
   trysail token create --ca-address ca.example:15012 --allow 'payments/*' --uses 20 --ttl 24h`,
     )
     .action(create);

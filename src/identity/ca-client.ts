@@ -1,7 +1,8 @@
-/** A connection to a CA that speaks Istio's API, over TLS pinned to the given roots. */
+/** A connection to a CA that speaks Istio's API, and our own calls beside it, over TLS pinned to the given roots. */
+
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import type { IstioCertificateResponse } from '../gen/istio/v1/ca_pb.ts';
+import type { MethodDefinition } from '@grpc/grpc-js';
 import { type CaAddress, formatCaAddress } from './ca-address.ts';
 import { caFailure } from './ca-failure.ts';
 import { splitPem } from './certificate.ts';
@@ -15,17 +16,22 @@ export interface CaPeer {
   readonly serverId: string | undefined;
   /** How this host shows who it is. */
   readonly credential:
+    | { readonly kind: 'none' }
     | { readonly kind: 'token'; readonly token: string }
     | { readonly kind: 'certificate'; readonly chainPem: string; readonly key: PrivateKey };
 }
 
-export interface CaRequest {
+/** How long a call may take, and what ends it early. */
+export interface CallBounds {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface CaRequest extends CallBounds {
   readonly csrPem: string;
   /** 0: as long as the CA likes. */
   readonly lifetimeMs: number;
   readonly metadata: Readonly<Record<string, string>>;
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal;
 }
 
 export interface CaAnswer {
@@ -37,6 +43,8 @@ export interface CaAnswer {
 export interface CaConnection {
   /** Asks for one certificate. Throws what `caFailure` makes. */
   request(request: CaRequest): Promise<CaAnswer>;
+  /** One of the calls of host-method.ts. Throws what `caFailure` makes. */
+  call<Q, A>(method: MethodDefinition<Q, A>, question: Q, bounds: CallBounds): Promise<A>;
   /** Requests in flight still end. */
   close(): void;
 }
@@ -52,8 +60,12 @@ function serverCheck({ address, serverId }: CaPeer) {
   };
 }
 
-function answerOf(address: CaAddress, response: IstioCertificateResponse | undefined): CaAnswer {
-  const parts = (response?.certChain ?? []).slice(0, MAX_PARTS).map(splitPem);
+/**
+ * The chain and the roots of an answer in Istio's form: leaf first, the roots together as the last element.
+ * @throws TrysailError CA_FAILED when it holds neither
+ */
+export function caAnswer(address: CaAddress, certChain: readonly string[]): CaAnswer {
+  const parts = certChain.slice(0, MAX_PARTS).map(splitPem);
   const chainPem = parts.slice(0, -1).flat();
   const rootsPem = parts.at(-1) ?? [];
   if (chainPem.length === 0 || rootsPem.length === 0) {
@@ -88,30 +100,37 @@ export async function connectCa(peer: CaPeer): Promise<CaConnection> {
   );
   const metadata = new Metadata();
   if (credential.kind === 'token') metadata.set('authorization', `Bearer ${credential.token}`);
+  const call = async <Q, A>(
+    method: MethodDefinition<Q, A>,
+    question: Q,
+    { timeoutMs, signal }: CallBounds,
+  ): Promise<A> =>
+    new Promise((resolve, reject) => {
+      const sent = client.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        question,
+        metadata,
+        { deadline: Date.now() + timeoutMs },
+        (error, value) => {
+          signal.removeEventListener('abort', cancel);
+          if (error !== null) reject(caFailure(address, error));
+          else if (value === undefined) reject(caFailure(address, { code: 13, details: 'its answer is empty' }));
+          else resolve(value);
+        },
+      );
+      const cancel = (): void => {
+        sent.cancel();
+      };
+      signal.addEventListener('abort', cancel, { once: true });
+      if (signal.aborted) cancel();
+    });
   return {
-    request: async ({ csrPem, lifetimeMs, metadata: hints, timeoutMs, signal }) => {
-      const message = certificateRequest(csrPem, lifetimeMs, hints);
-      const response = await new Promise<IstioCertificateResponse | undefined>((resolve, reject) => {
-        const call = client.makeUnaryRequest(
-          CREATE_CERTIFICATE.path,
-          CREATE_CERTIFICATE.requestSerialize,
-          CREATE_CERTIFICATE.responseDeserialize,
-          message,
-          metadata,
-          { deadline: Date.now() + timeoutMs },
-          (error, value) => {
-            signal.removeEventListener('abort', cancel);
-            if (error === null) resolve(value);
-            else reject(caFailure(address, error));
-          },
-        );
-        const cancel = (): void => {
-          call.cancel();
-        };
-        signal.addEventListener('abort', cancel, { once: true });
-        if (signal.aborted) cancel();
-      });
-      return answerOf(address, response);
+    call,
+    request: async ({ csrPem, lifetimeMs, metadata: hints, ...bounds }) => {
+      const { certChain } = await call(CREATE_CERTIFICATE, certificateRequest(csrPem, lifetimeMs, hints), bounds);
+      return caAnswer(address, certChain);
     },
     close: () => client.close(),
   };

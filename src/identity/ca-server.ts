@@ -1,30 +1,30 @@
-/** Istio's certificate API over gRPC and TLS; the server's own certificate is issued by the CA and renewed in-process. */
+/** Istio's certificate API and our own calls over gRPC and TLS; the server's own certificate is issued by the CA itself. */
 import { create } from '@bufbuild/protobuf';
 import {
   experimental,
   status as grpcStatus,
   logVerbosity,
+  type MethodDefinition,
   Server,
   type ServerCredentials,
   type ServerUnaryCall,
   type sendUnaryData,
   setLogVerbosity,
 } from '@grpc/grpc-js';
-import {
-  type IstioCertificateRequest,
-  type IstioCertificateResponse,
-  IstioCertificateResponseSchema,
-} from '../gen/istio/v1/ca_pb.ts';
+import { type IstioCertificateRequest, IstioCertificateResponseSchema } from '../gen/istio/v1/ca_pb.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { CREATE_CERTIFICATE } from './ca-method.ts';
 import { type Caller, CaService } from './ca-service.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
 import { type Clock, SYSTEM_CLOCK } from './clock.ts';
+import { CHALLENGE, DESCRIBE, LEAVE, RE_ENROL } from './host-method.ts';
 import type { HostRecords } from './host-records.ts';
+import { HostService } from './host-service.ts';
+import { HostTurns } from './host-turns.ts';
 import type { JoinTokens } from './join-tokens.ts';
 import { RateLimit } from './rate-limit.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal, type RefusalStatus } from './refusal.ts';
 import { ServerCertificate } from './server-certificate.ts';
 
 export interface CaServerOptions {
@@ -38,6 +38,10 @@ export interface CaServerOptions {
   readonly workloadLifetimeMs?: number | undefined;
   /** Default 30 days. */
   readonly hostLifetimeMs?: number | undefined;
+  /** For how long after its end a host gets its credential anew with its own key; default 30 days, 0: not at all. */
+  readonly reEnrolGraceMs?: number | undefined;
+  /** Text of the mesh configuration that hosts get when they join; default: none. */
+  readonly readMeshConfig?: (() => Promise<string | undefined>) | undefined;
   /** Of the server's own certificate; default 24 h. */
   readonly serverLifetimeMs?: number | undefined;
   /** Requests a second from one address; default 100, with bursts of 1000. */
@@ -63,6 +67,7 @@ export class CaServer {
   readonly #options: CaServerOptions;
   readonly #clock: Clock;
   readonly #service: CaService;
+  readonly #hosts: HostService;
   readonly #certificate: ServerCertificate;
   readonly #limit: RateLimit;
   readonly #server: Server;
@@ -72,15 +77,20 @@ export class CaServer {
     this.#options = options;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     const now = (): number => this.#clock.now();
-    this.#service = new CaService({
+    const turns = new HostTurns();
+    const common = {
       authority: options.authority,
       tokens: options.tokens,
       hosts: options.hosts,
       audit: options.log.child({ audit: true }),
       workloadLifetimeMs: options.workloadLifetimeMs ?? DAY_MS,
       hostLifetimeMs: options.hostLifetimeMs ?? 30 * DAY_MS,
+      reEnrolGraceMs: options.reEnrolGraceMs ?? 30 * DAY_MS,
+      turns,
       now,
-    });
+    };
+    this.#service = new CaService(common);
+    this.#hosts = new HostService({ ...common, readMeshConfig: options.readMeshConfig ?? (async () => undefined) });
     this.#certificate = new ServerCertificate({
       ...options,
       lifetimeMs: options.serverLifetimeMs ?? DAY_MS,
@@ -97,17 +107,16 @@ export class CaServer {
       'grpc.max_connection_idle_ms': 60_000,
       'grpc.keepalive_time_ms': 30_000,
     });
-    this.#server.addService(
-      { createCertificate: CREATE_CERTIFICATE },
-      {
-        createCertificate: (
-          call: ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>,
-          callback: sendUnaryData<IstioCertificateResponse>,
-        ): void => {
-          void this.#answer(call, callback);
-        },
-      },
-    );
+    this.#serve(CREATE_CERTIFICATE, async (request, caller) => this.#createCertificate(request, caller));
+    this.#serve(DESCRIBE, async ({ host, keySha256 }, caller) => this.#hosts.describe(host, keySha256, caller));
+    this.#serve(CHALLENGE, async () => this.#hosts.challenge());
+    this.#serve(RE_ENROL, async ({ proof, csr }, caller) => ({
+      certChain: await this.#hosts.reEnrol(proof, csr, caller),
+    }));
+    this.#serve(LEAVE, async ({ proof }, caller) => {
+      await this.#hosts.leave(proof, caller);
+      return {};
+    });
   }
 
   /**
@@ -141,7 +150,8 @@ export class CaServer {
       rootFingerprint,
       caNotAfterMs: notAfterMs,
       serverCertificateNotAfterMs: this.#certificate.notAfterMs,
-      ...this.#service.counts,
+      issued: this.#service.counts.issued + this.#hosts.counts.issued,
+      refused: this.#service.counts.refused + this.#hosts.counts.refused,
     };
   }
 
@@ -169,9 +179,21 @@ export class CaServer {
     });
   }
 
-  async #answer(
-    call: ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>,
-    callback: sendUnaryData<IstioCertificateResponse>,
+  #serve<Q, A>(method: MethodDefinition<Q, A>, answer: (request: Q, caller: Caller) => Promise<A>): void {
+    this.#server.addService(
+      { call: method },
+      {
+        call: (call: ServerUnaryCall<Q, A>, callback: sendUnaryData<A>): void => {
+          void this.#answer(call, callback, answer);
+        },
+      },
+    );
+  }
+
+  async #answer<Q, A>(
+    call: ServerUnaryCall<Q, A>,
+    callback: sendUnaryData<A>,
+    answer: (request: Q, caller: Caller) => Promise<A>,
   ): Promise<void> {
     const peer = call.getPeer();
     if (!this.#limit.take(peer.replace(/:\d+$/, ''))) {
@@ -179,32 +201,43 @@ export class CaServer {
       return;
     }
     try {
-      const { csr, validityDuration, metadata } = call.request;
-      const certChain = await this.#service.createCertificate(
-        {
-          csrPem: csr,
-          lifetimeMs: Math.max(0, Number(validityDuration) * 1000),
-          identity: textField(metadata?.['ImpersonatedIdentity']),
-          host: textField(metadata?.['Host']),
-        },
-        callerOf(call, peer),
-      );
-      callback(null, create(IstioCertificateResponseSchema, { certChain }));
+      callback(null, await answer(call.request, callerOf(call, peer)));
     } catch (error) {
-      if (error instanceof Refusal) callback({ code: grpcStatus[error.status], details: error.message });
+      if (error instanceof Refusal) callback({ code: STATUS_CODES[error.status], details: error.message });
       else {
         this.#options.log.error({ err: error }, 'the CA cannot decide a request');
         callback({ code: grpcStatus.INTERNAL, details: 'the CA cannot read or write its state: see its log' });
       }
     }
   }
+
+  async #createCertificate(request: IstioCertificateRequest, caller: Caller) {
+    const { csr, validityDuration, metadata } = request;
+    const certChain = await this.#service.createCertificate(
+      {
+        csrPem: csr,
+        lifetimeMs: Math.max(0, Number(validityDuration) * 1000),
+        identity: textField(metadata?.['ImpersonatedIdentity']),
+        host: textField(metadata?.['Host']),
+      },
+      caller,
+    );
+    return create(IstioCertificateResponseSchema, { certChain });
+  }
 }
+
+const STATUS_CODES: Readonly<Record<RefusalStatus, grpcStatus>> = {
+  UNAUTHENTICATED: grpcStatus.UNAUTHENTICATED,
+  PERMISSION_DENIED: grpcStatus.PERMISSION_DENIED,
+  INVALID_ARGUMENT: grpcStatus.INVALID_ARGUMENT,
+  RETRY: grpcStatus.ABORTED,
+};
 
 function textField(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-function callerOf(call: ServerUnaryCall<IstioCertificateRequest, IstioCertificateResponse>, peer: string): Caller {
+function callerOf(call: ServerUnaryCall<unknown, unknown>, peer: string): Caller {
   const [authorization] = call.metadata.get('authorization');
   const bearer = typeof authorization === 'string' ? /^Bearer\s+(\S+)\s*$/i.exec(authorization)?.[1] : undefined;
   // grpc-js gives a certificate only if TLS has verified it.

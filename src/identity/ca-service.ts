@@ -5,9 +5,9 @@ import { certificateFacts, parseCertificate, sha256Hex } from './certificate.ts'
 import { type CertificateAuthority, type Issued, issuingHost } from './certificate-authority.ts';
 import { checkCsr } from './csr-check.ts';
 import { isEntitled } from './entitlement.ts';
-import { refuseTakenName, tokenRefusal } from './host-admission.ts';
+import { decodeOffered, refuseTakenName, tokenRefusal } from './host-admission.ts';
 import { type HostRecord, type HostRecords, isHostName, MAX_HOST_NAME } from './host-records.ts';
-import { decodeJoinToken } from './join-token.ts';
+import { HostTurns } from './host-turns.ts';
 import type { JoinTokens } from './join-tokens.ts';
 import { Refusal } from './refusal.ts';
 
@@ -41,6 +41,10 @@ export interface CaServiceOptions {
   readonly workloadLifetimeMs: number;
   /** Of a host credential, whatever the caller wishes: Istio's agents ask for a day, after which they would be out. */
   readonly hostLifetimeMs: number;
+  /** For how long after its end a host credential can be had anew with its key, in milliseconds. */
+  readonly reEnrolGraceMs: number;
+  /** Shared with whoever else changes records. */
+  readonly turns?: HostTurns;
   readonly now: () => number;
 }
 
@@ -53,13 +57,13 @@ interface Decision {
 
 export class CaService {
   readonly #options: CaServiceOptions;
-  /** Joins of one host name wait for each other, so that two cannot both find the name free. */
-  readonly #joins = new Map<string, Promise<unknown>>();
+  readonly #turns: HostTurns;
   #issued = 0;
   #refused = 0;
 
   constructor(options: CaServiceOptions) {
     this.#options = options;
+    this.#turns = options.turns ?? new HostTurns();
   }
 
   get counts(): { readonly issued: number; readonly refused: number } {
@@ -114,7 +118,7 @@ export class CaService {
   }
 
   async #join(request: SigningRequest, tokenText: string, publicKey: Buffer): Promise<Decision> {
-    const offered = decoded(tokenText);
+    const offered = decodeOffered(tokenText);
     const checked = await this.#options.tokens.verify(offered.id, offered.secret, request.host);
     if ('problem' in checked) {
       throw tokenRefusal(checked.problem);
@@ -129,10 +133,17 @@ export class CaService {
           'or use a token made with --host',
       );
     }
-    return this.#oneAtATime(host, async () => {
+    return this.#turns.run(host, async () => {
       const keySha256 = sha256Hex(publicKey);
       const record = await this.#options.hosts.get(host);
-      refuseTakenName({ host, keySha256, record, token, nowMs: this.#options.now() });
+      refuseTakenName({
+        host,
+        keySha256,
+        record,
+        token,
+        nowMs: this.#options.now(),
+        graceMs: this.#options.reEnrolGraceMs,
+      });
       const giveBack = await this.#options.tokens.claim(token, { host, keySha256 });
       if (giveBack === undefined) throw tokenRefusal('used');
       try {
@@ -162,9 +173,14 @@ export class CaService {
       }
       const id = hostSpiffeId(trustDomain, host);
       if (id === undefined) throw new Refusal('INVALID_ARGUMENT', `"${host}" is not a host name`);
-      const issued = await this.#options.authority.signHost(publicKey, id, this.#options.hostLifetimeMs);
-      await this.#options.hosts.put({ ...record, serial: issued.serial, notAfterMs: issued.notAfterMs });
-      return { kind: 'host-renewal', id, host, issued };
+      return this.#turns.run(host, async () => {
+        // Read again: the host may have joined anew, or left, while this request waited.
+        const current = await this.#goodStanding(host);
+        if (current.keySha256 !== record.keySha256) throw replaced(host);
+        const issued = await this.#options.authority.signHost(publicKey, id, this.#options.hostLifetimeMs);
+        await this.#options.hosts.put({ ...current, serial: issued.serial, notAfterMs: issued.notAfterMs });
+        return { kind: 'host-renewal', id, host, issued };
+      });
     }
     const id = this.#entitled(record, request.identity);
     const issued = await this.#options.authority.signWorkload(publicKey, id, record, this.#workloadLifetime(request));
@@ -199,6 +215,9 @@ export class CaService {
     if (record.revokedAtMs !== undefined) {
       throw new Refusal('PERMISSION_DENIED', `host "${host}" has been revoked`);
     }
+    if (record.leftAtMs !== undefined) {
+      throw new Refusal('PERMISSION_DENIED', `host "${host}" has left the mesh: join it with a new token`);
+    }
     return record;
   }
 
@@ -232,29 +251,10 @@ export class CaService {
     const most = this.#options.workloadLifetimeMs;
     return lifetimeMs > 0 ? Math.min(lifetimeMs, most) : most;
   }
-
-  async #oneAtATime<T>(host: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#joins.get(host) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    this.#joins.set(host, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#joins.get(host) === mine) this.#joins.delete(host);
-    }
-  }
 }
 
 function replaced(host: string): Refusal {
   return new Refusal('PERMISSION_DENIED', `host "${host}" has joined anew with another key: this certificate is void`);
-}
-
-function decoded(text: string): { readonly id: string; readonly secret: string } {
-  try {
-    return decodeJoinToken(text);
-  } catch {
-    throw new Refusal('UNAUTHENTICATED', 'the bearer token is not a join token of a Trysail CA');
-  }
 }
 
 /** A caller's text for a log line or a message: bounded, no control characters. */

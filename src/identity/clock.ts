@@ -15,13 +15,3 @@ export const SYSTEM_CLOCK: Clock = { now: () => Date.now(), sleep: (ms, signal) 
  * clock that was set, and Node's end at 2^31 ms.
  */
 export const LONGEST_WAIT_MS = 60_000;
-
-/** Waits until the wall clock shows `timeMs`, however it gets there. Returns false when the signal ended it. */
-export async function sleepUntil(clock: Clock, timeMs: number, signal: AbortSignal): Promise<boolean> {
-  while (!signal.aborted) {
-    const rest = timeMs - clock.now();
-    if (rest <= 0) return true;
-    if (!(await clock.sleep(Math.min(rest, LONGEST_WAIT_MS), signal))) return false;
-  }
-  return false;
-}

@@ -1,5 +1,6 @@
 /** Who may join under which name. */
 import type { HostRecord } from './host-records.ts';
+import { decodeJoinToken } from './join-token.ts';
 import type { TokenProblem } from './join-tokens.ts';
 import { Refusal } from './refusal.ts';
 
@@ -24,14 +25,30 @@ export interface JoinRequest {
   readonly record: HostRecord | undefined;
   readonly token: { readonly host?: string | undefined; readonly createdAtMs: number };
   readonly nowMs: number;
+  /** For how long after its end a credential can be had anew with its key. */
+  readonly graceMs: number;
+}
+
+/** Id and secret of a bearer token. Throws Refusal. */
+export function decodeOffered(text: string): { readonly id: string; readonly secret: string } {
+  try {
+    return decodeJoinToken(text);
+  } catch {
+    throw new Refusal('UNAUTHENTICATED', 'the bearer token is not a join token of a Trysail CA');
+  }
+}
+
+/** Whether the host may come back with its own key. Revocation and leaving are looked at elsewhere. */
+export function isReEnrollable({ notAfterMs }: HostRecord, nowMs: number, graceMs: number): boolean {
+  return nowMs < notAfterMs + graceMs;
 }
 
 /**
- * A name belongs to the key that joined with it until its credential ends or an operator says otherwise, which is: makes
- * a token for that very name after the host joined, or was revoked. Throws Refusal.
+ * A name belongs to the key that joined with it until that key can no longer come back, the host leaves, or an operator
+ * says otherwise, which is: makes a token for that very name after the host joined, or was revoked. Throws Refusal.
  */
-export function refuseTakenName({ host, keySha256, record, token, nowMs }: JoinRequest): void {
-  if (record === undefined) return;
+export function refuseTakenName({ host, keySha256, record, token, nowMs, graceMs }: JoinRequest): void {
+  if (record === undefined || (record.leftAtMs !== undefined && record.revokedAtMs === undefined)) return;
   const { revokedAtMs, enrolledAtMs } = record;
   const meantSince = (timeMs: number): boolean => token.host === host && token.createdAtMs > timeMs;
   const remedy = `make a token for it with "trysail token create --host ${host}"`;
@@ -39,7 +56,7 @@ export function refuseTakenName({ host, keySha256, record, token, nowMs }: JoinR
     if (meantSince(revokedAtMs)) return;
     throw new Refusal('PERMISSION_DENIED', `host "${host}" has been revoked; to admit it again, ${remedy}`);
   }
-  const live = record.notAfterMs > nowMs;
+  const live = isReEnrollable(record, nowMs, graceMs);
   if (!live || record.keySha256 === keySha256 || meantSince(enrolledAtMs)) return;
   throw new Refusal(
     'PERMISSION_DENIED',

@@ -1,4 +1,4 @@
-/** What the CA knows of each host: `hosts/<name>/record.json`, and `hosts/<name>/revoked.json` once it is revoked. */
+/** What the CA knows of each host, in `hosts/<name>/`: `record.json`; `revoked.json` and `left.json` once it is so. */
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
@@ -20,12 +20,15 @@ const Record = z.object({
   notAfterMs: z.number(),
 });
 const Revocation = z.object({ revokedAtMs: z.number() });
+const Leave = z.object({ leftAtMs: z.number() });
 
 type StoredHost = z.output<typeof Record>;
 
 export interface HostRecord extends StoredHost {
   /** Undefined while the host is in good standing. */
   readonly revokedAtMs: number | undefined;
+  /** When it gave its credential up; undefined while it has not. */
+  readonly leftAtMs: number | undefined;
 }
 
 /** Leaves room in a certificate's comment and in a file name. */
@@ -69,7 +72,13 @@ export class HostRecords {
     const revocation = await readJson(join(this.#dir, host, 'revoked.json'), Revocation);
     // An enrolment later than the revocation stands: only a token made for this host afterwards brings one about.
     const revoked = revocation !== undefined && revocation.revokedAtMs >= record.enrolledAtMs;
-    return { ...record, revokedAtMs: revoked ? revocation.revokedAtMs : undefined };
+    const leave = await readJson(join(this.#dir, host, 'left.json'), Leave);
+    const left = leave !== undefined && leave.leftAtMs >= record.enrolledAtMs;
+    return {
+      ...record,
+      revokedAtMs: revoked ? revocation.revokedAtMs : undefined,
+      leftAtMs: left ? leave.leftAtMs : undefined,
+    };
   }
 
   async put(record: StoredHost): Promise<void> {
@@ -88,6 +97,11 @@ export class HostRecords {
     }
     await writeFileAtomic(join(this.#dir, host, 'revoked.json'), `${JSON.stringify({ revokedAtMs: nowMs })}\n`);
     return { ...record, revokedAtMs: nowMs };
+  }
+
+  /** Writes down that a host with a record gave its credential up. */
+  async leave(host: string, nowMs: number): Promise<void> {
+    await writeFileAtomic(join(this.#dir, host, 'left.json'), `${JSON.stringify({ leftAtMs: nowMs })}\n`);
   }
 
   /** All hosts by name. */

@@ -11,6 +11,8 @@ const Schema = z.strictObject({
   ca: z.array(z.string().check(z.minLength(1), z.maxLength(300))).check(z.minLength(1), z.maxLength(8)),
   /** SHA-256 of the root certificate's DER, hexadecimal. */
   root: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+  /** Of the mesh; tokens of earlier versions lack it. */
+  trustDomain: z.optional(z.string().check(z.regex(/^[a-z0-9._-]{1,255}$/))),
   id: z.string().check(z.regex(/^[0-9a-z]{4,40}$/)),
   secret: z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/)),
 });

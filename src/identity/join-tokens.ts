@@ -163,6 +163,11 @@ export class JoinTokens {
     return (await this.#isRepeat(keyFile, use.host)) ? async () => undefined : undefined;
   }
 
+  /** Whether this host, with this key, has taken one of the token's uses. */
+  async wasUsedBy(id: string, use: Omit<TokenUse, 'atMs'>): Promise<boolean> {
+    return this.#isRepeat(join(this.#dir, id, `key-${use.keySha256}.json`), use.host);
+  }
+
   async #isRepeat(keyFile: string, host: string): Promise<boolean> {
     return (await readUse(keyFile))?.host === host;
   }

@@ -2,8 +2,9 @@
 import { isIP } from 'node:net';
 import type { Log } from '../lib/log.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
-import { type Clock, sleepUntil } from './clock.ts';
+import { type Clock, LONGEST_WAIT_MS } from './clock.ts';
 import { generatePrivateKey } from './private-key.ts';
+import { RenewalSchedule } from './renewal-schedule.ts';
 
 interface KeyPair {
   readonly certificate: Buffer;
@@ -106,13 +107,21 @@ export class ServerCertificate {
 
   async #keep(firstDueMs: number): Promise<void> {
     const { clock, log } = this.#options;
-    let dueMs = firstDueMs;
-    while (await sleepUntil(clock, dueMs, this.#stop.signal)) {
+    const { signal } = this.#stop;
+    // A certificate that was made while the clock was ahead would be refused until it begins.
+    const schedule = new RenewalSchedule(clock, () => 0);
+    schedule.set(firstDueMs);
+    while (!signal.aborted) {
+      const restMs = schedule.restMs();
+      if (restMs > 0) {
+        await clock.sleep(Math.min(restMs, LONGEST_WAIT_MS), signal);
+        continue;
+      }
       try {
-        dueMs = await this.#renew();
+        schedule.set(await this.#renew());
       } catch (error) {
         log.error({ err: error }, "the CA's own server certificate cannot be renewed");
-        dueMs = clock.now() + RETRY_MS;
+        schedule.set(clock.now() + RETRY_MS);
       }
     }
   }

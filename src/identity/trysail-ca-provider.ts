@@ -1,22 +1,19 @@
 /**
- * Certificates from a CA of Istio's API: joins once with a token, keeps the host credential, and asks with it for the
- * certificates of the host's workloads.
+ * Certificates from a CA of Istio's API: joins once with a token, keeps the host credential, comes back with its own key
+ * when that has ended, and asks with it for the certificates of the host's workloads.
  */
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { hostSpiffeId, type SpiffeId } from '../model/spiffe-id.ts';
-import { formatCaAddress, parseCaAddress } from './ca-address.ts';
-import { CaAddresses, isRefusal } from './ca-addresses.ts';
-import { type CaAnswer, type CaPeer, type CaRequest, connectCa } from './ca-client.ts';
-import { CaConnections } from './ca-connections.ts';
-import { caSpiffeId } from './ca-id.ts';
-import { fetchPinnedRoot } from './ca-root.ts';
-import { certificateFacts, parseCertificate, sha256Hex } from './certificate.ts';
+import { isRefusal } from './ca-addresses.ts';
+import type { CaAnswer } from './ca-client.ts';
+import { certificateFacts, parseCertificate } from './certificate.ts';
 import type { CertificateProvider, IssuedCertificate, ProviderStatus } from './certificate-provider.ts';
 import { type Clock, SYSTEM_CLOCK } from './clock.ts';
 import { createCsr } from './csr.ts';
+import { addressesOf, HostCa, type OfferedToken } from './host-ca.ts';
 import { type HostCredential, HostCredentialFile } from './host-credential.ts';
-import { decodeJoinToken, type JoinToken } from './join-token.ts';
+import { decodeJoinToken } from './join-token.ts';
 import { generatePrivateKey, type PrivateKey } from './private-key.ts';
 import { renewalTimeMs } from './renewal.ts';
 import { mergeRoots } from './trust-bundle.ts';
@@ -39,19 +36,22 @@ export interface TrysailCaOptions {
   readonly random?: () => number;
 }
 
+const NEW_TOKEN =
+  'Run "trysail token create" on the CA, and "sudo trysail join --token-file …" with what it prints on this host.';
+
 export class TrysailCaProvider implements CertificateProvider {
   readonly issues = true;
   readonly persistable = true;
   readonly #options: TrysailCaOptions;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #addresses: CaAddresses;
-  readonly #connections = new CaConnections();
+  readonly #ca: HostCa;
   readonly #file: HostCredentialFile;
   #credential: HostCredential | undefined;
   #loaded = false;
   /** One join or renewal at a time, however many workloads wait for it. */
   #preparing: Promise<HostCredential> | undefined;
+  #comingBack: Promise<HostCredential> | undefined;
   /** A token that the CA has refused is not offered again. */
   #refusedTokenId: string | undefined;
   #refusal: string | undefined;
@@ -61,7 +61,7 @@ export class TrysailCaProvider implements CertificateProvider {
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#random = options.random ?? Math.random;
     this.#file = new HostCredentialFile({ ...options, random: this.#random });
-    this.#addresses = new CaAddresses(options.addresses, () => this.#clock.now());
+    this.#ca = new HostCa({ ...options, now: () => this.#clock.now() });
   }
 
   async issue(identity: SpiffeId, signal: AbortSignal): Promise<IssuedCertificate> {
@@ -69,11 +69,8 @@ export class TrysailCaProvider implements CertificateProvider {
     try {
       return await this.#issueWith(credential, identity, signal);
     } catch (error) {
-      // Refused: revoked, or entitled to too little. A newer token is the operator's answer to both.
       if (!isRefusal(error)) throw error;
-      const token = await this.#unusedToken(credential);
-      if (token === undefined) throw error;
-      return this.#issueWith(await this.#join(token, signal), identity, signal);
+      return this.#issueWith(await this.#afterRefusal(credential, error, signal), identity, signal);
     }
   }
 
@@ -90,15 +87,15 @@ export class TrysailCaProvider implements CertificateProvider {
   }
 
   close(): void {
-    this.#connections.closeAll();
+    this.#ca.close();
   }
 
   status(): ProviderStatus {
     const credential = this.#credential;
     return {
       provider: 'trysail-ca',
-      addresses: this.#addresses.inOrder(credential?.addresses ?? []),
-      ...this.#addresses.health,
+      addresses: this.#ca.addresses(credential?.addresses ?? []),
+      ...this.#ca.health,
       hostCredential:
         credential?.facts.spiffeId === undefined
           ? undefined
@@ -123,8 +120,9 @@ export class TrysailCaProvider implements CertificateProvider {
     const credential = this.#credential ?? (await this.#load());
     if (credential === undefined || credential.facts.notAfterMs <= now) {
       const token = await this.#unusedToken(credential);
-      if (token === undefined) throw this.#needsToken(credential);
-      return this.#join(token, signal);
+      if (token !== undefined) return this.#join(token, signal);
+      if (credential === undefined) throw this.#needsToken();
+      return this.#comeBack(credential, signal);
     }
     if (credential.renewAtMs > now) return credential;
     try {
@@ -143,26 +141,56 @@ export class TrysailCaProvider implements CertificateProvider {
     return this.#credential;
   }
 
-  #needsToken(credential: HostCredential | undefined): TrysailError {
-    const remedy =
-      'Run "trysail token create" on the CA, and write what it prints into the file identity.ca.joinTokenFile.';
-    if (credential === undefined) {
-      return new TrysailError('JOIN_TOKEN_MISSING', 'this host has not joined yet, and there is no unused join token', {
-        remedy,
-      });
+  #needsToken(): TrysailError {
+    return new TrysailError('JOIN_TOKEN_MISSING', 'this host has not joined yet, and there is no unused join token', {
+      remedy: NEW_TOKEN,
+    });
+  }
+
+  /** Refused with a credential in good order, as the host thinks: what may be the operator's answer, or the CA's clock. */
+  async #afterRefusal(credential: HostCredential, error: unknown, signal: AbortSignal): Promise<HostCredential> {
+    // Revoked, or entitled to too little: a newer token is the operator's answer to both.
+    const token = await this.#unusedToken(credential);
+    if (token !== undefined) return this.#join(token, signal);
+    // Unauthenticated: by the CA's clock the credential has ended.
+    if (error instanceof TrysailError && error.code === 'CA_UNAUTHENTICATED') return this.#comeBack(credential, signal);
+    throw error;
+  }
+
+  /** Once for all who wait. Throws HOST_CREDENTIAL_EXPIRED with the CA's words when it does not let the host back in. */
+  async #comeBack(credential: HostCredential, signal: AbortSignal): Promise<HostCredential> {
+    // Somebody else who was refused has been faster.
+    if (this.#credential !== undefined && this.#credential.facts.serial !== credential.facts.serial) {
+      return this.#credential;
     }
+    this.#comingBack ??= this.#reEnrol(credential, signal).finally(() => {
+      this.#comingBack = undefined;
+    });
+    return this.#comingBack;
+  }
+
+  async #reEnrol(credential: HostCredential, signal: AbortSignal): Promise<HostCredential> {
+    const { hostName, log } = this.#options;
     const ended = new Date(credential.facts.notAfterMs).toISOString();
-    return new TrysailError(
-      'HOST_CREDENTIAL_EXPIRED',
-      `the host credential expired at ${ended}, and there is no unused join token`,
-      {
-        remedy: `Check this host's clock. If it is right: ${remedy}`,
-      },
-    );
+    try {
+      const answer = await this.#ca.reEnrol(credential, signal);
+      const roots = mergeRoots(credential.rootsPem, answer.rootsPem, this.#clock.now());
+      const { privateKey, addresses = [], tokenId } = credential;
+      const renewed = await this.#accept(privateKey, answer, roots, addresses, tokenId);
+      log.warn({ host: hostName, ended, serial: renewed.facts.serial }, 'back in the mesh with the key of before');
+      return renewed;
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      throw new TrysailError(
+        'HOST_CREDENTIAL_EXPIRED',
+        `the host credential, good until ${ended}, is not renewed: ${errorMessage(error)}`,
+        { remedy: `Check this host's clock. If it is right: ${NEW_TOKEN}`, cause: error },
+      );
+    }
   }
 
   /** The configured token unless it is the one that the credential came from, or has been refused. */
-  async #unusedToken(credential: HostCredential | undefined): Promise<{ text: string; token: JoinToken } | undefined> {
+  async #unusedToken(credential: HostCredential | undefined): Promise<OfferedToken | undefined> {
     const text = (await this.#options.readJoinToken())?.trim();
     if (text === undefined || text === '') return undefined;
     const token = decodeJoinToken(text);
@@ -178,24 +206,14 @@ export class TrysailCaProvider implements CertificateProvider {
     return token.id === credential?.tokenId ? undefined : { text, token };
   }
 
-  async #join({ text, token }: { text: string; token: JoinToken }, signal: AbortSignal): Promise<HostCredential> {
+  async #join(offered: OfferedToken, signal: AbortSignal): Promise<HostCredential> {
     const { hostName, trustDomain, log } = this.#options;
-    // The same key, so that a join whose answer was lost can be repeated.
-    const key = this.#credential?.privateKey ?? (await this.#file.hostKey());
-    const csrPem = createCsr(key);
+    const { token } = offered;
     try {
-      const answer = await this.#addresses.anywhere(token.ca, async (address) => {
-        const parsed = parseCaAddress(address);
-        const root = await fetchPinnedRoot(parsed, token.root, { timeoutMs: this.#timeoutMs(), signal });
-        const connection = await connectCa(this.#peer(address, [root], { kind: 'token', token: text }));
-        try {
-          return await connection.request(this.#request(csrPem, { Host: hostName }, signal));
-        } finally {
-          connection.close();
-        }
-      });
-      const addresses = token.ca.map((address) => formatCaAddress(parseCaAddress(address)));
-      const credential = await this.#accept(key, answer, answer.rootsPem, addresses, token.id);
+      // The same key, so that a join whose answer was lost can be repeated.
+      const key = this.#credential?.privateKey ?? (await this.#file.hostKey());
+      const answer = await this.#ca.join(offered, key, signal);
+      const credential = await this.#accept(key, answer, answer.rootsPem, addressesOf(token), token.id);
       log.info({ host: hostName, trustDomain, tokenId: token.id, serial: credential.facts.serial }, 'joined the mesh');
       return credential;
     } catch (error) {
@@ -209,47 +227,19 @@ export class TrysailCaProvider implements CertificateProvider {
 
   async #renew(credential: HostCredential, signal: AbortSignal): Promise<HostCredential> {
     const { privateKey, addresses = [], tokenId } = credential;
-    const answer = await this.#askWith(credential, this.#request(createCsr(privateKey), {}, signal));
+    const request = { csrPem: createCsr(privateKey), lifetimeMs: 0, metadata: {} };
+    const answer = await this.#ca.ask(credential, request, signal);
     const roots = mergeRoots(credential.rootsPem, answer.rootsPem, this.#clock.now());
     return this.#accept(privateKey, answer, roots, addresses, tokenId);
   }
 
   async #issueWith(credential: HostCredential, identity: SpiffeId, signal: AbortSignal): Promise<IssuedCertificate> {
     const privateKey = await generatePrivateKey();
-    const { workloadLifetimeMs = 0 } = this.#options;
-    const request = this.#request(
-      createCsr(privateKey),
-      { ImpersonatedIdentity: identity },
-      signal,
-      workloadLifetimeMs,
-    );
-    const answer = await this.#askWith(credential, request);
+    const lifetimeMs = this.#options.workloadLifetimeMs ?? 0;
+    const request = { csrPem: createCsr(privateKey), lifetimeMs, metadata: { ImpersonatedIdentity: identity } };
+    const answer = await this.#ca.ask(credential, request, signal);
     await this.#learnRoots(answer.rootsPem);
     return { certificateChainPem: answer.chainPem.join(''), privateKey, rootsPem: answer.rootsPem };
-  }
-
-  async #askWith(credential: HostCredential, request: CaRequest): Promise<CaAnswer> {
-    const { certificateChainPem, privateKey: key, rootsPem, facts, addresses = [] } = credential;
-    return this.#addresses.anywhere(addresses, async (address) =>
-      this.#connections.use(
-        `${address} ${facts.serial} ${sha256Hex(rootsPem.join(''))}`,
-        () => this.#peer(address, rootsPem, { kind: 'certificate', chainPem: certificateChainPem, key }),
-        async (connection) => connection.request(request),
-      ),
-    );
-  }
-
-  #timeoutMs(): number {
-    return this.#options.requestTimeoutMs ?? 10_000;
-  }
-
-  #peer(address: string, rootsPem: readonly string[], credential: CaPeer['credential']): CaPeer {
-    const serverId = caSpiffeId(this.#options.trustDomain);
-    return { address: parseCaAddress(address), rootsPem, serverId, credential };
-  }
-
-  #request(csrPem: string, metadata: CaRequest['metadata'], signal: AbortSignal, lifetimeMs = 0): CaRequest {
-    return { csrPem, lifetimeMs, metadata, timeoutMs: this.#timeoutMs(), signal };
   }
 
   async #accept(

@@ -22,16 +22,23 @@ export interface CaSummary {
 
 export interface HostSummary {
   readonly host: string;
-  readonly state: 'joined' | 'revoked' | 'expired';
+  /** `expired` ones may come back by themselves as long as `ca.reEnrolGrace` lasts. */
+  readonly state: 'joined' | 'revoked' | 'left' | 'expired';
   readonly allow: readonly string[];
   readonly enrolledAt: string;
   readonly credentialEnds: string;
   readonly revokedAt?: string;
+  readonly leftAt?: string;
   readonly tokenId: string;
 }
 
 export interface CaStatusReport extends CaSummary {
-  readonly hosts: { readonly joined: number; readonly revoked: number; readonly expired: number };
+  readonly hosts: {
+    readonly joined: number;
+    readonly revoked: number;
+    readonly left: number;
+    readonly expired: number;
+  };
   readonly validTokens: number;
   /** Present when an address was asked for: whether this CA answers there. */
   readonly server?: { readonly address: string; readonly answers: boolean; readonly problem?: string };
@@ -77,7 +84,7 @@ export async function caStatus(dir: string, address?: string): Promise<CaStatusR
   const count = (state: HostSummary['state']): number => hosts.filter((host) => host.state === state).length;
   return {
     ...summary(dir, material),
-    hosts: { joined: count('joined'), revoked: count('revoked'), expired: count('expired') },
+    hosts: { joined: count('joined'), revoked: count('revoked'), left: count('left'), expired: count('expired') },
     validTokens: tokens.filter(({ state }) => state === 'valid').length,
     ...(address === undefined ? {} : { server: await probe(address, material.rootFingerprint) }),
   };
@@ -101,19 +108,27 @@ export async function listHosts(dir: string, nowMs: number = Date.now()): Promis
 }
 
 function hostSummary(record: HostRecord, nowMs: number): HostSummary {
-  const { host, allow, enrolledAtMs, notAfterMs, revokedAtMs, tokenId } = record;
+  const { host, allow, enrolledAtMs, notAfterMs, revokedAtMs, leftAtMs, tokenId } = record;
   return {
     host,
-    state: revokedAtMs !== undefined ? 'revoked' : notAfterMs <= nowMs ? 'expired' : 'joined',
+    state:
+      revokedAtMs !== undefined
+        ? 'revoked'
+        : leftAtMs !== undefined
+          ? 'left'
+          : notAfterMs <= nowMs
+            ? 'expired'
+            : 'joined',
     allow,
     enrolledAt: iso(enrolledAtMs),
     credentialEnds: iso(notAfterMs),
     ...(revokedAtMs === undefined ? {} : { revokedAt: iso(revokedAtMs) }),
+    ...(leftAtMs === undefined ? {} : { leftAt: iso(leftAtMs) }),
     tokenId,
   };
 }
 
-/** No certificate is issued to the host any more, from now on. Throws HOST_UNKNOWN. */
+/** No certificate is issued to the host any more, from now on, nor does it come back by itself. Throws HOST_UNKNOWN. */
 export async function revokeHost(dir: string, host: string): Promise<void> {
   await loadCa(dir);
   await new HostRecords(dir).revoke(host, Date.now());
@@ -142,7 +157,7 @@ export async function createToken(
   }
   const { allow, host, uses, ttlMs } = request;
   const { id, secret, info } = await new JoinTokens(dir).create({ allow, host, uses, ttlMs });
-  const text = encodeJoinToken({ ca, root: rootFingerprint, id, secret });
+  const text = encodeJoinToken({ ca, root: rootFingerprint, trustDomain, id, secret });
   return { id, text, expiresAt: iso(info.expiresAtMs), trustDomain };
 }
 

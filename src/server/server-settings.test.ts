@@ -12,9 +12,14 @@ test('parseServerSettings() fills in what is not said', () => {
     names: [hostname(), 'localhost', '127.0.0.1'],
     workloadLifetimeMs: 86_400_000,
     hostLifetimeMs: 30 * 86_400_000,
+    reEnrolGraceMs: 30 * 86_400_000,
+    meshConfigFile: undefined,
   });
   assert.deepEqual(parse('ca: { dir: /x, listen: "[2001:db8::1]:1" }').ca?.names[0], '2001:db8::1');
   assert.deepEqual(parse('ca: { dir: /x, names: [ca.example] }').ca?.names, ['ca.example']);
+  assert.equal(parse('ca: { dir: /x, reEnrolGrace: 0s }').ca?.reEnrolGraceMs, 0);
+  assert.equal(parse('ca: { dir: /x, reEnrolGrace: 48h }').ca?.reEnrolGraceMs, 48 * 3_600_000);
+  assert.equal(parse('ca: { dir: /x, meshConfig: mesh.yaml }').ca?.meshConfigFile, '/etc/trysail/mesh.yaml');
   assert.equal(parse('log: { level: debug }').log.level, 'debug');
 });
 
@@ -28,6 +33,7 @@ test('parseServerSettings() names line, key and remedy of each mistake', () => {
       /ca\.workloadCertificateLifetime must be a duration from 1m to 2160h/,
     ],
     ['ca:\n  dir: x\n  workloadCertificateLifetime: 9000h', /must be a duration/],
+    ['ca:\n  dir: x\n  reEnrolGrace: never', /server\.yaml:3: ca\.reEnrolGrace must be a duration from 0s to 8784h/],
     ['ca:\n  dir: x\n  names: ["https://x"]', /ca\.names\[0\] must be a DNS name or an IP address/],
     ['ca: {', /server\.yaml:1: /],
     ['', /holds 0 YAML documents/],

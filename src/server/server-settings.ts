@@ -21,6 +21,10 @@ export interface CaSettings {
   readonly names: readonly string[];
   readonly workloadLifetimeMs: number;
   readonly hostLifetimeMs: number;
+  /** For how long after its end a host gets its credential anew with its own key; 0: not at all. */
+  readonly reEnrolGraceMs: number;
+  /** The meshconfig.yaml that hosts get when they join, absolute; undefined: one with the trust domain alone. */
+  readonly meshConfigFile: string | undefined;
 }
 
 export interface ServerSettings {
@@ -59,6 +63,8 @@ const Schema = z.strictObject({
       // Istio's own limit; what a host survives without the CA is half of it.
       workloadCertificateLifetime: z.optional(duration(60_000, 90 * DAY_MS, '1m to 2160h')),
       hostCredentialLifetime: z.optional(duration(HOUR_MS, 366 * DAY_MS, '1h to 8784h')),
+      reEnrolGrace: z.optional(duration(0, 366 * DAY_MS, '0s to 8784h')),
+      meshConfig: z.optional(z.string().check(z.minLength(1, { error: 'must be the path of a meshconfig.yaml' }))),
     }),
   ),
   log: z.optional(z.strictObject({ level: z.optional(z.enum(['debug', 'info', 'warn', 'error'])) })),
@@ -101,13 +107,16 @@ export function parseServerSettings(text: string, file: string, baseDir: string)
   const level = log?.level ?? 'info';
   if (ca === undefined) return { ca: undefined, log: { level } };
   const listen = ca.listen ?? '0.0.0.0:15012';
+  const path = (text: string): string => (isAbsolute(text) ? text : resolve(baseDir, text));
   return {
     ca: {
-      dir: isAbsolute(ca.dir) ? ca.dir : resolve(baseDir, ca.dir),
+      dir: path(ca.dir),
       listen,
       names: ca.names ?? defaultNames(listen),
       workloadLifetimeMs: parseDurationMs(ca.workloadCertificateLifetime ?? '24h') ?? DAY_MS,
       hostLifetimeMs: parseDurationMs(ca.hostCredentialLifetime ?? '720h') ?? 30 * DAY_MS,
+      reEnrolGraceMs: parseDurationMs(ca.reEnrolGrace ?? '720h') ?? 30 * DAY_MS,
+      meshConfigFile: ca.meshConfig === undefined ? undefined : path(ca.meshConfig),
     },
     log: { level },
   };

@@ -8,6 +8,7 @@ import { JoinTokens } from '../identity/join-tokens.ts';
 import { TrysailError } from '../lib/errors.ts';
 import { createLog, type Log } from '../lib/log.ts';
 import { createNotifier } from '../platform/vm/notify.ts';
+import { readMeshConfig } from './mesh-config-file.ts';
 import { type CaSettings, loadServerSettings, type Role, type ServerSettings } from './server-settings.ts';
 
 /** Requests in flight get this long to end. */
@@ -22,8 +23,10 @@ export interface RunningServer {
 }
 
 async function startCa(settings: CaSettings, log: Log): Promise<CaServer> {
-  const { dir, names, listen, workloadLifetimeMs, hostLifetimeMs } = settings;
+  const { dir, names, listen, workloadLifetimeMs, hostLifetimeMs, reEnrolGraceMs, meshConfigFile } = settings;
   const material = await loadCa(dir);
+  // At once, so that a fault of the file is the server's operator's and not the first host's.
+  await readMeshConfig(meshConfigFile, material.trustDomain);
   const server = new CaServer({
     authority: await CertificateAuthority.create(material),
     tokens: new JoinTokens(dir),
@@ -32,6 +35,8 @@ async function startCa(settings: CaSettings, log: Log): Promise<CaServer> {
     log,
     workloadLifetimeMs,
     hostLifetimeMs,
+    reEnrolGraceMs,
+    readMeshConfig: async () => readMeshConfig(meshConfigFile, material.trustDomain),
   });
   const address = await server.listen(listen);
   const { trustDomain, rootFingerprint, notAfterMs } = material;

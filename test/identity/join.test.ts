@@ -187,7 +187,7 @@ test('a new token mends a refusal: too few entitlements, a revoked host', async 
   });
 });
 
-test('the host credential is renewed at half of its life, and may end', async (t) => {
+test('the host credential is renewed at half of its life', async (t) => {
   const clock = new ManualClock();
   const ca = await startMeshCa(t);
   const stateDir = await tempDir(t);
@@ -204,15 +204,6 @@ test('the host credential is renewed at half of its life, and may end', async (t
   assert.notEqual(second?.serial, first?.serial);
   const saved = JSON.parse(await readFile(join(stateDir, 'identity/host.json'), 'utf8')) as { addresses: string[] };
   assert.deepEqual(saved.addresses, [ca.address]);
-  clock.jump(31 * 24 * HOUR_MS);
-  await assert.rejects(
-    ca.provider({ stateDir, token: () => text, clock }).issue(REVIEWS, never),
-    (error: Error & { code?: string; remedy?: string }) => {
-      assert.equal(error.code, 'HOST_CREDENTIAL_EXPIRED');
-      assert.match(error.remedy ?? '', /clock.*trysail token create/);
-      return true;
-    },
-  );
 });
 
 test('a full disk does not cost the token: the host asks only once it could keep its key', async (t) => {
