@@ -27,6 +27,13 @@ function envoyPid({ status }: EnvoyProcess): number | undefined {
   return 'pid' in status.state ? status.state.pid : undefined;
 }
 
+const WARMING = 'listener_manager.total_listeners_warming';
+
+async function listenersWarming({ admin }: EnvoyProcess): Promise<number | undefined> {
+  const stats = await admin.stats(`^${WARMING}$`).catch(() => undefined);
+  return stats?.get(WARMING);
+}
+
 function notStarted(): TrysailError {
   return new TrysailError('AGENT_STARTING', 'the agent is still starting', { remedy: 'Try again in a moment.' });
 }
@@ -100,7 +107,16 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
     const ports = ListeningPorts.lookAside(envoyPid(envoy));
     const { MeshSide } = await import('./mesh-side.ts');
     const mesh = await MeshSide.start(
-      { settings, config, host, xdsSocket, log, envoyPid: () => envoyPid(envoy), ports },
+      {
+        settings,
+        config,
+        host,
+        xdsSocket,
+        log,
+        envoyPid: () => envoyPid(envoy),
+        ports,
+        listenersWarming: async () => listenersWarming(envoy),
+      },
       signal,
     );
     parts.mesh = mesh;
@@ -112,7 +128,7 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
       .ready(signal)
       .then(
         () => {
-          mesh.consul?.register();
+          mesh.register();
           parts.isReady = true;
           void notifier.status('running');
           log.info('the agent is ready');

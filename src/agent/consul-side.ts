@@ -8,7 +8,8 @@ import { Registrar } from '../register/registrar.ts';
 import type { CatalogueState } from '../sources/catalogue-state.ts';
 import { CatalogueWatcher } from '../sources/catalogue-watcher.ts';
 import { interestOf } from '../sources/interest.ts';
-import type { ResourceSet } from '../sources/resource-set.ts';
+import { EMPTY_RESOURCES, type ResourceSet } from '../sources/resource-set.ts';
+import { serviceKey } from './inbound-ways.ts';
 import { localInstances } from './local-instances.ts';
 import type { AgentSettings } from './settings.ts';
 
@@ -40,15 +41,22 @@ function recordedNames(resources: ResourceSet): ReadonlyMap<string, string> {
   );
 }
 
+/** What of the agent's configuration may change while it runs. */
+export type ConsulInterest = Pick<ConsulSideOptions, 'settings' | 'config' | 'upstreamHosts'>;
+
 export class ConsulSide {
   readonly watcher: CatalogueWatcher;
   readonly registrar: Registrar;
-  readonly #options: ConsulSideOptions;
+  #interest: ConsulInterest;
+  #resources: ResourceSet = EMPTY_RESOURCES;
+  /** By service (`namespace/name`): the settings that its registration is made of. */
+  #registered: ReadonlyMap<string, AgentSettings>;
   readonly #client: ConsulClient;
 
   constructor(options: ConsulSideOptions) {
     const { settings, config, log, upstreamHosts, onCatalogue } = options;
-    this.#options = options;
+    this.#interest = options;
+    this.#registered = new Map(settings.services.map((service) => [serviceKey(service), settings]));
     this.#client = clientOf(settings);
     this.watcher = new CatalogueWatcher({
       client: this.#client,
@@ -68,9 +76,30 @@ export class ConsulSide {
 
   /** Follows what these resources make interesting, and registers under the names that they give. */
   useResources(resources: ResourceSet): void {
-    const { settings, config, upstreamHosts } = this.#options;
-    this.watcher.setInterest(interestOf({ config, resources, upstreamHosts }));
-    this.registrar.setInstances(localInstances(settings, recordedNames(resources)));
+    this.#resources = resources;
+    this.#follow();
+    this.#register();
+  }
+
+  /** Follows the upstreams of another configuration of this host. What is registered is for `registerAs` to say. */
+  useInterest(interest: ConsulInterest): void {
+    this.#interest = interest;
+    this.#follow();
+  }
+
+  /**
+   * Registers what these settings say from now on.
+   * @param keep services (`namespace/name`) whose registration stays as it is for now: none, if they have none
+   */
+  registerAs(settings: AgentSettings, keep: ReadonlySet<string>): void {
+    const next = new Map<string, AgentSettings>();
+    for (const service of settings.services) {
+      const key = serviceKey(service);
+      const source = keep.has(key) ? this.#registered.get(key) : settings;
+      if (source !== undefined) next.set(key, source);
+    }
+    this.#registered = next;
+    this.#register();
   }
 
   /**
@@ -99,5 +128,19 @@ export class ConsulSide {
   close(): void {
     this.watcher.stop();
     this.#client.close();
+  }
+
+  #follow(): void {
+    const { config, upstreamHosts } = this.#interest;
+    this.watcher.setInterest(interestOf({ config, resources: this.#resources, upstreamHosts }));
+  }
+
+  #register(): void {
+    const names = recordedNames(this.#resources);
+    this.registrar.setInstances(
+      [...this.#registered].flatMap(([key, settings]) =>
+        localInstances(settings, names).filter((instance) => serviceKey(instance) === key),
+      ),
+    );
   }
 }

@@ -2,6 +2,7 @@
  * Keeps listeners off ports that somebody else has. Envoy sets SO_REUSEPORT: two Envoys on one port would silently share
  * its connections, so the kernel's refusal cannot be relied upon.
  */
+import { statSync } from 'node:fs';
 import { describeOwner, ListeningPorts } from '../envoy/port-owner.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host, SocketAddress } from '../model/host.ts';
@@ -23,9 +24,12 @@ export function withFreeAddresses(
   ports = ListeningPorts.look(envoyPid),
 ): UsableHost {
   const diagnostics: Diagnostic[] = [];
+  const envoyUid = envoyPid === undefined ? undefined : uidOf(envoyPid);
   const isFree = (object: string, { address, port }: SocketAddress): boolean => {
     const owner = ports.owner(address, port);
     if (owner === undefined) return true;
+    // Which sockets belong to a process of another user is hidden from us. That user is Envoy's alone.
+    if (owner.pid === undefined && owner.uid === envoyUid && envoyUid !== process.getuid?.()) return true;
     diagnostics.push({
       code: 'TRY0103',
       severity: 'error',
@@ -37,6 +41,8 @@ export function withFreeAddresses(
   };
   const workloads = host.workloads.map((workload) =>
     workload.inbound === undefined ||
+    // There the application listens.
+    workload.inbound.capture !== undefined ||
     isFree(`service ${workload.namespace}/${workload.service}`, workload.inbound.listen)
       ? workload
       : { ...workload, inbound: undefined },
@@ -45,4 +51,12 @@ export function withFreeAddresses(
     ({ serviceHost, listen }) => 'path' in listen || isFree(`upstream ${serviceHost}`, listen),
   );
   return { host: diagnostics.length === 0 ? host : { ...host, workloads, upstreams }, diagnostics };
+}
+
+function uidOf(pid: number): number | undefined {
+  try {
+    return statSync(`/proc/${pid}`).uid;
+  } catch {
+    return undefined;
+  }
 }

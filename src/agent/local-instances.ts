@@ -3,7 +3,8 @@
 import type { SocketAddress } from '../model/host.ts';
 import { consulNameOf } from '../model/host-names.ts';
 import type { CheckSpec, LocalInstance } from '../register/instance.ts';
-import type { AgentSettings, ServiceSettings } from './settings.ts';
+import type { AgentSettings, InboundSettings, ServiceSettings } from './settings.ts';
+import { isProxied } from './settings-complete.ts';
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 
@@ -31,6 +32,35 @@ function checkSpec({ check }: ServiceSettings, application: SocketAddress): Chec
 }
 
 /**
+ * What peers are told of the port, by mode. In `full` and `observe` they dial Envoy, whose health Consul checks as well;
+ * in `outbound` and `off` they dial the application, with the same port of the service as ever. Only `full` offers
+ * mutual TLS.
+ */
+function reach(
+  settings: AgentSettings,
+  { mode }: ServiceSettings,
+  { port, application }: InboundSettings,
+): Pick<LocalInstance, 'address' | 'port' | 'servicePort' | 'offersMtls' | 'proxyHealth'> {
+  const { host, envoy, identity } = settings;
+  if (!isProxied(mode))
+    return {
+      ...application,
+      ...(application.port === port ? {} : { servicePort: port }),
+      offersMtls: false,
+      proxyHealth: undefined,
+    };
+  const health = WILDCARDS.has(envoy.healthListener.address)
+    ? { ...envoy.healthListener, address: host.address }
+    : envoy.healthListener;
+  return {
+    address: host.address,
+    port,
+    offersMtls: mode === 'full' && identity.provider !== 'none',
+    proxyHealth: { kind: 'http', url: `http://${hostPort(health)}/healthz/ready` },
+  };
+}
+
+/**
  * The instances that this host registers.
  * @param consulNames names that `Service` records give to services, by `namespace/name`
  */
@@ -38,10 +68,7 @@ export function localInstances(
   settings: AgentSettings,
   consulNames: ReadonlyMap<string, string>,
 ): readonly LocalInstance[] {
-  const { host, envoy, identity } = settings;
-  const health = WILDCARDS.has(envoy.healthListener.address)
-    ? { ...envoy.healthListener, address: host.address }
-    : envoy.healthListener;
+  const { host } = settings;
   const locality =
     host.locality === undefined
       ? undefined
@@ -54,18 +81,15 @@ export function localInstances(
         name: service.name,
         namespace: service.namespace,
         consulName: consulNames.get(`${service.namespace}/${service.name}`) ?? consulNameOf(service),
-        address: host.address,
-        port: inbound.port,
         tags: service.tags,
         version: service.version,
         labels: service.labels,
         weights: service.weights,
         protocol: inbound.protocol === 'AUTO' ? undefined : inbound.protocol,
         locality,
-        offersMtls: identity.provider !== 'none',
         check: checkSpec(service, inbound.application),
-        proxyHealth: { kind: 'http', url: `http://${hostPort(health)}/healthz/ready` },
         deregisterAfterMs: service.deregisterCriticalServiceAfterMs,
+        ...reach(settings, service, inbound),
       },
     ];
   });

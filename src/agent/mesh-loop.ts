@@ -16,7 +16,10 @@ import { type Resource, type Resources, TYPE_URL } from '../xds/resource.ts';
 import { Quarantine, type Rejection } from './quarantine.ts';
 
 export interface MeshInputs {
+  readonly config: MeshConfig;
   readonly host: Host;
+  /** Services of this host that take mutual TLS. */
+  readonly localServices: readonly ServiceName[];
   readonly resources: ResourceSet;
   /** Undefined: `registry: files`. */
   readonly catalogue: CatalogueState | undefined;
@@ -27,7 +30,6 @@ export interface MeshLoopOptions {
   readonly config: MeshConfig;
   readonly host: Host;
   readonly usesConsul: boolean;
-  /** Services of this host that take mutual TLS. */
   readonly localServices: readonly ServiceName[];
   /** From the last run. */
   readonly seenMeshed: ReadonlySet<string>;
@@ -41,7 +43,6 @@ export class MeshLoop {
   readonly #options: MeshLoopOptions;
   readonly #translator = new Translator();
   readonly #quarantine = new Quarantine();
-  readonly #clientNamespaces: readonly string[];
   #inputs: MeshInputs;
   #seenMeshed: ReadonlySet<string>;
   #mesh: Mesh | undefined;
@@ -53,8 +54,9 @@ export class MeshLoop {
   constructor(options: MeshLoopOptions) {
     this.#options = options;
     this.#seenMeshed = options.seenMeshed;
-    this.#clientNamespaces = [...new Set(options.host.workloads.map(({ namespace }) => namespace))];
     this.#inputs = {
+      config: options.config,
+      localServices: options.localServices,
       host: options.host,
       resources: EMPTY_RESOURCES,
       catalogue: options.usesConsul ? { services: new Map(), diagnostics: [] } : undefined,
@@ -115,8 +117,8 @@ export class MeshLoop {
 
   #run(): void {
     this.#round = undefined;
-    const { config, localServices, onMesh } = this.#options;
-    const { host, resources, catalogue, secrets } = this.#inputs;
+    const { onMesh } = this.#options;
+    const { config, host, localServices, resources, catalogue, secrets } = this.#inputs;
     const before = this.#mesh;
     const mesh = buildMesh(before, {
       config,
@@ -124,7 +126,7 @@ export class MeshLoop {
       catalogue,
       localServices,
       seenMeshed: this.#seenMeshed,
-      clientNamespaces: this.#clientNamespaces,
+      clientNamespaces: clientNamespaces(host),
     });
     this.#mesh = mesh;
     const translated = this.#translator.translate(mesh, host);
@@ -143,6 +145,11 @@ export class MeshLoop {
     this.#served = resources;
     this.#options.serve(resources);
   }
+}
+
+/** The namespaces from which this host calls. */
+function clientNamespaces({ workloads, callers = [] }: Host): readonly string[] {
+  return [...new Set([...workloads, ...callers].map(({ namespace }) => namespace))];
 }
 
 function sameButSecrets(now: Resources, next: Resources): boolean {

@@ -2,25 +2,31 @@
  * The half of the agent that makes and serves configuration: certificates, resources, catalogue → xDS. Loaded while
  * Envoy starts, since it is the heavy half.
  */
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import type { ListeningPorts } from '../envoy/port-owner.ts';
+import { ListeningPorts } from '../envoy/port-owner.ts';
 import { IdentityKeeper } from '../identity/identity-keeper.ts';
 import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import type { Host } from '../model/host.ts';
+import type { Host, SocketAddress, Workload } from '../model/host.ts';
+import type { ServiceName } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
+import { PORTS } from '../platform/vm/ports.ts';
 import { ResourceDirectory } from '../sources/resource-directory.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import type { EarlySocket } from '../xds/early-socket.ts';
-import type { TypeUrl } from '../xds/resource.ts';
+import { TYPE_URL, type TypeUrl } from '../xds/resource.ts';
 import { XdsServer } from '../xds/server.ts';
 import { createProvider } from './certificate-source.ts';
 import { ConsulSide } from './consul-side.ts';
 import { withFreeAddresses } from './free-addresses.ts';
+import { Handover } from './handover.ts';
+import { serviceKey, wayOf, withWorkloads, workloadKey } from './inbound-ways.ts';
 import { LastGood } from './last-good.ts';
 import { MeshLoop } from './mesh-loop.ts';
 import { Secrets } from './secrets.ts';
 import type { AgentSettings } from './settings.ts';
+import { neededIdentities } from './settings-host.ts';
 
 /** For how long a start waits for Consul's answers and for certificates before Envoy gets what there is. */
 const FIRST_ANSWERS_MS = 3000;
@@ -30,10 +36,17 @@ const CONFIRMATION_MS = 1000;
 const PORT_RETRY_MS = 5000;
 const XDS_CLOSE_MS = 500;
 
-export interface MeshSideOptions {
+/** For a look whether an application listens. */
+const CONNECT_TIMEOUT_MS = 1000;
+
+/** What the host is configured to be. */
+export interface Configuration {
   readonly settings: AgentSettings;
   readonly config: MeshConfig;
   readonly host: Host;
+}
+
+export interface MeshSideOptions extends Configuration {
   /** Open already, so that Envoy need not come twice. */
   readonly xdsSocket: EarlySocket;
   readonly log: Log;
@@ -41,6 +54,8 @@ export interface MeshSideOptions {
   readonly envoyPid: () => number | undefined;
   /** Who listens where, but for that Envoy. */
   readonly ports: Promise<ListeningPorts>;
+  /** How many listeners Envoy has accepted and not put in force yet; undefined: Envoy does not say. */
+  readonly listenersWarming: () => Promise<number | undefined>;
 }
 
 export class MeshSide {
@@ -52,6 +67,11 @@ export class MeshSide {
   readonly consul: ConsulSide | undefined;
   readonly #options: MeshSideOptions;
   readonly #lastGood: LastGood;
+  readonly #handover: Handover;
+  #configuration: Configuration;
+  /** The host with the ways in that are to be open now. */
+  #serving: Host;
+  #begun = false;
   #restored = false;
   #addressDiagnostics: readonly Diagnostic[] = [];
   #portRetry: NodeJS.Timeout | undefined;
@@ -61,6 +81,15 @@ export class MeshSide {
     parts: Pick<MeshSide, 'identity' | 'loop' | 'xds' | 'resources' | 'consul'> & { readonly lastGood: LastGood },
   ) {
     this.#options = options;
+    this.#configuration = options;
+    this.#serving = options.host;
+    this.#handover = new Handover(options.settings, options.host.workloads, {
+      serve: (workloads) => this.#serve(workloads),
+      register: (settings, keep) => this.consul?.registerAs(settings, keep),
+      isOpen: async (workload, settings) => this.#isOpen(workload, settings),
+      registrar: () => this.consul?.registrar.status(),
+      log: options.log,
+    });
     this.identity = parts.identity;
     this.loop = parts.loop;
     this.xds = parts.xds;
@@ -94,11 +123,7 @@ export class MeshSide {
       config,
       host,
       usesConsul,
-      localServices: provider.issues
-        ? host.workloads
-            .filter(({ inbound }) => inbound !== undefined)
-            .map((w) => ({ namespace: w.namespace, name: w.service }))
-        : [],
+      localServices: meshedServices(options),
       seenMeshed: restored?.meshedHosts ?? new Set(),
       serve: (resources) => xds.setResources(resources),
       onMesh: (_mesh, meshedHosts) => {
@@ -111,7 +136,7 @@ export class MeshSide {
           settings,
           config,
           log,
-          upstreamHosts: host.upstreams.map(({ serviceHost }) => serviceHost),
+          upstreamHosts: upstreamHosts(host),
           onCatalogue: (catalogue) => loop.update({ catalogue }),
         })
       : undefined;
@@ -127,7 +152,7 @@ export class MeshSide {
     });
     const identity = new IdentityKeeper({
       provider,
-      identities: host.workloads.map((workload) => workload.identity),
+      identities: neededIdentities(host),
       stateDir: settings.paths.state,
       persist: settings.identity.persist,
       log: log.child({ room: 'identity' }),
@@ -160,12 +185,32 @@ export class MeshSide {
     return [
       ...this.loop.diagnostics,
       ...this.#addressDiagnostics,
+      ...this.#handover.opening.map(notOpenYet),
       ...this.identity.status().diagnostics,
       ...this.#lastGood.diagnostics,
     ];
   }
 
+  /** Registers this host's services: Envoy is ready for them. */
+  register(): void {
+    const { settings, host } = this.#configuration;
+    this.#handover.move(settings, host.workloads);
+    this.consul?.register();
+  }
+
+  /**
+   * Goes on with another configuration of the same host. Peers are served without a gap: what they use now stays open
+   * until they have learnt of what replaces it.
+   */
+  configure(next: Configuration): void {
+    this.#configuration = next;
+    this.loop.update({ config: next.config, localServices: meshedServices(next) });
+    this.consul?.useInterest({ ...next, upstreamHosts: upstreamHosts(next.host) });
+    this.#handover.move(next.settings, next.host.workloads);
+  }
+
   async stop(): Promise<void> {
+    await this.#handover.stop();
     clearTimeout(this.#portRetry);
     this.consul?.close();
     this.loop.stop();
@@ -188,18 +233,80 @@ export class MeshSide {
     ]);
     if (this.consul !== undefined) this.loop.update({ catalogue: this.consul.watcher.state });
     this.#useFreeAddresses(await this.#options.ports);
+    this.#begun = true;
     this.loop.start();
     this.xds.serve(xdsSocket);
     log.info({ lastGood: this.servesLastGood }, 'xDS is open');
   }
 
+  #serve(workloads: readonly Workload[]): void {
+    this.#serving = withWorkloads(this.#configuration.host, workloads);
+    if (!this.#begun) return;
+    void this.identity.setIdentities(neededIdentities(this.#serving));
+    this.#useFreeAddresses();
+  }
+
   /** Leaves out listeners whose port somebody else has, and tries again later. */
   #useFreeAddresses(ports?: ListeningPorts): void {
-    const usable = withFreeAddresses(this.#options.host, this.#options.envoyPid(), ports);
+    clearTimeout(this.#portRetry);
+    const usable = withFreeAddresses(this.#serving, this.#options.envoyPid(), ports);
     this.#addressDiagnostics = usable.diagnostics;
     if (usable.host !== this.loop.host) this.loop.update({ host: usable.host });
     if (usable.diagnostics.length > 0) {
       this.#portRetry = setTimeout(() => this.#useFreeAddresses(), PORT_RETRY_MS).unref();
     }
   }
+
+  /** Whether connections of peers would be taken where they are to go. */
+  async #isOpen(workload: Workload, settings: AgentSettings): Promise<boolean> {
+    const { inbound } = workload;
+    if (inbound === undefined) {
+      const service = settings.services.find((one) => serviceKey(one) === workloadKey(workload));
+      return service?.inbound === undefined || connects(service.inbound.application);
+    }
+    const served = this.loop.host.workloads.some((one) => wayOf(one) === wayOf(workload));
+    const client = this.xds.status().clients.findLast(({ types }) => TYPE_URL.listener in types);
+    if (!served || client?.upToDate !== true) return false;
+    // Accepted is not in force: a listener waits for its routes and certificates first.
+    if ((await this.#options.listenersWarming()) !== 0) return false;
+    const { address, port } =
+      inbound.capture === undefined ? inbound.listen : { address: '127.0.0.1', port: PORTS.inboundCapture };
+    return (await ListeningPorts.lookAside()).owner(address, port) !== undefined;
+  }
+}
+
+/** Services that take mutual TLS. */
+function meshedServices({ settings, host }: Configuration): readonly ServiceName[] {
+  if (settings.identity.provider === 'none') return [];
+  return host.workloads
+    .filter(({ inbound, mode = 'full' }) => inbound !== undefined && mode === 'full')
+    .map(({ namespace, service }) => ({ namespace, name: service }));
+}
+
+function upstreamHosts({ upstreams, namedUpstreams = [] }: Host): readonly string[] {
+  return [...new Set([...upstreams, ...namedUpstreams].map(({ serviceHost }) => serviceHost))];
+}
+
+function notOpenYet(key: string): Diagnostic {
+  return {
+    code: 'TRY0105',
+    severity: 'warning',
+    object: `service ${key}`,
+    message: 'it stays registered as before: where peers are to go from now on, nobody listens yet',
+    remedy:
+      'See that its application runs, in modes off and outbound at the address of application, and that Envoy does.',
+  };
+}
+
+async function connects({ address, port }: SocketAddress): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address, port, timeout: CONNECT_TIMEOUT_MS });
+    const end = (open: boolean): void => {
+      socket.destroy();
+      resolve(open);
+    };
+    socket.once('connect', () => end(true));
+    socket.once('timeout', () => end(false));
+    socket.once('error', () => end(false));
+  });
 }

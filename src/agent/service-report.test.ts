@@ -31,9 +31,21 @@ const UPSTREAMS_OF = 'default/web';
 const WELL: HealthStatus = { state: 'passing' };
 
 function registrar(web: Partial<RegisteredService>): RegistrarStatus {
-  const service = { instance: 'default/web', consulName: 'web', id: 'web-vm-1', registered: true, sinceMs: 1 };
+  const service = {
+    instance: 'default/web',
+    consulName: 'web',
+    id: 'web-vm-1',
+    registered: true,
+    sinceMs: 1,
+    confirmed: true,
+  };
   const health = { error: undefined, application: 'passing', proxy: 'passing', warnings: [] } as const;
-  return { address: 'http://127.0.0.1:8500', connected: true, services: [{ ...service, ...health, ...web }] };
+  return {
+    address: 'http://127.0.0.1:8500',
+    connected: true,
+    current: true,
+    services: [{ ...service, ...health, ...web }],
+  };
 }
 
 function services(status: RegistrarStatus | undefined, written: Readonly<Record<string, unknown>> = {}) {

@@ -208,8 +208,8 @@ export const USER: Form<string> = {
   },
 };
 
-/** A network interface; `*` at its end stands for any rest. */
-export const INTERFACE = textMatching('a network interface', 'docker0', /^(?!\.{1,2}$)[A-Za-z0-9_.@-]{1,15}\*?$/);
+/** A network interface, by its name. */
+export const INTERFACE = textMatching('a network interface', 'docker0', /^(?!\.{1,2}$)[A-Za-z0-9_.@-]{1,15}$/);
 
 /** `host:port` of a server; the host may be a name. */
 export const HOST_PORT: Form<string> = {

@@ -17,6 +17,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0102: 'The last good catalogue or resources cannot be saved on disk; they are kept in memory alone.',
   TRY0103: 'The port of a listener is in use by another process; the listener is left out until it is free.',
   TRY0104: 'Envoy does not run or is not ready.',
+  TRY0105: 'A service stays registered as before: where peers are to go from now on, nobody listens yet.',
   TRY0601: 'The host asks for more Consul services than it may follow; some are not followed.',
   TRY0602: 'An empty answer of Consul is not believed, as the sentinel service is invisible; endpoints are kept.',
   TRY0603: 'Most instances turned critical at once by Consul’s node check; their last endpoints are kept for a time.',
@@ -46,4 +47,5 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0904: 'A secret stands in agent.yaml itself instead of in a file of its own.',
   TRY0905: 'An environment variable begins with TRYSAIL_ and is no setting; it has no effect.',
   TRY0906: 'The ACL token of Consul travels over the network in plain text.',
+  TRY0907: 'A setting was changed that takes effect with a restart of the agent only; what it was holds until then.',
 };

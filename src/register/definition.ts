@@ -126,6 +126,9 @@ export function registrationOf(
       CheckID: proxyCheckId,
       Name: 'proxy health',
       Notes: 'Envoy’s static health listener.',
+      // A service is registered when Envoy is ready for it. Without a word of ours Consul would hold the instance for
+      // critical until its first look, and a service that comes behind the proxy would be away for as long.
+      Status: 'passing',
       ...QUIET,
       Interval: duration(PROXY_INTERVAL_MS),
       Timeout: duration(PROXY_TIMEOUT_MS),

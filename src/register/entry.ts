@@ -18,6 +18,10 @@ export interface Entry {
   readonly stop: AbortController;
   /** Whether it has to be sent even if Consul's view looks the same. */
   dirty: boolean;
+  /** Whether Consul was seen to have it, with the healths below, since it was sent. */
+  confirmed: boolean;
+  /** Whether Consul was asked once more, soon after it was sent. */
+  lookedAgain: boolean;
   sinceMs: number | undefined;
   error: TrysailError | undefined;
   application: RegisteredHealth;
@@ -33,6 +37,8 @@ export function newEntry(instance: LocalInstance, registration: Registration, be
     instance,
     stop: new AbortController(),
     dirty: true,
+    confirmed: false,
+    lookedAgain: false,
     sinceMs: before?.sinceMs,
     error: undefined,
     application: registration.applicationCheckId === undefined ? 'none' : 'unknown',

@@ -39,7 +39,7 @@ export interface LocalInstance {
   readonly id?: string;
   /** Where peers reach it. */
   readonly address: string;
-  /** The port that peers dial: Envoy's. */
+  /** The port that peers dial: Envoy's, or the application's own. */
   readonly port: number;
   readonly tags: readonly string[];
   readonly version: string | undefined;
@@ -54,6 +54,7 @@ export interface LocalInstance {
   /** The port by which clients know the service, where it is not `port`. */
   readonly servicePort?: number;
   readonly check: CheckSpec | undefined;
+  /** Undefined: Envoy is not between peers and the application. */
   readonly proxyHealth: ProxyHealth | undefined;
   /** After this time of being critical Consul removes the instance; at least a minute. Undefined: never. */
   readonly deregisterAfterMs: number | undefined;

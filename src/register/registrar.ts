@@ -36,6 +36,8 @@ export interface RegisteredService {
   readonly id: string;
   /** As far as last known; `error` says why it may be otherwise. */
   readonly registered: boolean;
+  /** Whether Consul was seen to have it as it is wanted now, and the healths are of this registration. */
+  readonly confirmed: boolean;
   /** Since when, in milliseconds since the epoch. */
   readonly sinceMs: number | undefined;
   readonly error: TrysailError | undefined;
@@ -51,6 +53,8 @@ export interface RegistrarStatus {
   readonly address: string;
   /** Whether the last request to the Consul agent was answered. */
   readonly connected: boolean;
+  /** Whether Consul was brought to what is wanted now: everything written, and what is no longer wanted removed. */
+  readonly current: boolean;
   readonly services: readonly RegisteredService[];
 }
 
@@ -70,6 +74,7 @@ export class Registrar {
   #entries = new Map<string, Entry>();
   #wake = new AbortController();
   #connected = false;
+  #current = false;
   #loop: Promise<void> | undefined;
 
   constructor(options: RegistrarOptions) {
@@ -86,6 +91,7 @@ export class Registrar {
 
   /** Registers these instead: changed ones anew, and those that are gone are removed. */
   setInstances(instances: readonly LocalInstance[]): void {
+    this.#current = false;
     this.#replaceEntries(instances);
     if (this.#loop === undefined) return;
     for (const entry of this.#entries.values()) this.#startCommand(entry);
@@ -108,11 +114,13 @@ export class Registrar {
     return {
       address: this.#options.client.address,
       connected: this.#connected,
+      current: this.#current,
       services: [...this.#entries.values()].map((entry) => ({
         instance: `${entry.instance.namespace}/${entry.instance.name}`,
         consulName: entry.registration.definition.Name,
         id: entry.registration.definition.ID,
         registered: entry.sinceMs !== undefined,
+        confirmed: entry.confirmed,
         sinceMs: entry.sinceMs,
         error: entry.error,
         application: entry.application,
@@ -188,9 +196,19 @@ export class Registrar {
       if (good) {
         this.#backoff.reset();
         await sleep(MIN_GAP_MS, signal);
-        await this.#untilSomethingHappens(either);
+        if (!this.#isFresh()) await this.#untilSomethingHappens(either);
       } else await sleep(this.#backoff.nextMs(), either);
     }
+  }
+
+  /** Whether something was just written that is worth a second look at once, for whoever waits for it. */
+  #isFresh(): boolean {
+    let fresh = false;
+    for (const entry of this.#entries.values()) {
+      fresh ||= !entry.confirmed && !entry.lookedAgain;
+      entry.lookedAgain = true;
+    }
+    return fresh;
   }
 
   /**
@@ -223,6 +241,7 @@ export class Registrar {
     for (const [id, entry] of wanted) {
       if (!entry.dirty && isRegistered(entry.registration, services, checks)) {
         if (entry.error !== undefined) this.#setError(entry, undefined);
+        entry.confirmed = true;
       } else good = (await this.#register(entry, services.has(id))) && good;
       const { applicationCheckId, proxyCheckId } = entry.registration;
       if (applicationCheckId !== undefined) entry.application = checks.get(applicationCheckId)?.status ?? 'unknown';
@@ -240,7 +259,8 @@ export class Registrar {
         this.#abandoned.add(id);
       }
     }
-    return good && wanted === this.#entries;
+    this.#current = good && wanted === this.#entries;
+    return this.#current;
   }
 
   async #register(entry: Entry, present: boolean): Promise<boolean> {
@@ -248,6 +268,7 @@ export class Registrar {
     const { definition, applicationCheckId } = entry.registration;
     const lost = entry.sinceMs !== undefined && !present;
     try {
+      entry.confirmed = false;
       await client.agent.register(definition, this.#stop.signal);
       entry.dirty = false;
       if (lost || entry.sinceMs === undefined) entry.sinceMs = Date.now();
