@@ -16,6 +16,8 @@ import { SETTINGS_SCHEMA, type WrittenSettings } from './settings-schema.ts';
 export interface SettingsSources {
   /** Path of agent.yaml; undefined: none. */
   readonly file: string | undefined;
+  /** Its text, where it is not what lies there (yet); absent: it is read. */
+  readonly text?: string;
   /** Values of flags by setting path, such as `{'consul.address': 'http://…'}`. */
   readonly flags: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -60,7 +62,7 @@ function setAt(root: Record<string, unknown>, path: readonly string[], value: un
   }
 }
 
-function readDocument(file: string): { readonly document?: YamlDocument; readonly issues: readonly Diagnostic[] } {
+function readDocument(file: string, given: string | undefined): { readonly document?: YamlDocument; readonly issues: readonly Diagnostic[] } {
   const unreadable = (message: string, remedy: string, line = 1): Diagnostic => ({
     code: 'TRY0900',
     severity: 'error',
@@ -70,7 +72,7 @@ function readDocument(file: string): { readonly document?: YamlDocument; readonl
   });
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = given ?? readFileSync(file, 'utf8');
   } catch (error) {
     const code = errorCode(error);
     if (code === 'ENOENT')
@@ -194,7 +196,7 @@ function fileDiagnostics(
  */
 export function loadAgentSettings(sources: SettingsSources): LoadedSettings {
   const file = sources.file === undefined ? undefined : resolve(sources.file);
-  const { document, issues } = file === undefined ? { issues: [] } : readDocument(file);
+  const { document, issues } = file === undefined ? { issues: [] } : readDocument(file, sources.text);
   if (issues.length > 0) return { issues };
   const place = new SettingsPlace(file, document);
   const root = withoutNulls(document?.value ?? {});
