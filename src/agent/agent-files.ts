@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { errorCode, errorMessage, TrysailError } from '../lib/errors.ts';
 import { type Diagnostic, formatDiagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
-import { parseMeshConfig } from '../sources/mesh-config.ts';
+import { type ParsedMeshConfig, parseMeshConfig } from '../sources/mesh-config.ts';
 import type { AgentSettings } from './settings.ts';
 
 /** The folder of the program: of its sources in a checkout, of the bundle in a package. */
@@ -33,31 +33,42 @@ export async function prepareFolders({ state, run }: AgentSettings['paths']): Pr
   }
 }
 
-/**
- * Reads meshconfig.yaml; defaults when there is none.
- * @throws TrysailError `MESH_CONFIG_INVALID` with every fault of the file
- */
-export async function loadMeshConfig(
-  file: string | undefined,
-): Promise<{ readonly config: MeshConfig; readonly diagnostics: readonly Diagnostic[] }> {
+/** Reads meshconfig.yaml; defaults when there is none. `config` is undefined where the file has errors. */
+export async function readMeshConfig(file: string | undefined): Promise<ParsedMeshConfig> {
   if (file === undefined) return { config: DEFAULT_MESH_CONFIG, diagnostics: [] };
   let text: string;
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new TrysailError('MESH_CONFIG_INVALID', `${file} cannot be read: ${errorMessage(error)}`, {
+    const unreadable: Diagnostic = {
+      code: 'TRY0903',
+      severity: 'error',
+      object: 'MeshConfig',
+      source: { file, line: 1 },
+      message: `${file} cannot be read: ${errorMessage(error)}`,
       remedy:
         errorCode(error) === 'ENOENT'
           ? 'Create it (an empty file means the defaults), or correct mesh.config in agent.yaml.'
           : 'Make it readable for the user of the agent.',
-      cause: error,
-    });
+    };
+    return { config: undefined, diagnostics: [unreadable] };
   }
-  const { config, diagnostics } = parseMeshConfig(text, file);
-  if (config === undefined) {
-    throw new TrysailError('MESH_CONFIG_INVALID', diagnostics.map(formatDiagnostic).join('\n'), {
-      remedy: 'Correct the file; trysail check looks at all of it.',
-    });
-  }
-  return { config, diagnostics };
+  return parseMeshConfig(text, file);
+}
+
+/**
+ * As `readMeshConfig`, for a start that needs one.
+ * @throws TrysailError `MESH_CONFIG_INVALID` with every fault of the file
+ */
+export async function loadMeshConfig(
+  file: string | undefined,
+): Promise<{ readonly config: MeshConfig; readonly diagnostics: readonly Diagnostic[] }> {
+  const { config, diagnostics } = await readMeshConfig(file);
+  if (config !== undefined) return { config, diagnostics };
+  const [first] = diagnostics;
+  throw first?.code === 'TRY0903'
+    ? new TrysailError('MESH_CONFIG_INVALID', first.message, { remedy: first.remedy ?? 'Correct the file.' })
+    : new TrysailError('MESH_CONFIG_INVALID', diagnostics.map(formatDiagnostic).join('\n'), {
+        remedy: 'Correct the file; trysail check looks at all of it.',
+      });
 }

@@ -12,6 +12,8 @@ import { ListeningPorts } from '../envoy/port-owner.ts';
 import { EnvoyProcess } from '../envoy/process.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
+import { Slots } from '../lib/slots.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
 import { envoyVersion, findEnvoyBinary } from '../platform/vm/envoy-binary.ts';
 import { maxConnections } from '../platform/vm/limits.ts';
 import { createNotifier } from '../platform/vm/notify.ts';
@@ -19,8 +21,10 @@ import { sockets } from '../platform/vm/paths.ts';
 import { EarlySocket } from '../xds/early-socket.ts';
 import { loadMeshConfig, prepareFolders, programDir } from './agent-files.ts';
 import type { MeshSide } from './mesh-side.ts';
+import { reloaded } from './reload.ts';
 import type { AgentSettings } from './settings.ts';
 import { toHost } from './settings-host.ts';
+import type { LoadedSettings } from './settings-load.ts';
 import { type AgentParts, reportStatus } from './status-report.ts';
 
 function envoyPid({ status }: EnvoyProcess): number | undefined {
@@ -40,10 +44,15 @@ function notStarted(): TrysailError {
 
 /**
  * Runs the agent until `signal` aborts, then stops it in order: deregister, drain, end Envoy.
+ * @param reread reads the settings again, as they were read for the start
  * @throws TrysailError when it cannot start at all: folders, meshconfig.yaml, identity, the program of Envoy, another
  * agent in the same run folder. Everything else is reported by `trysail status` and tried again.
  */
-export async function runAgent(settings: AgentSettings, signal: AbortSignal): Promise<void> {
+export async function runAgent(
+  settings: AgentSettings,
+  reread: () => Promise<LoadedSettings>,
+  signal: AbortSignal,
+): Promise<void> {
   const log = createLog(settings.log.level);
   const paths = sockets(settings.paths.run);
   const notifier = createNotifier();
@@ -71,12 +80,26 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
     log: log.child({ room: 'envoy' }),
   });
   const parts: AgentParts = { settings, config, configDiagnostics: diagnostics, host, since: new Date(), envoy };
-  const reload = async (mesh: MeshSide): Promise<void> => {
+  const reload = async (mesh: MeshSide): Promise<readonly Diagnostic[]> => {
     await notifier.reloading();
-    await mesh.resources.reload();
-    log.info({ diagnostics: mesh.resources.resources.diagnostics.length }, 'the resources are read again');
+    const [next] = await Promise.all([
+      reread().then(async (loaded) => reloaded(parts, loaded)),
+      mesh.resources.reload(),
+    ]);
+    parts.configDiagnostics = next.diagnostics;
+    if (next.settings !== parts.settings || next.config !== parts.config) {
+      parts.settings = next.settings;
+      parts.config = next.config;
+      parts.host = toHost(next.settings, next.config);
+      log.setLevel(next.settings.log.level);
+      mesh.configure({ settings: next.settings, config: next.config, host: parts.host });
+    }
+    const diagnostics = [...next.diagnostics, ...mesh.resources.resources.diagnostics];
+    log.info({ diagnostics: diagnostics.length }, 'settings, mesh configuration and resources are read again');
     await notifier.ready();
+    return diagnostics;
   };
+  const reloads = new Slots(1);
   // The socket is the lock as well: a second agent in the same run folder ends here.
   const api = await serveApi({
     socket: paths.api,
@@ -89,13 +112,17 @@ export async function runAgent(settings: AgentSettings, signal: AbortSignal): Pr
       },
       reload: async () => {
         if (parts.mesh === undefined) throw notStarted();
-        await reload(parts.mesh);
-        return { diagnostics: parts.mesh.resources.resources.diagnostics };
+        const { mesh } = parts;
+        return { diagnostics: await reloads.run(async () => reload(mesh)) };
       },
     },
   });
   const onHangup = (): void => {
-    if (parts.mesh !== undefined) void reload(parts.mesh);
+    const { mesh } = parts;
+    if (mesh === undefined) return;
+    void reloads
+      .run(async () => reload(mesh))
+      .catch((error: unknown) => log.error({ error: errorMessage(error) }, 'the reload failed'));
   };
   process.on('SIGHUP', onHangup);
   let watchdog: NodeJS.Timeout | undefined;

@@ -2,20 +2,19 @@
  * The offline check of everything that a host reads from files: agent.yaml, meshconfig.yaml, the resources, and what
  * they say of each other. What only Consul knows is not judged.
  */
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { envoyFiles } from '../envoy/files.ts';
 import { readRecord } from '../envoy/state-file.ts';
-import { errorCode, errorMessage, TrysailError } from '../lib/errors.ts';
+import { TrysailError } from '../lib/errors.ts';
 import { silentLog } from '../lib/log.ts';
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { envoyVersion, findEnvoyBinary } from '../platform/vm/envoy-binary.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
-import { type ParsedMeshConfig, parseMeshConfig } from '../sources/mesh-config.ts';
 import { ResourceDirectory } from '../sources/resource-directory.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import { diagnose } from '../translate/diagnose.ts';
-import { programDir } from './agent-files.ts';
+import { programDir, readMeshConfig } from './agent-files.ts';
 import { withFreeAddresses } from './free-addresses.ts';
 import type { AgentSettings } from './settings.ts';
 import { toHost } from './settings-host.ts';
@@ -35,26 +34,6 @@ async function readResources(dir: string): Promise<ResourceSet> {
   } finally {
     await directory.stop();
   }
-}
-
-async function readMeshConfig(file: string): Promise<ParsedMeshConfig> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    // The settings have complained already, at the place where it is named.
-    if (errorCode(error) === 'ENOENT') return { config: undefined, diagnostics: [] };
-    const unreadable: Diagnostic = {
-      code: 'TRY0903',
-      severity: 'error',
-      object: 'MeshConfig',
-      source: { file, line: 1 },
-      message: `cannot be read: ${errorMessage(error)}`,
-      remedy: 'Let the user of the agent read it, or correct mesh.config in agent.yaml.',
-    };
-    return { config: undefined, diagnostics: [unreadable] };
-  }
-  return parseMeshConfig(text, file);
 }
 
 /** Nothing is known of a service: no fault as long as Consul may know it. */
@@ -102,9 +81,10 @@ export async function checkConfiguration(file: string, loaded: LoadedSettings): 
     let config: MeshConfig | undefined;
     if (mesh.configFile !== undefined) {
       checked.push(mesh.configFile);
-      const parsed = await readMeshConfig(mesh.configFile);
-      ({ config } = parsed);
-      diagnostics.push(...parsed.diagnostics);
+      // A file that is not there was complained of already, at the place where it is named.
+      const parsed = existsSync(mesh.configFile) ? await readMeshConfig(mesh.configFile) : undefined;
+      config = parsed?.config;
+      diagnostics.push(...(parsed?.diagnostics ?? []));
     }
     checked.push(mesh.resourcesDir);
     const resources = await readResources(mesh.resourcesDir);

@@ -20,10 +20,11 @@ import type { AgentSettings } from './settings.ts';
 
 /** The running agent; parts that are still starting are undefined. */
 export interface AgentParts {
-  readonly settings: AgentSettings;
-  readonly config: MeshConfig;
-  readonly configDiagnostics: readonly Diagnostic[];
-  readonly host: Host;
+  settings: AgentSettings;
+  config: MeshConfig;
+  /** Of agent.yaml and meshconfig.yaml, as they were read last. */
+  configDiagnostics: readonly Diagnostic[];
+  host: Host;
   readonly since: Date;
   readonly envoy: EnvoyProcess;
   mesh?: MeshSide;

@@ -37,8 +37,8 @@ export function registerAgentCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-SIGTERM and SIGINT stop it in order (deregister, drain, end Envoy), a second one at once; SIGHUP reads the resources
-again. Exits with ${EXIT.invalidConfiguration} when the settings are wrong. An agent that dies leaves Envoy serving, and the next one adopts it.
+SIGTERM and SIGINT stop it in order (deregister, drain, end Envoy), a second one at once; SIGHUP reads agent.yaml,
+meshconfig.yaml and the resources again. Exits with ${EXIT.invalidConfiguration} when the settings are wrong. An agent that dies leaves Envoy serving, and the next one adopts it.
 
 Examples:
   trysail agent --config /etc/trysail/agent.yaml
@@ -51,7 +51,7 @@ Examples:
       for (const warning of loaded.warnings) process.stderr.write(`trysail: ${formatDiagnostic(warning)}\n`);
       const { runAgent } = await import('../agent/agent.ts');
       try {
-        await runAgent(loaded.settings, stopSignal());
+        await runAgent(loaded.settings, async () => settingsOf(options), stopSignal());
       } finally {
         setTimeout(() => process.exit(), LINGER_MS).unref();
       }

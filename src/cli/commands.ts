@@ -27,7 +27,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'reload',
-    summary: 'Read the resource files of this host again.',
+    summary: 'Read agent.yaml, meshconfig.yaml and the resources of this host again.',
     register: async (program) => (await import('./reload.ts')).registerReloadCommand(program),
   },
   {

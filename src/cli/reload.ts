@@ -1,4 +1,4 @@
-/** `trysail reload`: has the agent read its resource files anew. */
+/** `trysail reload`: has the agent read its files anew. */
 import type { Command } from 'commander';
 import { callApi } from '../api/client.ts';
 import { formatDiagnostic } from '../model/diagnostic.ts';
@@ -9,13 +9,14 @@ import { printable } from './output.ts';
 export function registerReloadCommand(program: Command): void {
   program
     .command('reload')
-    .description('Read the resource files of this host again.')
+    .description('Read agent.yaml, meshconfig.yaml and the resources of this host again.')
     .addOption(socketOption())
     .addHelpText(
       'after',
       `
-The agent sees changed files by itself within a second; this is for scripts that must know what is wrong with them.
-agent.yaml and meshconfig.yaml are read when the agent starts.
+Everything takes effect without touching traffic: services, upstreams, modes, capture, names, the log's level, and by a
+hot restart of Envoy what it is started with. What needs a restart of the agent is said, and stays as it was; so does
+everything while a file has errors. Resources alone need no reload: the agent sees them change within a second.
 
 Examples:
   trysail reload`,
