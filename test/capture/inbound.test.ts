@@ -12,7 +12,11 @@ test('redirect: what comes from elsewhere to the port goes through Envoy, also w
   skip,
 }, async (t) => {
   const { host, other } = await twoNamespaces(t);
-  await startProxy(t, host, [{ address: '::', port: 15006, to: { address: '127.0.0.1', port: 8080 } }]);
+  await startProxy(
+    t,
+    host,
+    ['0.0.0.0', '::'].map((address) => ({ address, port: 15006, to: { address: '127.0.0.1', port: 8080 } })),
+  );
   await serve(host, 'app', '::|8080', '::|8081');
   await load(t, host, { ...EMPTY_PLAN, inbound: [{ port: 8080, how: 'redirect', onProxyFailure: 'deny' }] });
   assert.equal(await call(other, '10.9.0.1', 8080), 'app 127.0.0.1 -> 127.0.0.1:8080');
@@ -43,15 +47,17 @@ test('an application on the host’s own address is called from 127.0.0.6, and n
   const { host, other } = await twoNamespaces(t);
   await startProxy(t, host, [
     { address: '0.0.0.0', port: 15006, to: { address: '10.9.0.1', port: 8080, from: '127.0.0.6' } },
-    { address: '::1', port: 15101, to: { address: '2001:db8:9::1', port: 8080, from: '::6' } },
+    { address: '::', port: 15006, to: { address: '2001:db8:9::1', port: 8080, from: '::6' } },
   ]);
   await serve(host, 'app', '10.9.0.1|8080', '2001:db8:9::1|8080');
+  await host.run('ip', '-6', 'address', 'add', '::6/128', 'dev', 'lo', 'nodad');
   await load(t, host, {
     ...EMPTY_PLAN,
     inbound: [{ port: 8080, how: 'redirect', onProxyFailure: 'deny' }],
     callers: [{ port: 15001, match: { kind: 'rest' } }],
   });
   assert.equal(await call(other, '10.9.0.1', 8080), 'app 127.0.0.6 -> 10.9.0.1:8080');
+  assert.equal(await call(other, '2001:db8:9::1', 8080), 'app ::6 -> 2001:db8:9::1:8080');
 });
 
 test('tproxy: the application sees its caller’s own address', { skip }, async (t) => {
@@ -62,17 +68,17 @@ test('tproxy: the application sees its caller’s own address', { skip }, async 
     'add table inet fw; add chain inet fw in { type filter hook input priority 0; policy accept; }; add rule inet fw in iifname v0 tcp dport 15006 drop',
   );
   await startProxy(t, host, [
-    { address: '0.0.0.0', port: 15006, to: { address: '127.0.0.1', port: 8080 }, keepsCaller: true },
-    { address: '::', port: 15006, to: { address: '::1', port: 8080 }, keepsCaller: true },
+    { address: '0.0.0.0', port: 15006, to: { address: '10.9.0.1', port: 8080 }, keepsCaller: true },
+    { address: '::', port: 15006, to: { address: '2001:db8:9::1', port: 8080 }, keepsCaller: true },
   ]);
-  await serve(host, 'app', '0.0.0.0|8080', '::1|8080');
+  await serve(host, 'app', '::|8080');
   for (const family of ['-4', '-6']) {
     await host.run('ip', family, 'rule', 'add', 'fwmark', '1337', 'lookup', '133');
     await host.run('ip', family, 'route', 'add', 'local', 'default', 'dev', 'lo', 'table', '133');
   }
   await load(t, host, { ...EMPTY_PLAN, inbound: [{ port: 8080, how: 'tproxy', onProxyFailure: 'deny' }] });
-  assert.equal(await call(other, '10.9.0.1', 8080), 'app 10.9.0.2 -> 127.0.0.1:8080');
-  assert.equal(await call(other, '2001:db8:9::1', 8080), 'app 2001:db8:9::2 -> ::1:8080');
+  assert.equal(await call(other, '10.9.0.1', 8080), 'app 10.9.0.2 -> 10.9.0.1:8080');
+  assert.equal(await call(other, '2001:db8:9::1', 8080), 'app 2001:db8:9::2 -> 2001:db8:9::1:8080');
   assert.equal(await call(other, '10.9.0.1', 15006), 'ECONNREFUSED');
 });
 

@@ -26,6 +26,11 @@ umask 007
 nft delete table inet trysail 2>/dev/null
 if [ -n "$guard" ] && [ -f "$guard" ]; then nft -f "$guard" >>"$dir/output" 2>&1; fi
 
+# An address of the proxy's own, for calls of the application that are not to be captured.
+passthrough() {
+  if [ "$1" = add ]; then ip -6 address replace ::6/128 dev lo nodad; else ip -6 address del ::6/128 dev lo; fi 2>/dev/null
+}
+
 # Answers to addresses that are not this host's come back to the proxy by this route; without the mark nobody meets it.
 answers() {
   for family in -4 -6; do
@@ -40,7 +45,9 @@ answers() {
 }
 
 load() {
-  case $(cat "$dir/rules.nft") in *' tproxy to '*) answers add ;; esac
+  rules=$(cat "$dir/rules.nft")
+  case $rules in *' tproxy to '*) answers add ;; esac
+  case $rules in *'ip6 saddr ::6 '*) passthrough add ;; esac
   printf 'include "%s/rules.nft"\nlist chain inet trysail revision_%s\n' "$dir" "$1"
 }
 
@@ -75,7 +82,7 @@ relay() {
   done <"$control"
 }
 
-rm -f "$dir/clean"
+rm -f "$dir/clean" "$dir/trial"
 relay | {
   sh -c 'echo $$ >"$1/nft.pid"; exec nft -i' sh "$dir" >>"$dir/output" 2>&1
   # So that the other half ends too, where it was nft that ended first.
@@ -87,6 +94,7 @@ nft delete table inet trysail 2>/dev/null
 if [ -f "$dir/clean" ]; then
   nft delete table inet trysail_guard 2>/dev/null
   answers remove
+  passthrough remove
   [ -z "$guard" ] || rm -f "$guard" 2>/dev/null
 fi
 rm -f "$dir/clean" "$dir/trial" "$dir/nft.pid"

@@ -129,7 +129,11 @@ export class CaptureHolder {
   async clean(): Promise<void> {
     this.#applied = undefined;
     await rm(this.#options.guardFile, { force: true });
-    if (!(await this.#alive())) return;
+    if (!(await this.#alive())) {
+      if (this.#options.script === undefined || !(await exists(this.#files.control))) return;
+      // What is refused without a proxy has stayed without a holder.
+      await this.start();
+    }
     await this.#say('clean 0');
     await this.#until(START_MS, async () => !(await this.#alive()));
   }
@@ -187,7 +191,7 @@ export class CaptureHolder {
       child.once('error', reject);
     });
     child.unref();
-    await this.#until(START_MS, async () => exists(this.#files.control));
+    await this.#until(START_MS, async () => this.#alive());
   }
 
   async #alive(): Promise<boolean> {
