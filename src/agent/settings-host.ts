@@ -106,6 +106,7 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
               servicePort: port,
               listen,
               ...(own === undefined || !withIdentities ? {} : { caller: identityOf(own, config.trustDomain) }),
+              ...(settings.mode === 'observe' ? { mode: 'observe' as const } : {}),
             },
           ],
     ),

@@ -65,6 +65,8 @@ export interface Upstream {
   readonly listen: SocketAddress | SocketPath;
   /** Who calls there; absent: `Host.callerIdentity`. */
   readonly caller?: SpiffeId;
+  /** `observe`: plain text to any endpoint, counted, no rules of routing. Absent: `full`. */
+  readonly mode?: Mode;
 }
 
 /**
@@ -86,6 +88,8 @@ export interface Caller {
   readonly namespace: string;
   /** Envoy's port for its captured connections, on 127.0.0.1 and ::1; its own alone. */
   readonly capturePort: number;
+  /** Further addresses of the host at which they arrive, such as those of container bridges. */
+  readonly addresses?: readonly string[];
   /** `observe`: connections go on to where they were going, counted. `outbound`, `full`: the mesh's rules. Absent: `full`. */
   readonly mode?: Mode;
 }
@@ -114,6 +118,8 @@ export interface Host {
   readonly callers?: readonly Caller[];
   /** Where captured inbound connections arrive; present when a workload's `inbound.capture` is. */
   readonly inboundCapturePort?: number;
+  /** The kernel has no IPv6: captured connections arrive by IPv4 alone. */
+  readonly withoutIpv6?: boolean;
   /** Absent: Envoy answers no DNS. */
   readonly dns?: HostDns;
   /** The static listener through which Consul checks that Envoy lives. */

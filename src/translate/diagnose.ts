@@ -43,6 +43,16 @@ function ofUpstream(mesh: Mesh, calling: HostCalling, upstream: Upstream): Diagn
       remedy: 'Register the service, describe it by a ServiceEntry, or correct the upstream.',
     };
   }
+  if (upstream.mode === 'observe')
+    return target.service.tls !== 'required'
+      ? undefined
+      : {
+          code: 'TRY0403',
+          severity: 'error',
+          object,
+          message: `${serviceHost} requires mutual TLS, and mode "observe" speaks plain text; calls fail with 503 or a closed connection`,
+          remedy: 'Set "mode: outbound" or "full", or write "tls: migrating" into the Service record.',
+        };
   const security = clusterSecurity(
     target.service.tls,
     target.service.identities,

@@ -1,6 +1,5 @@
 /** What a listener of mode `observe` does with a connection: filter chains for the listeners of both directions. */
 import type { FilterChain, ListenerSpec } from './listener.ts';
-import { PLAIN_HTTP1, PLAIN_HTTP2 } from './listener.ts';
 import { tcpProxy } from './network-filters.ts';
 import { observeHttp } from './observe-http.ts';
 import type { ProtocolKind } from './protocol-kind.ts';
@@ -17,6 +16,9 @@ export interface ObserveSpec {
 /** The chains of a listener, with the inspectors that they need. */
 export type ObserveChains = Pick<ListenerSpec, 'filterChains' | 'defaultFilterChain' | 'inspect'>;
 
+/** HTTP/1.0 is not among them: Envoy would make 1.1 of it. */
+const REQUESTS = ['http/1.1', 'h2c'];
+
 /**
  * A port that is said to speak HTTP: requests, counted one by one; whatever does not begin as a request passes as it is.
  * All others, AUTO among them: bytes, counted by connection. Nobody waits there for the caller to speak first.
@@ -31,7 +33,7 @@ export function observeChains({ kind, cluster, statPrefix, accessLogFile }: Obse
     filterChains: [
       {
         name: 'observe-http',
-        filterChainMatch: { applicationProtocols: [...PLAIN_HTTP1, ...PLAIN_HTTP2] },
+        filterChainMatch: { applicationProtocols: REQUESTS },
         filters: [observeHttp({ statPrefix, cluster, accessLogFile })],
       },
     ],

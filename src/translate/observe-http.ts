@@ -35,15 +35,10 @@ const BEARS_FORWARDED_PROTO = 'x-trysail-bears-forwarded-proto';
 /** Protocols that browsers, container engines and the like switch to. Envoy answers 403 to any other. */
 const UPGRADES = ['websocket', 'CONNECT', 'tcp', 'spdy/3.1', 'h2c', 'postgres', 'TLS/1.0'];
 
-/** HTTP/1 as it came: spelling of header names, reason phrases, trailers, absolute targets, HTTP/1.0, any method. */
+/** HTTP/1 as it came, as far as Envoy can: spelling of header names, reason phrases, trailers. */
 export const UNCHANGED_HTTP1: MessageInitShape<typeof Http1ProtocolOptionsSchema> = {
-  allowAbsoluteUrl: false,
-  acceptHttp10: true,
-  // Without one Envoy refuses requests that name no host, as those of HTTP/1.0 need not.
-  defaultHostForHttp10: 'localhost',
   enableTrailers: true,
   allowChunkedLength: true,
-  allowCustomMethods: true,
   headerKeyFormat: {
     headerFormat: {
       case: 'statefulFormatter',

@@ -3,11 +3,13 @@ import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Endpoint } from '../model/service.ts';
 import type { Calling } from './calling.ts';
-import { callersKey, clusterCallers } from './cluster-callers.ts';
+import { type ClusterCallers, callersKey, clusterCallers } from './cluster-callers.ts';
 import type { Target } from './destination.ts';
 import { encodeLoadAssignment } from './load-assignment.ts';
 import { Memo } from './memo.ts';
 import type { MeshView } from './mesh-view.ts';
+import { observedClusterName } from './names.ts';
+import { observedAssignment, observeOutboundCluster } from './observe-cluster.ts';
 import { loadAssignmentSpec, type OutboundClusterSpec, outboundCluster } from './outbound-cluster.ts';
 import type { ResourceUnits } from './resource-units.ts';
 import { subsetMembers } from './subset-members.ts';
@@ -19,8 +21,8 @@ interface Unit {
   readonly name: string;
   readonly target: Target;
   readonly view: MeshView;
-  /** Who calls it, each once. */
-  readonly calling: Map<string, Calling>;
+  /** Who calls it, each once; undefined: whoever calls in mode `observe`, in plain text. */
+  readonly calling: Map<string, Calling> | undefined;
 }
 
 export class OutboundClusters {
@@ -37,16 +39,24 @@ export class OutboundClusters {
 
   /** Says that `calling` may come to a target. */
   add(view: MeshView, target: Target, calling: Calling): void {
-    const name = view.clusterName(target);
-    let unit = this.#units.get(name);
-    if (unit === undefined) {
-      unit = { name, target, view, calling: new Map() };
-      this.#units.set(name, unit);
-      const others = this.#byService.get(target.service.host);
-      if (others === undefined) this.#byService.set(target.service.host, [unit]);
-      else others.push(unit);
-    }
-    unit.calling.set(calling.identity ?? '', calling);
+    const unit = this.#unit(view.clusterName(target), target, view, new Map());
+    unit.calling?.set(calling.identity ?? '', calling);
+  }
+
+  /** Says that somebody comes to a port in mode `observe`; returns the name of its cluster. */
+  addObserved(view: MeshView, target: Target): string {
+    return this.#unit(observedClusterName(target.port.number, target.service.host), target, view, undefined).name;
+  }
+
+  #unit(name: string, target: Target, view: MeshView, calling: Unit['calling']): Unit {
+    const known = this.#units.get(name);
+    if (known !== undefined) return known;
+    const unit: Unit = { name, target, view, calling };
+    this.#units.set(name, unit);
+    const others = this.#byService.get(target.service.host);
+    if (others === undefined) this.#byService.set(target.service.host, [unit]);
+    else others.push(unit);
+    return unit;
   }
 
   /** Makes all clusters that were added. @param apart whether the host's callers must be told apart */
@@ -64,13 +74,41 @@ export class OutboundClusters {
     }
   }
 
+  #make(units: ResourceUnits, mesh: Mesh, host: Host, apart: boolean, unit: Unit): void {
+    const { name, target, view, calling } = unit;
+    if (calling === undefined) this.#makeObserved(units, mesh, name, target);
+    else this.#makeMeshed(units, mesh, host, { name, target, view, callers: clusterCallers(calling.values(), apart) });
+  }
+
+  #makeObserved(units: ResourceUnits, mesh: Mesh, name: string, { service, port }: Target): void {
+    const pushed = service.resolution === 'EDS';
+    const endpoints = mesh.endpoints.get(service.host) ?? NO_ENDPOINTS;
+    const members = this.#members.get(name, [endpoints, pushed], (previous) =>
+      subsetMembers(endpoints, undefined, pushed ? 'addresses' : 'names', previous),
+    );
+    const dnsEndpoints = pushed ? NO_ENDPOINTS : members;
+    const made = units.make('clusters', name, [service, port, dnsEndpoints], () =>
+      observeOutboundCluster(service, port, dnsEndpoints),
+    );
+    if (made === undefined || !pushed) return;
+    units.make('loadAssignments', name, [members, port.number], () => ({
+      name,
+      value: encodeLoadAssignment(observedAssignment(name, port), members),
+    }));
+  }
+
   /** The cluster and, unless Envoy resolves names itself, its endpoints. */
-  #make(units: ResourceUnits, mesh: Mesh, host: Host, apart: boolean, { name, target, view, calling }: Unit): void {
+  #makeMeshed(
+    units: ResourceUnits,
+    mesh: Mesh,
+    host: Host,
+    unit: { readonly name: string; readonly target: Target; readonly view: MeshView; readonly callers: ClusterCallers },
+  ): void {
+    const { name, target, view, callers } = unit;
     const { service, port, subset } = target;
     const { config } = mesh;
     const { locality } = host;
     const policy = view.blocks(target);
-    const callers = clusterCallers(calling.values(), apart);
     const spec: OutboundClusterSpec = { name, service, port, subset, policy, callers, locality, config };
     const pushed = service.resolution === 'EDS';
     const selector = subset === undefined ? undefined : view.subset(service, subset)?.labels;

@@ -2,17 +2,21 @@
 
 import type { TrafficPolicyBlocks } from '../model/destination-rule.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import type { Host, Upstream, Workload } from '../model/host.ts';
+import type { Host, InboundPort, Upstream, Workload } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { VirtualService } from '../model/virtual-service.ts';
 import type { Resources } from '../xds/resource.ts';
 import { type Calling, type HostCalling, hostCalling, upstreamCalling } from './calling.ts';
 import { callerState } from './cluster-callers.ts';
 import { type ResolvedDestination, type Target, unknownDestination } from './destination.ts';
+import { dnsListener, dnsListenerName } from './dns-listener.ts';
+import { dnsTable } from './dns-names.ts';
 import { inboundCluster } from './inbound-cluster.ts';
 import { inboundListener } from './inbound-listener.ts';
 import { MeshView } from './mesh-view.ts';
 import { inboundClusterName, listenerName } from './names.ts';
+import { observeInboundCluster } from './observe-cluster.ts';
+import { observeInboundListener, observeOutboundListener } from './observe-listener.ts';
 import { OutboundClusters } from './outbound-clusters.ts';
 import { type OutboundCalls, outboundListener } from './outbound-listener.ts';
 import { mtlsMode } from './peer-authentication.ts';
@@ -61,6 +65,7 @@ export class Translator {
       this.#upstream(mesh, calling, upstream, who, this.#view(mesh, calling, who.namespace, before));
     }
     this.#clusters.make(this.#units, mesh, host, calling.apart);
+    this.#dns(mesh, host);
     for (const view of new Set([home, ...this.#views.values()])) view.sweep();
     this.#units.sweep();
     return this.#units.finish();
@@ -108,6 +113,7 @@ export class Translator {
     // Two workloads may have one port at two addresses; the host then tells them apart.
     const shared = host.workloads.filter((other) => other.inbound?.listen.port === port).length > 1;
     const cluster = `${inboundClusterName(port)}${shared ? workload.serviceHost : ''}`;
+    if (workload.mode === 'observe') return this.#observedInbound(mesh, workload, inbound, cluster);
     this.#units.make('clusters', cluster, [workload, config], () => inboundCluster(cluster, workload, inbound, config));
     const demanded = mtlsMode(mesh.peerAuthentications, workload, port, config.rootNamespace);
     // Chains for TLS would wait for a certificate that never comes. STRICT still lets nobody in.
@@ -117,9 +123,39 @@ export class Translator {
     );
   }
 
+  #observedInbound(mesh: Mesh, workload: Workload, inbound: InboundPort, cluster: string): void {
+    const { accessLogFile } = mesh.config;
+    this.#units.make('clusters', cluster, [workload, 'observe'], () =>
+      observeInboundCluster(cluster, workload, inbound),
+    );
+    this.#units.make('listeners', listenerName(inbound.listen), [workload, accessLogFile, 'observe', cluster], () =>
+      observeInboundListener({ inbound, cluster, accessLogFile }),
+    );
+  }
+
+  /** The names of services called by name. */
+  #dns(mesh: Mesh, host: Host): void {
+    const { dns } = host;
+    if (dns === undefined) return;
+    const table = dnsTable(mesh.services, mesh.config, host);
+    const inputs = [listenerName(dns.listen), JSON.stringify([...table])];
+    this.#units.make('listeners', dnsListenerName(dns.listen), inputs, () => dnsListener(dns.listen, table));
+  }
+
   #upstream(mesh: Mesh, calling: HostCalling, upstream: Upstream, who: Calling, view: MeshView): void {
     const target = upstreamTarget(upstream, view.service(upstream.serviceHost));
     if (target.kind === 'ambiguous') return;
+    if (upstream.mode === 'observe' && target.kind === 'known') {
+      const { accessLogFile } = mesh.config;
+      const cluster = this.#clusters.addObserved(view, { ...target, subset: undefined });
+      const kind = protocolKind(target.port.protocol);
+      const address = upstream.listen;
+      const inputs = [listenerName(address), 'observe', kind, cluster, accessLogFile];
+      this.#units.make('listeners', listenerName(address), inputs, () =>
+        observeOutboundListener({ address, kind, cluster, accessLogFile }),
+      );
+      return;
+    }
     const calls = this.#calls(mesh, calling, upstream.serviceHost, target, who, view);
     const { listen } = upstream;
     const { kind, cluster, policy, caller, accessLogFile } = calls;

@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 import type { Host } from '../../src/model/host.ts';
 import type { Mesh } from '../../src/model/mesh.ts';
 import { Translator } from '../../src/translate/translator.ts';
-import type { Resource } from '../../src/xds/resource.ts';
+import type { Resource, Resources } from '../../src/xds/resource.ts';
 import { startChild } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/ports.ts';
@@ -34,18 +34,24 @@ function fetchText(url: string): Promise<string> {
 }
 
 /** Starts it and waits until it is live; `t` stops it. */
-export async function startEnvoy(
+export function startEnvoy(
   t: TestContext,
   mesh: Mesh,
   host: Host,
   secrets: readonly Resource[],
 ): Promise<RunningEnvoy> {
+  return startEnvoyOn(t, new Translator().translate(mesh, host), host.nodeId, secrets);
+}
+
+/** The same on resources that are there already. */
+export async function startEnvoyOn(
+  t: TestContext,
+  resources: Resources,
+  nodeId: string,
+  secrets: readonly Resource[] = [],
+): Promise<RunningEnvoy> {
   const [dir, adminPort] = await Promise.all([tempDir(t), freePort()]);
-  const bootstrap = staticBootstrap(new Translator().translate(mesh, host), {
-    nodeId: host.nodeId,
-    adminPort,
-    secrets,
-  });
+  const bootstrap = staticBootstrap(resources, { nodeId, adminPort, secrets });
   const path = join(dir, 'bootstrap.json');
   await writeFile(path, JSON.stringify(bootstrap), { mode: 0o600 });
   const child = startChild(t, envoyBinary(), [
