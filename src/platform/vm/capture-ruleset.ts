@@ -46,11 +46,15 @@ function fromProxyChain(plan: CapturePlan): readonly string[] {
   const ports = plan.inbound.map(({ port }) => port);
   return nftChain('from_proxy', [
     ...(plan.inbound.some(({ how }) => how === 'tproxy') ? [`meta mark ${TPROXY_MARK} accept`] : []),
-    `ip saddr ${PASSTHROUGH_ADDRESSES[0]} accept`,
-    `ip6 saddr ${PASSTHROUGH_ADDRESSES[1]} accept`,
-    'ip daddr 127.0.0.0/8 accept',
-    'ip6 daddr ::1 accept',
-    ...(ports.length > 0 ? [`fib daddr type local tcp dport ${nftSet(ports)} dnat to :${plan.inboundPort}`] : []),
+    ...(ports.length === 0
+      ? []
+      : [
+          `ip saddr ${PASSTHROUGH_ADDRESSES[0]} accept`,
+          `ip6 saddr ${PASSTHROUGH_ADDRESSES[1]} accept`,
+          'ip daddr 127.0.0.0/8 accept',
+          'ip6 daddr ::1 accept',
+          `fib daddr type local tcp dport ${nftSet(ports)} dnat to :${plan.inboundPort}`,
+        ]),
   ]);
 }
 
