@@ -3,19 +3,14 @@
  * they say of each other. What only Consul knows is not judged.
  */
 import { existsSync } from 'node:fs';
-import { envoyFiles } from '../envoy/files.ts';
-import { readRecord } from '../envoy/state-file.ts';
-import { TrysailError } from '../lib/errors.ts';
 import { silentLog } from '../lib/log.ts';
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
-import { envoyVersion, findEnvoyBinary } from '../platform/vm/envoy-binary.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
 import { ResourceDirectory } from '../sources/resource-directory.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import { diagnose } from '../translate/diagnose.ts';
-import { programDir, readMeshConfig } from './agent-files.ts';
-import { withFreeAddresses } from './free-addresses.ts';
+import { readMeshConfig } from './agent-files.ts';
 import type { AgentSettings } from './settings.ts';
 import { toHost } from './settings-host.ts';
 import type { LoadedSettings } from './settings-load.ts';
@@ -25,6 +20,8 @@ export interface CheckReport {
   readonly diagnostics: readonly Diagnostic[];
   /** Files and folders that were looked at; those that agent.yaml could not name are missing. */
   readonly checked: readonly string[];
+  /** The mesh's configuration, defaults included; undefined when it has errors or no file could say where it is. */
+  readonly config: MeshConfig | undefined;
 }
 
 async function readResources(dir: string): Promise<ResourceSet> {
@@ -56,30 +53,16 @@ function meshDiagnostics(
   return [...mesh.diagnostics, ...ofHost.filter(({ code }) => !usesConsul || code !== UNKNOWN_UPSTREAM)];
 }
 
-/** Whether this host can run it: the program of Envoy, and the ports that its listeners need. */
-async function hostDiagnostics(settings: AgentSettings, config: MeshConfig): Promise<readonly Diagnostic[]> {
-  const running = await readRecord(envoyFiles(settings.paths.run).record);
-  const { diagnostics } = withFreeAddresses(toHost(settings, config), running?.pid);
-  try {
-    await envoyVersion(await findEnvoyBinary({ configured: settings.envoy.binary, programDir: programDir() }));
-    return diagnostics;
-  } catch (error) {
-    if (!(error instanceof TrysailError)) throw error;
-    const { message, remedy } = error;
-    const faulty: Diagnostic = { code: 'TRY0104', severity: 'error', object: 'Envoy', message };
-    return [...diagnostics, remedy === undefined ? faulty : { ...faulty, remedy }];
-  }
-}
-
 /** Checks what the settings name, starting from what loading them found. Asks nobody; never throws for a faulty file. */
 export async function checkConfiguration(file: string, loaded: LoadedSettings): Promise<CheckReport> {
   const diagnostics: Diagnostic[] = [...('issues' in loaded ? loaded.issues : loaded.warnings)];
   const checked = [file];
   const settings = 'settings' in loaded ? loaded.settings : undefined;
   const mesh = 'issues' in loaded ? loaded.mesh : loaded.settings.mesh;
+  let config: MeshConfig | undefined;
   if (mesh !== undefined) {
-    let config: MeshConfig | undefined;
-    if (mesh.configFile !== undefined) {
+    if (mesh.configFile === undefined) config = DEFAULT_MESH_CONFIG;
+    else {
       checked.push(mesh.configFile);
       // A file that is not there was complained of already, at the place where it is named.
       const parsed = existsSync(mesh.configFile) ? await readMeshConfig(mesh.configFile) : undefined;
@@ -89,7 +72,6 @@ export async function checkConfiguration(file: string, loaded: LoadedSettings): 
     checked.push(mesh.resourcesDir);
     const resources = await readResources(mesh.resourcesDir);
     diagnostics.push(...meshDiagnostics(settings, config ?? DEFAULT_MESH_CONFIG, resources));
-    if (settings !== undefined) diagnostics.push(...(await hostDiagnostics(settings, config ?? DEFAULT_MESH_CONFIG)));
   }
-  return { diagnostics: diagnostics.sort(compareDiagnostics), checked };
+  return { diagnostics: diagnostics.sort(compareDiagnostics), checked, config };
 }

@@ -1,52 +1,96 @@
-/** `trysail check`: what is wrong with this host's files, without asking anybody. */
-import type { Command } from 'commander';
-import { type CheckReport, checkConfiguration } from '../agent/check.ts';
-import { formatDiagnostic, type Severity } from '../model/diagnostic.ts';
+/** `trysail check`: what is wrong with this host, its files, and what it needs of others. */
+import { type Command, Option } from 'commander';
+import { checkHost, checkNames, type HostReport } from '../agent/check-host.ts';
+import { checkText } from './check-text.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
-import { type OutputFormat, outputOption, printable, serialise } from './output.ts';
+import { type OutputFormat, outputOption, serialise } from './output.ts';
 import { addSettingsOptions, settingsOf } from './settings-options.ts';
+import { COLOUR_STYLE, PLAIN_STYLE } from './status-text.ts';
 
 interface CheckOptions {
   readonly config: string;
   readonly output: OutputFormat;
   readonly strict?: boolean;
+  readonly offline?: boolean;
 }
 
-function reportText({ diagnostics, checked }: CheckReport): string {
-  const count = (severity: Severity): number => diagnostics.filter((d) => d.severity === severity).length;
-  const [errors, warnings] = [count('error'), count('warning')];
-  const summary =
-    errors + warnings === 0
-      ? `Nothing is wrong with ${checked.join(', ')}.`
-      : `${errors} error${errors === 1 ? '' : 's'} and ${warnings} warning${warnings === 1 ? '' : 's'} in ${checked.join(', ')}.`;
-  return `${[...diagnostics.map((diagnostic) => printable(formatDiagnostic(diagnostic))), summary].join('\n')}\n`;
+const PROGRESS_AFTER_MS = 700;
+const CLEAR_LINE = '\r\u001b[K';
+
+/** What the agent would refuse comes before what would make it useless. */
+function exitCodeFor({ checks, state }: HostReport, strict: boolean): ExitCode {
+  if (checks.some((each) => each.name === 'configuration' && each.state === 'error')) return EXIT.invalidConfiguration;
+  if (state === 'error') return EXIT.hostUnfit;
+  return strict && state === 'warning' ? EXIT.warnings : EXIT.ok;
 }
 
-function exitCodeFor({ diagnostics }: CheckReport, strict: boolean): ExitCode {
-  if (diagnostics.some(({ severity }) => severity === 'error')) return EXIT.invalidConfiguration;
-  return strict && diagnostics.some(({ severity }) => severity === 'warning') ? EXIT.warnings : EXIT.ok;
+/** Says on a terminal what is waited for, once it takes long. */
+function progress(stream: NodeJS.WriteStream): {
+  readonly show: (running: readonly string[]) => void;
+  readonly end: () => void;
+} {
+  if (!stream.isTTY) return { show: () => undefined, end: () => undefined };
+  let [waiting, shown]: [readonly string[], boolean] = [[], false];
+  const draw = (): void => {
+    shown = true;
+    stream.write(`${CLEAR_LINE}waiting for ${waiting.join(', ')} …`);
+  };
+  const timer = setTimeout(draw, PROGRESS_AFTER_MS);
+  return {
+    show: (running) => {
+      waiting = running;
+      if (shown && running.length > 0) draw();
+    },
+    end: () => {
+      clearTimeout(timer);
+      if (shown) stream.write(CLEAR_LINE);
+    },
+  };
+}
+
+async function check(
+  only: readonly string[],
+  options: CheckOptions & Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const { show, end } = progress(process.stderr);
+  let report: HostReport;
+  try {
+    const loaded = await settingsOf(options);
+    report = await checkHost(options.config, loaded, { offline: options.offline === true, only, onProgress: show });
+  } finally {
+    end();
+  }
+  const { stdout } = process;
+  // https://no-color.org
+  const style = stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '' ? COLOUR_STYLE : PLAIN_STYLE;
+  stdout.write(
+    options.output === 'text'
+      ? checkText(report, style, stdout.isTTY ? stdout.columns : undefined)
+      : await serialise(report, options.output),
+  );
+  process.exitCode = exitCodeFor(report, options.strict === true);
 }
 
 export function registerCheckCommand(program: Command): void {
   const command = program
     .command('check')
-    .description('Check agent.yaml, meshconfig.yaml and the resources of this host, offline.')
+    .description('Check this host: its files, ports, clock, firewalls, resolver, kernel, Consul and CA.')
+    .argument('[names...]', `Run these checks alone: ${checkNames().join(', ')}.`)
     .addOption(outputOption())
+    .addOption(new Option('--offline', 'Check the files alone, and ask nobody.'))
     .option('--strict', 'Exit with an error for warnings too.');
   addSettingsOptions(command)
     .addHelpText(
       'after',
       `
-Exits with ${EXIT.ok} when the agent would start, ${EXIT.invalidConfiguration} when there are errors, ${EXIT.warnings} for warnings with --strict.
+Changes nothing. As root it sees most. Exits with ${EXIT.ok} when nothing is wrong, ${EXIT.invalidConfiguration} when the files have errors, ${EXIT.hostUnfit} when
+the host has, ${EXIT.warnings} for warnings with --strict.
 
 Examples:
   trysail check
-  trysail check --config ./agent.yaml --mesh-resources ./resources
-  trysail check -o json | jq '.diagnostics[].message'`,
+  trysail check ports consul consul-acl
+  trysail check --offline --config ./agent.yaml --mesh-resources ./resources
+  trysail check -o json | jq -r '.checks[].findings[] | .code + " " + .message'`,
     )
-    .action(async (options: CheckOptions & Readonly<Record<string, unknown>>) => {
-      const report = await checkConfiguration(options.config, await settingsOf(options));
-      process.stdout.write(options.output === 'text' ? reportText(report) : await serialise(report, options.output));
-      process.exitCode = exitCodeFor(report, options.strict === true);
-    });
+    .action(check);
 }

@@ -22,7 +22,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'check',
-    summary: 'Check agent.yaml, meshconfig.yaml and the resources of this host, offline.',
+    summary: 'Check this host: its files, ports, clock, firewalls, resolver, kernel, Consul and CA.',
     register: async (program) => (await import('./check.ts')).registerCheckCommand(program),
   },
   {

@@ -19,6 +19,8 @@ export const EXIT = {
   agentNotRunning: 6,
   /** This user may not ask the agent. */
   forbidden: 7,
+  /** `check`: the files are right, and the host or what it needs of others is not. */
+  hostUnfit: 8,
   /** A defect of the program (EX_SOFTWARE of sysexits.h). */
   defect: 70,
   /** Ended by Ctrl-C (128 + SIGINT). */
@@ -32,6 +34,7 @@ const BY_ERROR: Readonly<Record<string, ExitCode>> = {
   AGENT_FORBIDDEN: EXIT.forbidden,
   CONFIGURATION_INVALID: EXIT.invalidConfiguration,
   MESH_CONFIG_INVALID: EXIT.invalidConfiguration,
+  CHECK_UNKNOWN: EXIT.usage,
 };
 
 /** The exit code of whatever a command threw. */

@@ -10,17 +10,18 @@ export interface Style {
   good(text: string): string;
   bad(text: string): string;
   doubtful(text: string): string;
+  faint(text: string): string;
   heading(text: string): string;
 }
 
 const plain = (text: string): string => text;
-export const PLAIN_STYLE: Style = { good: plain, bad: plain, doubtful: plain, heading: plain };
+export const PLAIN_STYLE: Style = { good: plain, bad: plain, doubtful: plain, faint: plain, heading: plain };
 
 const colour =
   (code: number) =>
   (text: string): string =>
     `\u001b[${code}m${text}\u001b[0m`;
-export const COLOUR_STYLE: Style = { good: colour(32), bad: colour(31), doubtful: colour(33), heading: colour(1) };
+export const COLOUR_STYLE: Style = { good: colour(32), bad: colour(31), doubtful: colour(33), faint: colour(2), heading: colour(1) };
 
 function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? '' : 's'}`;

@@ -9,7 +9,7 @@ import { type Asked, connectionFailure, sizeFailure, statusFailure, timeoutFailu
 import { type ConsulTls, TlsAgents } from './tls-agents.ts';
 
 export interface ConsulRequest {
-  readonly method: 'GET' | 'PUT' | 'DELETE';
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** Encoded, from `/v1/…`. */
   readonly path: string;
   /** A value of `true` becomes a bare key; undefined is left out. */

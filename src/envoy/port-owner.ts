@@ -17,7 +17,8 @@ export interface PortOwner {
   readonly program: string | undefined;
 }
 
-const LISTEN = '0A';
+/** State of a socket that listens (TCP) or is bound and not connected (UDP), in the kernel's tables. */
+const LISTEN = { tcp: '0A', udp: '07' } as const;
 
 /** `0100007F` → `127.0.0.1`: words of four bytes in the byte order of the machine, which is little-endian on all that we support. */
 function parseAddress(hex: string): string {
@@ -56,13 +57,16 @@ function readTable(file: string): string {
   }
 }
 
-/** Every listening TCP socket of this network namespace, by port. */
-function listeningSockets(tables: readonly string[]): ReadonlyMap<number, readonly Socket[]> {
+/** Every listening socket of one protocol in this network namespace, by port. */
+function listeningSockets(
+  tables: readonly string[],
+  listen: string = LISTEN.tcp,
+): ReadonlyMap<number, readonly Socket[]> {
   const byPort = new Map<number, Socket[]>();
   for (const text of tables) {
     for (const line of text.split('\n').slice(1)) {
       const [, local = '', , state, , , , uid = '0', , inode = ''] = line.trim().split(/\s+/);
-      if (state !== LISTEN) continue;
+      if (state !== listen) continue;
       const [address = '', portHex = ''] = local.split(':');
       const port = Number.parseInt(portHex, 16);
       const sockets = byPort.get(port) ?? [];
@@ -96,30 +100,41 @@ function socketsOf(pid: number | string): readonly string[] {
   }
 }
 
+/** All sockets that processes have open, as far as they are not hidden from us: inode → pid. */
+function pidsOfSockets(): ReadonlyMap<string, number> {
+  const pids = new Map<string, number>();
+  for (const name of readdirSync('/proc'))
+    if (/^\d+$/.test(name)) for (const inode of socketsOf(name)) pids.set(inode, Number(name));
+  return pids;
+}
+
 function pidOfSocket(inode: string): number | undefined {
   const pid = readdirSync('/proc').find((name) => /^\d+$/.test(name) && socketsOf(name).includes(inode));
   return pid === undefined ? undefined : Number(pid);
 }
+
+/** One or several process ids, or none. */
+export type OwnProcesses = number | readonly number[] | undefined;
 
 /** Who listens where, as it was when this was made: many questions cost one look. */
 export class ListeningPorts {
   readonly #sockets: ReadonlyMap<number, readonly Socket[]>;
   readonly #own: ReadonlySet<string>;
 
-  private constructor(tables: readonly string[], ownPid: number | undefined) {
+  private constructor(tables: readonly string[], own: OwnProcesses) {
     this.#sockets = listeningSockets(tables);
-    this.#own = new Set(ownPid === undefined ? [] : socketsOf(ownPid));
+    this.#own = new Set([own ?? []].flat().flatMap(socketsOf));
   }
 
-  /** @param ownPid a process whose listeners do not count, such as our Envoy */
-  static look(ownPid?: number): ListeningPorts {
-    return new ListeningPorts(TABLES.map(readTable), ownPid);
+  /** @param own processes whose listeners do not count: our Envoy, and one that it is about to replace */
+  static look(own?: OwnProcesses): ListeningPorts {
+    return new ListeningPorts(TABLES.map(readTable), own);
   }
 
   /** The same, without holding up the event loop. */
-  static async lookAside(ownPid?: number): Promise<ListeningPorts> {
+  static async lookAside(own?: OwnProcesses): Promise<ListeningPorts> {
     const tables = await Promise.all(TABLES.map(async (file) => readFile(file, 'utf8').catch(() => '')));
-    return new ListeningPorts(tables, ownPid);
+    return new ListeningPorts(tables, own);
   }
 
   /**
@@ -141,6 +156,20 @@ export class ListeningPorts {
       program: pid === undefined ? undefined : commandLine(pid)[0],
     };
   }
+}
+
+/** Everything that listens in this network namespace, with its process: a look at the open files of all processes. */
+export async function allListeners(protocol: 'tcp' | 'udp'): Promise<readonly PortOwner[]> {
+  const tables = await Promise.all(
+    [`/proc/net/${protocol}`, `/proc/net/${protocol}6`].map(async (file) => readFile(file, 'utf8').catch(() => '')),
+  );
+  const pids = pidsOfSockets();
+  return [...listeningSockets(tables, LISTEN[protocol])].flatMap(([port, sockets]) =>
+    sockets.map(({ address, uid, inode }) => {
+      const pid = pids.get(inode);
+      return { address, port, uid, pid, program: pid === undefined ? undefined : commandLine(pid)[0] };
+    }),
+  );
 }
 
 /** The owner of one port; see `ListeningPorts.owner`. */

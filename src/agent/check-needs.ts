@@ -1,0 +1,137 @@
+/** What agent.yaml needs of the host, in the words of the host's checks. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { envoyFiles, launcherFiles } from '../envoy/files.ts';
+import { isRunning } from '../envoy/process-identity.ts';
+import { readRecord } from '../envoy/state-file.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
+import type { HostNeeds, NeededApplication, NeededPort } from '../platform/vm/checks/host-check.ts';
+import { PATHS } from '../platform/vm/paths.ts';
+import type { AgentSettings, ServiceSettings } from './settings.ts';
+import { toHost } from './settings-host.ts';
+
+const ANY = '0.0.0.0';
+
+/** The processes that listen for us. */
+async function envoyPids({ paths, envoy }: AgentSettings): Promise<readonly number[]> {
+  const record = await readRecord(envoyFiles(paths.run).record);
+  const ours = record !== undefined && isRunning(record) ? [record.pid] : [];
+  const { envoyPids: pattern } = launcherFiles(envoy.runDir);
+  const names = await readdir(envoy.runDir).catch(() => []);
+  const written = await Promise.all(
+    names
+      .filter((name) => pattern.test(name))
+      .map(async (name) => Number(await readFile(join(envoy.runDir, name), 'utf8').catch(() => ''))),
+  );
+  return [...new Set([...ours, ...written.filter((pid) => pid > 0)])];
+}
+
+const objectOf = ({ namespace, name }: ServiceSettings): string => `service ${namespace}/${name}`;
+
+/** Domains of the mesh's host names, without what stands for a service: `{service}.{namespace}.mesh` → `mesh`. */
+export function meshDomains({ serviceHosts }: Pick<MeshConfig, 'serviceHosts'>): readonly string[] {
+  const domains = serviceHosts.map((template) => template.slice(template.lastIndexOf('}') + 1).replace(/^\./, ''));
+  return [...new Set(domains.filter((domain) => domain !== ''))];
+}
+
+function portsOf(settings: AgentSettings, config: MeshConfig): readonly NeededPort[] {
+  const host = toHost(settings, config);
+  const tcp = (
+    object: string,
+    { address, port }: { address: string; port: number },
+    fromPeers = false,
+  ): NeededPort => ({
+    object,
+    protocol: 'tcp',
+    address,
+    port,
+    fromPeers,
+  });
+  return [
+    ...host.workloads.flatMap(({ namespace, service, inbound }) =>
+      inbound === undefined || inbound.capture !== undefined
+        ? []
+        : [tcp(`service ${namespace}/${service}`, inbound.listen, true)],
+    ),
+    ...host.upstreams.flatMap(({ serviceHost, listen }) =>
+      'path' in listen ? [] : [tcp(`upstream ${serviceHost}`, listen)],
+    ),
+    ...(host.callers ?? []).map(({ capturePort }) =>
+      tcp('captured calls', { address: '127.0.0.1', port: capturePort }),
+    ),
+    ...(host.inboundCapturePort === undefined
+      ? []
+      : [tcp('captured connections', { address: ANY, port: host.inboundCapturePort })]),
+    ...(host.dns === undefined ? [] : [{ ...tcp('DNS', host.dns.listen), protocol: 'udp' } as const]),
+    tcp('health listener', host.healthListener),
+  ];
+}
+
+/** What `full` promises of the application behind Envoy: that peers must come through it. */
+function applicationsOf({ services }: AgentSettings): readonly NeededApplication[] {
+  return services.flatMap((service) => {
+    const { inbound, mode } = service;
+    if (inbound === undefined) return [];
+    const guarded = mode === 'full' && inbound.capture === undefined;
+    return [{ object: objectOf(service), ...inbound.application, guarded }];
+  });
+}
+
+function dialledOf({ host, services }: AgentSettings): readonly NeededPort[] {
+  return services.flatMap((service) => {
+    const { inbound, mode } = service;
+    if (inbound === undefined) return [];
+    const base = { object: objectOf(service), protocol: 'tcp', fromPeers: true } as const;
+    if (mode === 'off' || mode === 'outbound') return [{ ...base, ...inbound.application }];
+    return inbound.capture === undefined ? [] : [{ ...base, address: host.address, port: inbound.port }];
+  });
+}
+
+/** The needs of a host with these settings. */
+export async function hostNeeds(settings: AgentSettings, config: MeshConfig): Promise<HostNeeds> {
+  const { capture, services, dns, paths, consul, identity } = settings;
+  const inbound = new Set(services.map((service) => service.inbound?.capture));
+  const outbound = capture.outbound !== 'none' || capture.interfaces.length > 0;
+  const units = services.flatMap(({ caller }) => (caller !== undefined && 'unit' in caller ? [caller.unit] : []));
+  const users = services.flatMap(({ caller }) => (caller !== undefined && 'user' in caller ? [caller.user] : []));
+  return {
+    known: true,
+    hostAddress: settings.host.address,
+    ports: portsOf(settings, config),
+    dialled: dialledOf(settings),
+    applications: applicationsOf(settings),
+    capture: {
+      redirect: outbound || inbound.has('redirect'),
+      tproxy: inbound.has('tproxy'),
+      cgroup: outbound && units.length > 0,
+    },
+    units,
+    users: [...users, ...capture.exclude.users].filter((user) => !/^\d+$/.test(user)),
+    interfaces: capture.interfaces,
+    dns: dns.enabled ? { ...dns.listen, domains: meshDomains(config) } : undefined,
+    paths: { config: settings.file ?? PATHS.agentConfig, ...paths },
+    secrets: [consul.tokenFile, consul.keyFile, identity.files?.keyFile, identity.ca.joinTokenFile].filter(
+      (file) => file !== undefined,
+    ),
+    envoyPids: await envoyPids(settings),
+  };
+}
+
+/** What every host needs, where agent.yaml cannot be read. */
+export function unknownNeeds(file: string): HostNeeds {
+  return {
+    known: false,
+    hostAddress: '',
+    ports: [],
+    dialled: [],
+    applications: [],
+    capture: { redirect: false, tproxy: false, cgroup: false },
+    units: [],
+    users: [],
+    interfaces: [],
+    dns: undefined,
+    paths: { config: file, state: PATHS.state, run: PATHS.run },
+    secrets: [],
+    envoyPids: [],
+  };
+}

@@ -1,0 +1,217 @@
+/** Names on this host: who answers, whether queries could go in circles, and whether mesh names reach Envoy alone. */
+import { randomBytes } from 'node:crypto';
+import type { Diagnostic } from '../../../model/diagnostic.ts';
+import { type CheckContext, finding, type HostCheck, type Listener } from './host-check.ts';
+import { describeListener, formatAddress, listenersAt } from './listening.ts';
+import {
+  asksResolved,
+  type DnsmasqConf,
+  findLoop,
+  parseDnsmasq,
+  parseResolvConf,
+  type ResolvConf,
+} from './resolver-files.ts';
+
+const RESOLVED = 'systemd-resolved';
+const DNSMASQ = 'dnsmasq';
+const STUBS: ReadonlySet<string> = new Set(['127.0.0.53', '127.0.0.54']);
+/** So many servers are tried; the system's own resolver uses three. */
+const MAX_SERVERS = 3;
+/** What a name of the mesh has at least, `reviews.mesh`. */
+const DOTS_OF_MESH_NAMES = 1;
+
+interface Resolvers {
+  readonly conf: ResolvConf;
+  /** Undefined: systemd-resolved does not run. */
+  readonly resolvedUplinks: readonly string[] | undefined;
+  /** Undefined: no dnsmasq listens. */
+  readonly dnsmasq: DnsmasqConf | undefined;
+  readonly local: readonly Listener[];
+  readonly throughNss: boolean;
+}
+
+async function look({ io }: CheckContext): Promise<Resolvers> {
+  const [conf = '', uplinks, nss = '', udp, drop = []] = await Promise.all([
+    io.read('/etc/resolv.conf'),
+    io.read('/run/systemd/resolve/resolv.conf'),
+    io.read('/etc/nsswitch.conf'),
+    io.listeners('udp'),
+    io.list('/etc/dnsmasq.d'),
+  ]);
+  const local = udp.filter(({ port }) => port === 53);
+  const masq = local.some(({ program }) => program?.endsWith(DNSMASQ) === true);
+  const files = ['/etc/dnsmasq.conf', ...drop.map((name) => `/etc/dnsmasq.d/${name}`)];
+  const text = masq ? (await Promise.all(files.map(async (file) => (await io.read(file)) ?? ''))).join('\n') : '';
+  return {
+    conf: parseResolvConf(conf),
+    resolvedUplinks: uplinks === undefined ? undefined : parseResolvConf(uplinks).nameservers,
+    dnsmasq: masq ? parseDnsmasq(text) : undefined,
+    local,
+    throughNss: asksResolved(nss),
+  };
+}
+
+/** What stands behind an address of a DNS server. */
+function serverAt(address: string, { local, dnsmasq }: Resolvers, own: readonly string[]): string {
+  const host = address.replace(/#.*/, '');
+  if (STUBS.has(host)) return RESOLVED;
+  const isOwn = host.startsWith('127.') || host === '::1' || own.includes(host);
+  const [listener] = isOwn ? listenersAt(local, { address: host, port: 53 }) : [];
+  return dnsmasq !== undefined && listener?.program?.endsWith(DNSMASQ) === true && !address.includes('#')
+    ? DNSMASQ
+    : address;
+}
+
+async function loops({ io }: CheckContext, resolvers: Resolvers): Promise<readonly Diagnostic[]> {
+  const { conf, resolvedUplinks, dnsmasq } = resolvers;
+  const own = io.addresses();
+  const named = (servers: readonly string[]): readonly string[] =>
+    servers.map((each) => serverAt(each, resolvers, own));
+  const edges = new Map<string, readonly string[]>();
+  if (resolvedUplinks !== undefined) edges.set(RESOLVED, named(resolvedUplinks));
+  if (dnsmasq !== undefined) {
+    const { resolvFile, servers } = dnsmasq;
+    const more =
+      resolvFile === undefined
+        ? conf.nameservers.slice(0, 0)
+        : parseResolvConf((await io.read(resolvFile)) ?? '').nameservers;
+    edges.set(DNSMASQ, named([...servers, ...more]));
+  }
+  const loop = findLoop(edges);
+  if (loop === undefined) return [];
+  return [
+    finding(
+      'TRY1130',
+      'error',
+      loop[0] ?? '',
+      `queries go in circles: ${loop.join(' → ')}`,
+      loop.includes(DNSMASQ)
+        ? 'Give dnsmasq the servers of the network (no-resolv and server=<address>), and systemd-resolved none of this host.'
+        : 'Give systemd-resolved the servers of the network (DNS= in /etc/systemd/resolved.conf), none of this host.',
+    ),
+  ];
+}
+
+/** Whether names of the mesh come to Envoy. */
+function reachesEnvoy(
+  { needs }: CheckContext,
+  { conf, resolvedUplinks, dnsmasq, throughNss }: Resolvers,
+): readonly Diagnostic[] {
+  const { dns } = needs;
+  if (dns === undefined) return [];
+  const here = `${dns.address}#${dns.port}`;
+  const first = conf.nameservers[0] ?? 'nothing';
+  if (dnsmasq !== undefined && first.startsWith('127.')) {
+    const missing = dns.domains.filter((domain) => dnsmasq.byDomain.get(domain) !== here);
+    return missing.length === 0 || (resolvedUplinks !== undefined && STUBS.has(first))
+      ? []
+      : [
+          finding(
+            'TRY1131',
+            'error',
+            DNSMASQ,
+            `it answers for this host and does not ask Envoy for ${missing.map((each) => `.${each}`).join(', ')}`,
+            `Write into /etc/dnsmasq.d/trysail.conf: ${missing.map((each) => `server=/${each}/${here}`).join(' ')}`,
+          ),
+        ];
+  }
+  if (resolvedUplinks === undefined)
+    return [
+      finding(
+        'TRY1131',
+        'error',
+        'DNS',
+        `systemd-resolved does not run, so that names of the mesh do not reach Envoy (resolv.conf asks ${first})`,
+        'Run: systemctl enable --now systemd-resolved; or forward the domain of the mesh by the resolver that there is; or set dns.enabled: false.',
+      ),
+    ];
+  if (STUBS.has(first) || throughNss) return [];
+  return [
+    finding(
+      'TRY1131',
+      'warning',
+      '/etc/resolv.conf',
+      `it asks ${first} and not systemd-resolved, so that names of the mesh do not reach Envoy`,
+      'Run: ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf',
+    ),
+  ];
+}
+
+function searching({ needs }: CheckContext, { conf }: Resolvers): readonly Diagnostic[] {
+  if (needs.dns === undefined || conf.ndots <= DOTS_OF_MESH_NAMES + 1) return [];
+  return [
+    finding(
+      'TRY1133',
+      'warning',
+      '/etc/resolv.conf',
+      `ndots:${conf.ndots} makes every name of the mesh be asked with ${conf.search.join(', ') || 'each search domain'} first`,
+      'Take ndots out of its options, or write names with a dot at the end.',
+    ),
+  ];
+}
+
+/** Asks the servers for a name of the mesh that nobody has. */
+async function elsewhere({ io, needs }: CheckContext, resolvers: Resolvers): Promise<readonly Diagnostic[]> {
+  const { conf, resolvedUplinks } = resolvers;
+  const servers = [...new Set([...(resolvedUplinks ?? []), ...conf.nameservers])].filter((each) => !STUBS.has(each));
+  const domains = needs.dns?.domains ?? ['mesh'];
+  const questions = servers.slice(0, MAX_SERVERS).flatMap((server) => domains.map((domain) => ({ server, domain })));
+  const label = `trysail-check-${randomBytes(6).toString('hex')}`;
+  const answers = await Promise.all(
+    questions.map(async (question) => ({
+      ...question,
+      answer: await io.ask(question.server, `${label}.${question.domain}`),
+    })),
+  );
+  const silent = new Set<string>();
+  return answers.flatMap(({ server, domain, answer }): readonly Diagnostic[] => {
+    if ('addresses' in answer)
+      return [
+        finding(
+          'TRY1132',
+          'warning',
+          `DNS server ${server}`,
+          `it answers names under .${domain} that nobody has with ${answer.addresses.join(', ')}: a mistyped name reaches that instead of failing`,
+          'Take the wildcard out of the server, or choose other host names by serviceHosts in meshconfig.yaml.',
+        ),
+      ];
+    if (!['ETIMEOUT', 'ECONNREFUSED'].includes(answer.error) || silent.has(server)) return [];
+    silent.add(server);
+    return [
+      finding(
+        'TRY1134',
+        'warning',
+        `DNS server ${server}`,
+        'it does not answer',
+        'Correct /etc/resolv.conf, or see to the server and the way to it.',
+      ),
+    ];
+  });
+}
+
+export const RESOLVER_CHECK: HostCheck = {
+  name: 'resolver',
+  async run(context) {
+    const resolvers = await look(context);
+    const { conf, resolvedUplinks, local, dnsmasq } = resolvers;
+    const [circles, foreign] = await Promise.all([loops(context, resolvers), elsewhere(context, resolvers)]);
+    const link = await context.io.target('/etc/resolv.conf');
+    const other = local.find(({ address }) => !STUBS.has(address));
+    const consul = (await context.io.listeners('udp')).some(({ port }) => port === 8600);
+    return {
+      facts: [
+        `resolv.conf asks ${conf.nameservers.join(', ') || 'nobody'}${link === undefined || link === '/etc/resolv.conf' ? '' : ` (${link})`}`,
+        resolvedUplinks === undefined
+          ? 'no systemd-resolved'
+          : `systemd-resolved asks ${resolvedUplinks.join(', ') || 'by link'}`,
+        ...(dnsmasq === undefined && other !== undefined
+          ? [`${describeListener(other)} on ${formatAddress(other)}`]
+          : []),
+        ...(dnsmasq === undefined ? [] : ['dnsmasq']),
+        ...(consul ? ['Consul answers DNS on 8600'] : []),
+        ...(circles.length === 0 ? ['no loop'] : []),
+      ],
+      findings: [...circles, ...reachesEnvoy(context, resolvers), ...searching(context, resolvers), ...foreign],
+    };
+  },
+};

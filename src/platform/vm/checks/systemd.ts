@@ -1,0 +1,129 @@
+/** systemd: its version, our units, the users and units that agent.yaml names. */
+import type { Diagnostic } from '../../../model/diagnostic.ts';
+import { accountOf } from './accounts.ts';
+import { type CheckContext, finding, type HostCheck } from './host-check.ts';
+import { count } from './listening.ts';
+import { AGENT_UNIT, ENVOY_UNIT, type UnitProperties, unitsOf } from './units.ts';
+
+/** The oldest that the units are written for. */
+const OLDEST = 239;
+const OUR_UNITS = [AGENT_UNIT, ENVOY_UNIT, 'trysail-drain.service', 'trysail-capture.service', 'trysail-dns.service'];
+const PROPERTIES = ['ActiveState', 'SubState', 'UnitFileState', 'Result', 'NRestarts', 'User', 'NeedDaemonReload'];
+
+function judge(name: string, unit: UnitProperties): readonly Diagnostic[] {
+  const findings: Diagnostic[] = [];
+  if (unit['ActiveState'] === 'failed')
+    findings.push(
+      finding(
+        'TRY1170',
+        'error',
+        name,
+        `it has failed (${unit['Result'] ?? 'unknown'})`,
+        `See why: journalctl -u ${name} -n 50`,
+      ),
+    );
+  if (unit['NeedDaemonReload'] === 'yes')
+    findings.push(
+      finding('TRY1170', 'warning', name, 'its file has changed since systemd read it', 'Run: systemctl daemon-reload'),
+    );
+  const running = unit['ActiveState'] === 'active';
+  if (name === AGENT_UNIT && running && unit['UnitFileState'] === 'disabled')
+    findings.push(
+      finding(
+        'TRY1170',
+        'warning',
+        name,
+        'it runs and is not enabled: after a reboot it does not come back',
+        `Run: systemctl enable ${name}`,
+      ),
+    );
+  return findings;
+}
+
+async function accounts(
+  { io, needs }: CheckContext,
+  installed: ReadonlyMap<string, UnitProperties>,
+): Promise<readonly Diagnostic[]> {
+  const ours = [...installed].flatMap(([unit, { User = '' }]) =>
+    User === '' ? [] : [{ user: User, what: `${unit} runs as it` }],
+  );
+  const named = needs.users.map((user) => ({ user, what: 'agent.yaml names it' }));
+  const wanted = new Map([...named, ...ours].map(({ user, what }) => [user, what]));
+  const found = await Promise.all(
+    [...wanted].map(async ([user, what]) => ({ user, what, account: await accountOf(io, user) })),
+  );
+  return found
+    .filter(({ account }) => account === undefined)
+    .map(({ user, what }) =>
+      finding(
+        'TRY1173',
+        'error',
+        `user ${user}`,
+        `there is no such user; ${what}`,
+        `Create it (useradd --system ${user}), or correct the name.`,
+      ),
+    );
+}
+
+async function namedUnits({ io, needs }: CheckContext): Promise<readonly Diagnostic[]> {
+  if (needs.units.length === 0) return [];
+  const found = await unitsOf(io, needs.units, ['ActiveState']);
+  return needs.units
+    .filter((name) => found !== undefined && !found.has(name))
+    .map((name) =>
+      finding(
+        'TRY1124',
+        'error',
+        `unit ${name}`,
+        'agent.yaml names it, and systemd does not know it: its calls are nobody’s',
+        'Install the unit, or correct services[].unit in agent.yaml.',
+      ),
+    );
+}
+
+export const SYSTEMD_CHECK: HostCheck = {
+  name: 'systemd',
+  async run(context) {
+    const { io, needs } = context;
+    const installed = await unitsOf(io, OUR_UNITS, PROPERTIES);
+    if (installed === undefined) {
+      const missing = needs.units.map((name) =>
+        finding(
+          'TRY1173',
+          'error',
+          `unit ${name}`,
+          'agent.yaml names a unit, and this host does not run systemd',
+          'Name a user of the host instead (services[].user).',
+        ),
+      );
+      const users = await accounts(context, new Map());
+      if (missing.length + users.length > 0) return { facts: [], findings: [...missing, ...users] };
+      return { facts: [], findings: [], skipped: 'this host does not run systemd' };
+    }
+    const version = Number(/systemd (\d+)/.exec((await io.run('systemctl', ['--version']))?.stdout ?? '')?.[1]);
+    const findings = [
+      ...[...installed].flatMap(([name, unit]) => judge(name, unit)),
+      ...(await accounts(context, installed)),
+      ...(await namedUnits(context)),
+    ];
+    if (version < OLDEST)
+      findings.push(
+        finding(
+          'TRY1173',
+          'warning',
+          'systemd',
+          `version ${version} is older than any that the units are tried on`,
+          `Use ${OLDEST} or later.`,
+        ),
+      );
+    const running = [...installed].filter(([, unit]) => unit['ActiveState'] === 'active').length;
+    return {
+      facts: [
+        `version ${version}`,
+        installed.size === 0 ? 'no unit of ours installed' : `${running} of ${count(installed.size, 'unit')} active`,
+        ...(needs.units.length === 0 ? [] : [`${count(needs.units.length, 'unit')} of agent.yaml looked up`]),
+      ],
+      findings,
+    };
+  },
+};
