@@ -50,7 +50,7 @@ export function hostCalling(host: Host): HostCalling {
   const identity = host.callerIdentity;
   const unnamed = { identity, namespace: namespaceOf(identity) ?? host.workloads[0]?.namespace ?? DEFAULT_NAMESPACE };
   const calling = [
-    ...host.upstreams.map((upstream) => named(upstream) ?? unnamed),
+    ...host.upstreams.flatMap((upstream) => (upstream.mode === 'observe' ? [] : [named(upstream) ?? unnamed])),
     ...(host.callers ?? []).filter(isMeshed),
   ];
   const apart = new Set(calling.map((one) => one.identity)).size > 1;

@@ -1,8 +1,9 @@
 /** The cluster of an application on this host. */
-import { Cluster_DiscoveryType, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { InboundPort, Workload } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Resource } from '../xds/resource.ts';
+import { applicationAddress } from './application-address.ts';
 import { protocolOptions } from './cluster-protocol.ts';
 import { duration, resource } from './messages.ts';
 import { statName } from './names.ts';
@@ -15,28 +16,11 @@ const APPLICATION_HOP = { http: 'http1', http2: 'http2', auto: 'preserved', tcp:
 >;
 
 export function inboundCluster(name: string, workload: Workload, inbound: InboundPort, config: MeshConfig): Resource {
-  const { address, port: portValue } = inbound.application;
-  const socketAddress = { address, portSpecifier: { case: 'portValue', value: portValue } } as const;
   return resource(name, ClusterSchema, {
     name,
     altStatName: statName(name),
-    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    ...applicationAddress(name, inbound),
     connectTimeout: duration(config.connectTimeoutMs),
-    loadAssignment: {
-      clusterName: name,
-      endpoints: [
-        {
-          lbEndpoints: [
-            {
-              hostIdentifier: {
-                case: 'endpoint',
-                value: { address: { address: { case: 'socketAddress', value: socketAddress } } },
-              },
-            },
-          ],
-        },
-      ],
-    },
     circuitBreakers: circuitBreakers(undefined),
     typedExtensionProtocolOptions: protocolOptions(APPLICATION_HOP[protocolKind(inbound.protocol)], undefined),
     metadata: clusterMetadata({

@@ -1,13 +1,12 @@
-/** The listener through which the mesh calls a workload of this host. */
+/** What becomes of connections that peers make to a workload of this host: the filter chains before it. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.ts';
 import type { InboundPort, Workload } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { MtlsMode } from '../model/peer-authentication.ts';
 import type { Protocol } from '../model/service.ts';
-import type { Resource } from '../xds/resource.ts';
 import { type ChainPlan, inboundPlan } from './inbound-chains.ts';
-import { type FilterChain, listener } from './listener.ts';
+import type { FilterChain, ListenerChains } from './listener.ts';
 import { duration } from './messages.ts';
 import { listenerName } from './names.ts';
 import { httpConnectionManager, type NetworkFilter, tcpProxy } from './network-filters.ts';
@@ -18,7 +17,7 @@ import { downstreamTlsSocket } from './tls-context.ts';
 /** A caller that does not finish its handshake is dropped. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;
 
-export interface InboundListenerSpec {
+export interface InboundSpec {
   readonly workload: Workload;
   readonly inbound: InboundPort;
   readonly cluster: string;
@@ -55,7 +54,7 @@ function routes(cluster: string, port: number, protocol: Protocol): MessageInitS
   };
 }
 
-function networkFilter(spec: InboundListenerSpec, chain: ChainPlan): NetworkFilter {
+function networkFilter(spec: InboundSpec, chain: ChainPlan): NetworkFilter {
   const { cluster, inbound, config } = spec;
   const statPrefix = `inbound_${listenerName(inbound.listen)}`;
   if (chain.carries === 'tcp')
@@ -74,7 +73,7 @@ function networkFilter(spec: InboundListenerSpec, chain: ChainPlan): NetworkFilt
   });
 }
 
-function filterChain(spec: InboundListenerSpec, chain: ChainPlan): FilterChain {
+function filterChain(spec: InboundSpec, chain: ChainPlan): FilterChain {
   const { transport, alpn } = chain.match;
   const { trustDomain, trustDomainAliases } = spec.config;
   return {
@@ -94,12 +93,10 @@ function filterChain(spec: InboundListenerSpec, chain: ChainPlan): FilterChain {
   };
 }
 
-export function inboundListener(spec: InboundListenerSpec): Resource {
+/** What becomes of a peer's connections to the workload's port. */
+export function inboundChains(spec: InboundSpec): ListenerChains {
   const { chains, inspect } = inboundPlan(spec.mode, protocolKind(spec.inbound.protocol));
-  return listener({
-    address: spec.inbound.listen,
-    direction: 'inbound',
-    filterChains: chains.map((chain) => filterChain(spec, chain)),
-    inspect,
-  });
+  return { filterChains: chains.map((chain) => filterChain(spec, chain)), inspect };
 }
+
+/** The listener at the port itself. */

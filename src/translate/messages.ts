@@ -1,8 +1,11 @@
 /** Making protobuf messages: packing extensions into Any, durations, serialised resources. */
-import { create, type DescMessage, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMessage, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import type { Any, Duration } from '@bufbuild/protobuf/wkt';
 import { AnySchema, DurationSchema } from '@bufbuild/protobuf/wkt';
 import type { Resource } from '../xds/resource.ts';
+
+/** The fields of a message that is not made yet: they can be copied. */
+export type Fields<Desc extends DescMessage> = Exclude<MessageInitShape<Desc>, MessageShape<Desc>>;
 
 /** An extension's configuration as Envoy expects it. */
 export function pack<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): Any {

@@ -1,10 +1,11 @@
 /** Clusters of mode `observe`: plain connections, one for each of the caller's, without limits, retries or waits. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { Cluster_DiscoveryType, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import type { InboundPort, Workload } from '../model/host.ts';
 import type { Endpoint, Service, ServicePort } from '../model/service.ts';
 import type { Resource } from '../xds/resource.ts';
+import { applicationAddress } from './application-address.ts';
 import type { LoadAssignmentSpec } from './load-assignment.ts';
 import { duration, pack, resource } from './messages.ts';
 import { observedClusterName, statName } from './names.ts';
@@ -52,26 +53,9 @@ export function observeClusterFields(
 
 /** The cluster of an application on this host. */
 export function observeInboundCluster(name: string, workload: Workload, inbound: InboundPort): Resource {
-  const { address, port: portValue } = inbound.application;
-  const socketAddress = { address, portSpecifier: { case: 'portValue', value: portValue } } as const;
   return resource(name, ClusterSchema, {
     ...observeClusterFields(name),
-    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
-    loadAssignment: {
-      clusterName: name,
-      endpoints: [
-        {
-          lbEndpoints: [
-            {
-              hostIdentifier: {
-                case: 'endpoint',
-                value: { address: { address: { case: 'socketAddress', value: socketAddress } } },
-              },
-            },
-          ],
-        },
-      ],
-    },
+    ...applicationAddress(name, inbound),
     metadata: clusterMetadata({
       host: workload.serviceHost,
       name: workload.service,

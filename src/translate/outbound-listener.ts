@@ -5,7 +5,7 @@ import type { SocketAddress, SocketPath } from '../model/host.ts';
 import type { Resource } from '../xds/resource.ts';
 import { OFFER_HTTP1, OFFER_HTTP2 } from './alpn.ts';
 import { ADS } from './config-source.ts';
-import { type FilterChain, type Inspection, listener, PLAIN_HTTP1, PLAIN_HTTP2 } from './listener.ts';
+import { type FilterChain, type ListenerChains, listener, PLAIN_HTTP1, PLAIN_HTTP2 } from './listener.ts';
 import { consistentHash } from './load-balancing.ts';
 import { listenerName } from './names.ts';
 import { httpConnectionManager, markCaller, type NetworkFilter, offerAlpn, tcpProxy } from './network-filters.ts';
@@ -22,14 +22,6 @@ export interface OutboundCalls {
   /** What tells clusters who calls; undefined where all calls of the host are one caller's. */
   readonly caller: string | undefined;
   readonly accessLogFile: string | undefined;
-}
-
-/** Filter chains by what the inspectors saw. */
-export interface OutboundChains {
-  readonly filterChains: readonly FilterChain[];
-  /** For what no chain matches; undefined: it is closed. */
-  readonly defaultFilterChain?: FilterChain;
-  readonly inspect: Inspection;
 }
 
 function http(calls: OutboundCalls, statPrefix: string): NetworkFilter {
@@ -56,7 +48,7 @@ function tcp({ cluster, policy, accessLogFile }: OutboundCalls): NetworkFilter {
  * bytes say. A service whose rule says `useClientProtocol` is watched for the version in the same way.
  * @param statPrefix of HTTP's statistics
  */
-export function outboundChains(calls: OutboundCalls, statPrefix: string): OutboundChains {
+export function outboundChains(calls: OutboundCalls, statPrefix: string): ListenerChains {
   const marks = calls.caller === undefined ? [] : [markCaller(calls.caller)];
   const requests = http(calls, statPrefix);
   const bytes: FilterChain = { name: 'tcp', filters: [...marks, tcp(calls)] };

@@ -1,0 +1,61 @@
+/** Filter chains of connections to one destination, for a listener at which many destinations arrive. */
+import type { FilterChainMatchSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts';
+import type { FilterChain, Inspection, ListenerChains } from './listener.ts';
+import type { Fields } from './messages.ts';
+
+/** A destination as its callers dial it. */
+export interface Destination {
+  readonly port: number;
+  /** Empty: any. */
+  readonly addresses: readonly string[];
+}
+
+/** What becomes of the connections to one destination. */
+export interface CapturedChains {
+  readonly port: number;
+  readonly filterChains: readonly FilterChain[];
+  readonly inspect: Inspection;
+}
+
+function destinationMatch({ port, addresses }: Destination): Fields<typeof FilterChainMatchSchema> {
+  return {
+    destinationPort: port,
+    prefixRanges: addresses.map((addressPrefix) => ({
+      addressPrefix,
+      prefixLen: addressPrefix.includes(':') ? 128 : 32,
+    })),
+  };
+}
+
+/**
+ * The chains of a listener of its own as those of one destination among others. Envoy does not come back from a match of
+ * one kind to try a wider one of another: what a listener does by default needs a chain wherever the others have led.
+ * https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/listener/v3/listener_components.proto#config-listener-v3-filterchainmatch
+ * @param name begins the names of the chains
+ */
+export function capturedChains(name: string, destination: Destination, chains: ListenerChains): CapturedChains {
+  const match = destinationMatch(destination);
+  const { filterChains, defaultFilterChain: rest, inspect } = chains;
+  const withRaw = filterChains.some(({ filterChainMatch }) => filterChainMatch?.transportProtocol === 'raw_buffer');
+  const defaults: readonly FilterChain[] =
+    rest === undefined
+      ? []
+      : [
+          ...(withRaw ? [{ ...rest, filterChainMatch: { transportProtocol: 'raw_buffer' } }] : []),
+          { ...rest, name: withRaw ? `${rest.name ?? ''}-tls` : (rest.name ?? '') },
+        ];
+  return {
+    port: destination.port,
+    filterChains: [...filterChains, ...defaults].map((chain) => ({
+      ...chain,
+      name: `${name}-${chain.name ?? ''}`,
+      filterChainMatch: { ...chain.filterChainMatch, ...match },
+    })),
+    inspect,
+  };
+}
+
+/** The ports on which an inspector is needed. */
+export function inspectedPorts(captured: readonly CapturedChains[], what: keyof Inspection): readonly number[] {
+  return captured.flatMap(({ port, inspect }) => (inspect[what] ? [port] : []));
+}

@@ -1,0 +1,64 @@
+/** The listener at which one caller's captured connections arrive, as Istio's `virtualOutbound`. */
+import type { Caller, SocketAddress } from '../model/host.ts';
+import type { Resource } from '../xds/resource.ts';
+import { type CapturedChains, capturedChains, inspectedPorts } from './captured-chains.ts';
+import { captureListener, type FilterChain } from './listener.ts';
+import { HTTP_INSPECTOR, ORIGINAL_DESTINATION, onPorts, TLS_INSPECTOR } from './listener-filters.ts';
+import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, passBytes } from './passthrough.ts';
+
+const NO_INSPECTION = { tls: false, http: false } as const;
+
+/** `virtualOutbound_15001`. */
+export function outboundCaptureName(capturePort: number): string {
+  return `virtualOutbound_${capturePort}`;
+}
+
+/** Where the connections of a caller arrive. */
+export function captureAddresses(
+  { capturePort, addresses = [] }: Pick<Caller, 'capturePort' | 'addresses'>,
+  withoutIpv6: boolean,
+): readonly SocketAddress[] {
+  const loopback = withoutIpv6 ? ['127.0.0.1'] : ['127.0.0.1', '::1'];
+  return [...loopback, ...addresses].map((address) => ({ address, port: capturePort }));
+}
+
+export interface OutboundCaptureSpec {
+  readonly name: string;
+  readonly addresses: readonly SocketAddress[];
+  /** By destination; no two of them are for the same one. */
+  readonly captured: readonly CapturedChains[];
+  readonly accessLogFile: string | undefined;
+}
+
+/**
+ * Connections to services of the mesh by their rules, all others on to where they were going. Who connects to the
+ * listener itself is not captured: without an end of its own such a connection would go round for ever.
+ */
+export function outboundCaptureListener({ name, addresses, captured, accessLogFile }: OutboundCaptureSpec): Resource {
+  const itself: FilterChain = {
+    name: 'virtualOutbound-blackhole',
+    filters: [passBytes(BLACK_HOLE_CLUSTER, accessLogFile)],
+  };
+  const port = addresses[0]?.port ?? 0;
+  const own = capturedChains(
+    'itself',
+    { port, addresses: addresses.map(({ address }) => address) },
+    { filterChains: [itself], inspect: NO_INSPECTION },
+  );
+  return captureListener({
+    name,
+    addresses,
+    direction: 'outbound',
+    filterChains: [...own.filterChains, ...captured.flatMap(({ filterChains }) => filterChains)],
+    defaultFilterChain: {
+      name: 'virtualOutbound-catchall-tcp',
+      filters: [passBytes(PASSTHROUGH_CLUSTER, accessLogFile)],
+    },
+    listenerFilters: [
+      ORIGINAL_DESTINATION,
+      ...onPorts(TLS_INSPECTOR, inspectedPorts(captured, 'tls')),
+      ...onPorts(HTTP_INSPECTOR, inspectedPorts(captured, 'http')),
+    ],
+    transparent: false,
+  });
+}

@@ -1,0 +1,225 @@
+/** All that this host calls: listeners of upstreams, services by name and captured callers, with routes and clusters. */
+import type { Caller, Host, NamedUpstream, SocketAddress, SocketPath, Upstream } from '../model/host.ts';
+import type { Mesh } from '../model/mesh.ts';
+import type { VirtualService } from '../model/virtual-service.ts';
+import { bindableAddresses, type Calling, type HostCalling, isMeshed, upstreamCalling } from './calling.ts';
+import { type CapturedChains, capturedChains } from './captured-chains.ts';
+import { callerState } from './cluster-callers.ts';
+import { type ResolvedDestination, type Target, unknownDestination } from './destination.ts';
+import { listener } from './listener.ts';
+import { Memo } from './memo.ts';
+import { MeshView } from './mesh-view.ts';
+import { listenerName } from './names.ts';
+import { type ObserveSpec, observeChains } from './observe-chains.ts';
+import { captureAddresses, outboundCaptureListener, outboundCaptureName } from './outbound-capture.ts';
+import { OutboundClusters } from './outbound-clusters.ts';
+import { type OutboundCalls, outboundChains, outboundListener } from './outbound-listener.ts';
+import { BLACK_HOLE_CLUSTER, blackHoleCluster, PASSTHROUGH_CLUSTER, passthroughCluster } from './passthrough.ts';
+import { protocolKind } from './protocol-kind.ts';
+import type { ResourceUnits } from './resource-units.ts';
+import { routeConfig } from './route-config.ts';
+import { NO_BLOCKS } from './traffic-policy.ts';
+import { type UpstreamTarget, upstreamTarget } from './upstream-target.ts';
+
+/** What all of one translation has in common. */
+interface Outbound {
+  readonly units: ResourceUnits;
+  readonly mesh: Mesh;
+  readonly host: Host;
+  readonly calling: HostCalling;
+}
+
+/** What a listener is rebuilt for. */
+function inputsOf({ routeConfig: name, kind, cluster, policy, caller, accessLogFile }: OutboundCalls): unknown[] {
+  return [name, kind, cluster, policy, caller, accessLogFile];
+}
+
+export class OutboundSide {
+  readonly #clusters = new OutboundClusters();
+  readonly #chains = new Memo<CapturedChains>();
+  /** By the callers' namespace. */
+  #views = new Map<string, MeshView>();
+  #viewsBefore: ReadonlyMap<string, MeshView> = new Map();
+
+  /** Makes everything. */
+  translate(of: Outbound): void {
+    const { units, mesh, host, calling } = of;
+    this.#clusters.begin();
+    this.#viewsBefore = this.#views;
+    this.#views = new Map();
+    this.#view(of, calling.home);
+    for (const upstream of host.upstreams) this.#upstream(of, upstream);
+    if (calling.bindsNames) for (const upstream of host.namedUpstreams ?? []) this.#bound(of, upstream);
+    for (const caller of host.callers ?? []) this.#caller(of, caller);
+    this.#clusters.make(units, mesh, host, calling.apart);
+    for (const view of this.#views.values()) view.sweep();
+    this.#chains.sweep();
+    this.#viewsBefore = new Map();
+  }
+
+  /** Makes what endpoints of these services change, of all that was made before. */
+  translateEndpoints(of: Outbound, services: readonly string[]): void {
+    const { units, mesh, host, calling } = of;
+    for (const namespace of this.#views.keys()) this.#look(of, namespace);
+    for (const service of services) this.#clusters.remake(units, mesh, host, calling.apart, service);
+  }
+
+  /** The view of a namespace's calls, with the memos that it had before. */
+  #view(of: Outbound, namespace: string): MeshView {
+    const known = this.#views.get(namespace);
+    if (known !== undefined) return known;
+    const view = this.#viewsBefore.get(namespace) ?? new MeshView(namespace);
+    this.#views.set(namespace, view);
+    this.#look(of, namespace);
+    return view;
+  }
+
+  #look({ mesh, calling }: Outbound, namespace: string): void {
+    const { home } = calling;
+    this.#views.get(namespace)?.look(mesh, namespace === home ? undefined : this.#views.get(home));
+  }
+
+  #upstream(of: Outbound, upstream: Upstream): void {
+    const { serviceHost, listen } = upstream;
+    const target = upstreamTarget(upstream, of.mesh.services.get(serviceHost));
+    if (target.kind === 'ambiguous') return;
+    if (upstream.mode === 'observe' && target.kind === 'known') {
+      const name = listenerName(listen);
+      const observed = this.#observed(of, target, name);
+      of.units.make('listeners', name, Object.values(observed), () =>
+        listener({ address: listen, direction: 'outbound', ...observeChains(observed) }),
+      );
+      return;
+    }
+    const who = upstreamCalling(upstream, of.calling);
+    if (who !== undefined) this.#listen(of, listen, serviceHost, target, who);
+  }
+
+  /** A service by name where calls are not captured: a listener for each address and port. */
+  #bound(of: Outbound, upstream: NamedUpstream): void {
+    for (const target of portsOf(of, upstream))
+      for (const address of bindableAddresses(upstream))
+        this.#listen(of, { address, port: target.port.number }, upstream.serviceHost, target, of.calling.unnamed);
+  }
+
+  #listen(
+    of: Outbound,
+    listen: SocketAddress | SocketPath,
+    serviceHost: string,
+    target: Exclude<UpstreamTarget, { kind: 'ambiguous' }>,
+    who: Calling,
+  ): void {
+    const calls = this.#calls(of, serviceHost, target, who);
+    const name = listenerName(listen);
+    of.units.make('listeners', name, [name, ...inputsOf(calls)], () => outboundListener(listen, calls));
+  }
+
+  /** The listener of a caller whose calls are captured. */
+  #caller(of: Outbound, caller: Caller): void {
+    const { units, mesh, host } = of;
+    const { accessLogFile } = mesh.config;
+    const captured = caller.mode === 'off' ? [] : this.#captured(of, caller);
+    units.make('clusters', PASSTHROUGH_CLUSTER, [], passthroughCluster);
+    units.make('clusters', BLACK_HOLE_CLUSTER, [], blackHoleCluster);
+    const name = outboundCaptureName(caller.capturePort);
+    const addresses = captureAddresses(caller, host.withoutIpv6 === true);
+    const inputs = [accessLogFile, ...addresses.map(listenerName), ...captured];
+    units.make('listeners', name, inputs, () => outboundCaptureListener({ name, addresses, captured, accessLogFile }));
+  }
+
+  /** What a caller's listener does with connections to services by name: the first service of an address holds. */
+  #captured(of: Outbound, caller: Caller): readonly CapturedChains[] {
+    const taken = new Set<string>();
+    return (of.host.namedUpstreams ?? []).flatMap((upstream) => {
+      const addresses = upstream.addresses.filter((address) => !taken.has(address));
+      for (const address of addresses) taken.add(address);
+      const [first] = addresses;
+      if (first === undefined) return [];
+      return portsOf(of, upstream).map((target) => {
+        const destination = { port: target.port.number, addresses };
+        const name = listenerName({ address: first, port: destination.port });
+        const key = `${caller.capturePort} ${name}`;
+        if (!isMeshed(caller)) {
+          const observed = this.#observed(of, target, name);
+          return this.#chains.get(key, [...addresses, ...Object.values(observed)], () =>
+            capturedChains(name, destination, observeChains(observed)),
+          );
+        }
+        const calls = this.#calls(of, upstream.serviceHost, target, caller);
+        return this.#chains.get(key, [...addresses, ...inputsOf(calls)], () =>
+          capturedChains(name, destination, outboundChains(calls, `outbound_${name}`)),
+        );
+      });
+    });
+  }
+
+  /** The calls of a service's port in mode `observe`, with the cluster for it. */
+  #observed(of: Outbound, target: Extract<UpstreamTarget, { kind: 'known' }>, name: string): ObserveSpec {
+    const cluster = this.#clusters.addObserved(this.#view(of, of.calling.home), { ...target, subset: undefined });
+    const { accessLogFile } = of.mesh.config;
+    return { kind: protocolKind(target.port.protocol), cluster, statPrefix: `outbound_${name}`, accessLogFile };
+  }
+
+  /** What becomes of the calls of a service's port, with the clusters and route configurations for it. */
+  #calls(
+    of: Outbound,
+    serviceHost: string,
+    target: Exclude<UpstreamTarget, { kind: 'ambiguous' }>,
+    who: Calling,
+  ): OutboundCalls {
+    const view = this.#view(of, who.namespace);
+    const port = target.kind === 'unknown' ? target.port : target.port.number;
+    const common = {
+      routeConfig: view.routeConfigName(serviceHost, port),
+      caller: of.calling.apart ? callerState(who) : undefined,
+      accessLogFile: of.mesh.config.accessLogFile,
+    };
+    if (target.kind === 'unknown') {
+      const direct = unknownDestination(serviceHost, port, undefined);
+      this.#routes(of, view, serviceHost, port, undefined, direct);
+      return { ...common, kind: 'auto', cluster: direct.cluster, policy: NO_BLOCKS };
+    }
+    const { service } = target;
+    const kind = protocolKind(target.port.protocol);
+    const direct = view.destination({ host: service.host, subset: undefined, port }, port);
+    const whole: Target = { service, port: target.port, subset: undefined };
+    this.#clusters.add(view, whole, who);
+    if (kind !== 'tcp')
+      for (const destination of this.#routes(of, view, service.host, port, view.virtualService(service), direct))
+        if (destination.target !== undefined) this.#clusters.add(view, destination.target, who);
+    return { ...common, kind, cluster: direct.cluster, policy: view.blocks(whole) };
+  }
+
+  /** The route configuration; returns all that its VirtualService names, unused weights included. */
+  #routes(
+    { units }: Outbound,
+    view: MeshView,
+    host: string,
+    port: number,
+    virtualService: VirtualService | undefined,
+    direct: ResolvedDestination,
+  ): readonly ResolvedDestination[] {
+    const name = view.routeConfigName(host, port);
+    const destinations = virtualService === undefined ? [] : view.destinations(virtualService, port, name);
+    const all = destinations.flat();
+    const inputs = [
+      virtualService,
+      direct.cluster,
+      direct.hash,
+      ...all.flatMap(({ cluster, hash }) => [cluster, hash]),
+    ];
+    units.make('routeConfigs', name, inputs, () =>
+      routeConfig({ name, host, port, virtualService, direct, destinations }),
+    );
+    return all;
+  }
+}
+
+/** All ports of a service by name; none while the mesh does not know it. */
+function portsOf(
+  { mesh }: Outbound,
+  { serviceHost }: NamedUpstream,
+): readonly Extract<UpstreamTarget, { kind: 'known' }>[] {
+  const service = mesh.services.get(serviceHost);
+  return service === undefined ? [] : service.ports.map((port) => ({ kind: 'known', service, port }));
+}

@@ -1,0 +1,35 @@
+/** Captured connections whose destination is nobody's of the mesh: on to where they were going, or closed. */
+import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
+import type { Resource } from '../xds/resource.ts';
+import { duration, resource } from './messages.ts';
+import { statName } from './names.ts';
+import { type NetworkFilter, tcpProxy } from './network-filters.ts';
+import { observeClusterFields } from './observe-cluster.ts';
+
+/** Istio's names. */
+export const PASSTHROUGH_CLUSTER = 'PassthroughCluster';
+export const BLACK_HOLE_CLUSTER = 'BlackHoleCluster';
+
+/** Bytes to the cluster, as long as both sides like. */
+export function passBytes(cluster: string, accessLogFile: string | undefined): NetworkFilter {
+  return tcpProxy({ statPrefix: cluster, cluster, idleTimeoutMs: 0, hash: undefined, accessLogFile });
+}
+
+/** The cluster of every destination: connections go where their callers wanted them to go. */
+export function passthroughCluster(): Resource {
+  return resource(PASSTHROUGH_CLUSTER, ClusterSchema, {
+    ...observeClusterFields(PASSTHROUGH_CLUSTER),
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+  });
+}
+
+/** The cluster of no destination: connections are closed. */
+export function blackHoleCluster(): Resource {
+  return resource(BLACK_HOLE_CLUSTER, ClusterSchema, {
+    name: BLACK_HOLE_CLUSTER,
+    altStatName: statName(BLACK_HOLE_CLUSTER),
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    connectTimeout: duration(1000),
+  });
+}
