@@ -10,8 +10,6 @@ import { sameWay, servedWorkloads, serviceKey, workloadKey } from './inbound-way
 import type { AgentSettings } from './settings.ts';
 
 const POLL_MS = 200;
-/** How long an old way stays after the new one is registered and in good health. */
-const LINGER_MS = 10_000;
 /** How long good health is waited for: an application may be down for reasons of its own. */
 const HEALTHY_MS = 30_000;
 
@@ -27,8 +25,6 @@ export interface HandoverOptions {
   /** Called when all new ways are open and registered. */
   readonly onOpen?: () => void;
   readonly log: Log;
-  /** Default 10,000. */
-  readonly lingerMs?: number;
   /** Default 30,000. */
   readonly healthyMs?: number;
 }
@@ -131,13 +127,13 @@ export class Handover {
     }
     if (signal.aborted) return;
     this.#move = undefined;
-    if (this.#served.length !== move.wanted.length) this.#options.log.info({}, 'the old ways in are closed');
     this.#serve(move.wanted);
   }
 
   async #advance(move: Move, key: string, phase: Phase): Promise<void> {
-    const { isOpen, register, registrar, log, lingerMs = LINGER_MS, healthyMs = HEALTHY_MS } = this.#options;
+    const { isOpen, register, registrar, log, healthyMs = HEALTHY_MS } = this.#options;
     const nowMs = performance.now();
+    const lingerMs = move.settings.envoy.lingerTimeMs;
     switch (phase.kind) {
       case 'opening': {
         const workload = move.wanted.find((one) => workloadKey(one) === key);
@@ -161,6 +157,7 @@ export class Handover {
       case 'lingering': {
         if (nowMs < phase.untilMs) return;
         move.phases.delete(key);
+        log.info({ service: key }, 'the old way in is closed');
         move.finished.add(key);
         if (this.#move === move) this.#serve(servedWorkloads(move.before, move.wanted, move.finished));
       }

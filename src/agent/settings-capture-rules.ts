@@ -16,8 +16,10 @@ const complaint = (path: Path, message: string, remedy: string): Complaint => ({
 /** Complaints of applications that peers are to dial and cannot. */
 export function modeComplaints({ host, services }: AgentSettings): readonly Complaint[] {
   return services.flatMap(({ name, mode, inbound }, i): Complaint[] => {
-    if (inbound === undefined || isProxied(mode) || !isLoopback(inbound.application.address)) return [];
+    if (inbound === undefined || isProxied(mode)) return [];
     const { application } = inbound;
+    // Hosts on loopback addresses are for trying things out on one machine.
+    if (!isLoopback(application.address) || application.address === host.address) return [];
     return [
       complaint(
         ['services', i, 'application'],
@@ -68,7 +70,11 @@ export function captureComplaints(settings: AgentSettings, written: WrittenSetti
           `the port of service ${name} is captured, so that its application listens on ${inbound.port} itself and not at ${at}`,
           'Remove application, or capture.',
         );
-      else if (inbound.capture === 'tproxy' && isLoopback(inbound.application.address))
+      else if (
+        inbound.capture === 'tproxy' &&
+        isLoopback(inbound.application.address) &&
+        inbound.application.address !== settings.host.address
+      )
         complain(
           ['services', i, 'application'],
           `with tproxy connections keep the address of their caller, and from there ${at} cannot be reached`,

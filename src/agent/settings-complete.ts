@@ -175,6 +175,7 @@ export function completeSettings(
         concurrency: written.envoy.concurrency ?? machine.cores,
         healthListener: written.envoy.healthListener ?? { address, port: PORTS.health },
         drainTimeMs: written.envoy.drainTime,
+        lingerTimeMs: written.envoy.lingerTime,
       },
       paths: { state: path(written.paths.state), run: path(written.paths.run) },
       log: written.log,

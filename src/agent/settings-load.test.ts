@@ -448,6 +448,7 @@ test('defaults are complete', (t) => {
       concurrency: 2,
       healthListener: { address: '10.0.0.5', port: 15_021 },
       drainTimeMs: 45_000,
+      lingerTimeMs: 10_000,
     },
     paths: { state: '/var/lib/trysail', run: '/run/trysail' },
     log: { level: 'info' },

@@ -62,7 +62,10 @@ function setAt(root: Record<string, unknown>, path: readonly string[], value: un
   }
 }
 
-function readDocument(file: string, given: string | undefined): { readonly document?: YamlDocument; readonly issues: readonly Diagnostic[] } {
+function readDocument(
+  file: string,
+  given: string | undefined,
+): { readonly document?: YamlDocument; readonly issues: readonly Diagnostic[] } {
   const unreadable = (message: string, remedy: string, line = 1): Diagnostic => ({
     code: 'TRY0900',
     severity: 'error',

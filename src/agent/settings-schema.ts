@@ -255,6 +255,11 @@ export const SETTINGS_SCHEMA = z.strictObject({
       `\`host.address\` and port ${PORTS.health}`,
     ),
     drainTime: defaulted(duration(0, '0', '45s'), '45s', 'How long a stop waits for open connections at most.'),
+    lingerTime: defaulted(
+      duration(0, '0', '10s'),
+      '10s',
+      'How long a port stays open that a service has left (another `port`, `mode` or `capture`), after peers can see the new registration.',
+    ),
   }),
   paths: section('Folders of the agent.', {
     state: defaulted(

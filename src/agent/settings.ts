@@ -56,6 +56,8 @@ export interface AgentSettings {
     readonly concurrency: number;
     readonly healthListener: SocketAddress;
     readonly drainTimeMs: number;
+    /** How long the old way in to a service stays open after the new one is registered. */
+    readonly lingerTimeMs: number;
   };
   readonly paths: { readonly state: string; readonly run: string };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };

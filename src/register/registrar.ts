@@ -205,6 +205,7 @@ export class Registrar {
   #isFresh(): boolean {
     let fresh = false;
     for (const entry of this.#entries.values()) {
+      if (entry.dirty) continue;
       fresh ||= !entry.confirmed && !entry.lookedAgain;
       entry.lookedAgain = true;
     }
