@@ -51,7 +51,7 @@ export async function startEnvoyOn(
   secrets: readonly Resource[] = [],
 ): Promise<RunningEnvoy> {
   const [dir, adminPort] = await Promise.all([tempDir(t), freePort()]);
-  const bootstrap = staticBootstrap(resources, { nodeId, adminPort, secrets });
+  const bootstrap = await staticBootstrap(resources, { nodeId, adminPort, secrets });
   const path = join(dir, 'bootstrap.json');
   await writeFile(path, JSON.stringify(bootstrap), { mode: 0o600 });
   const child = startChild(t, envoyBinary(), [

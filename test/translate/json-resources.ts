@@ -18,14 +18,14 @@ import { TlsInspectorSchema } from '../../src/gen/envoy/extensions/filters/liste
 import { HttpConnectionManagerSchema } from '../../src/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { ConfigSchema } from '../../src/gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts';
 import { TcpProxySchema } from '../../src/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
+import { DnsFilterConfigSchema } from '../../src/gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts';
+import { HeaderMutationSchema } from '../../src/gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts';
+import { PreserveCaseFormatterConfigSchema } from '../../src/gen/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.ts';
 import {
   EndpointMetadataInputSchema,
   FilterStateInputSchema,
   TransportSocketNameActionSchema,
 } from '../../src/gen/envoy/extensions/matching/common_inputs/transport_socket/v3/transport_socket_inputs_pb.ts';
-import { DnsFilterConfigSchema } from '../../src/gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts';
-import { HeaderMutationSchema } from '../../src/gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts';
-import { PreserveCaseFormatterConfigSchema } from '../../src/gen/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.ts';
 import { PreviousHostsPredicateSchema } from '../../src/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
 import { PreviousPrioritiesConfigSchema } from '../../src/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
 import { RawBufferSchema } from '../../src/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts';

@@ -1,72 +1,21 @@
 /** The resources over our own xDS to a real Envoy: late certificates, rotation, a canary, endpoints, all under load. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
-import { Agent, get, request } from 'node:http';
+import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { buildBootstrap } from '../../src/envoy/bootstrap.ts';
 import type { DestinationRule } from '../../src/model/destination-rule.ts';
-import type { Host } from '../../src/model/host.ts';
-import type { Mesh } from '../../src/model/mesh.ts';
 import type { PeerAuthentication } from '../../src/model/peer-authentication.ts';
 import type { VirtualService } from '../../src/model/virtual-service.ts';
-import { Translator } from '../../src/translate/translator.ts';
-import { type Resource, type Resources, TYPE_URL } from '../../src/xds/resource.ts';
-import { XdsServer } from '../../src/xds/server.ts';
-import { startChild } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePorts } from '../support/ports.ts';
-import { tempDir } from '../support/temp-dir.ts';
-import { envoyBinary } from '../support/tools.ts';
+import { startAgentlet } from './agentlet.ts';
 import { call, exchange, httpApplication, tcpApplication } from './applications.ts';
 import { testAuthority } from './certificates.ts';
 import { endpoint, host, mesh, service, spiffe, upstream, workload } from './mesh-literals.ts';
 
 const authority = await testAuthority();
-
-interface Agentlet {
-  /** Serves what becomes of the mesh with these secrets. */
-  serve(next: Mesh, secrets: readonly Resource[]): void;
-  readonly rejected: readonly string[];
-  /** Envoy's statistics whose names contain `filter`. */
-  stats(filter: string): Promise<string>;
-}
-
-/** What an agent does with Envoy, and no more. */
-async function startAgentlet(t: TestContext, self: Host): Promise<Agentlet> {
-  const dir = await tempDir(t);
-  const rejected: string[] = [];
-  const xds = new XdsServer({ onReject: ({ message }) => rejected.push(message) });
-  const xdsSocket = join(dir, 'xds.sock');
-  const adminSocket = join(dir, 'admin.sock');
-  await xds.listen(`unix:${xdsSocket}`);
-  t.after(() => xds.close(100));
-  const { nodeId, nodeCluster, locality } = self;
-  const path = join(dir, 'bootstrap.json');
-  await writeFile(path, JSON.stringify(buildBootstrap({ nodeId, nodeCluster, locality, xdsSocket, adminSocket })));
-  const translator = new Translator();
-  startChild(t, envoyBinary(), ['-c', path, '--disable-hot-restart', '--concurrency', '1', '-l', 'warning']);
-  const stats = (filter: string): Promise<string> =>
-    new Promise((resolve, reject) => {
-      get({ socketPath: adminSocket, path: `/stats?filter=${filter}`, agent: false }, (incoming) => {
-        let text = '';
-        incoming.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-        incoming.once('end', () => resolve(text));
-      }).once('error', reject);
-    });
-  return {
-    rejected,
-    stats,
-    serve: (next, secrets) => {
-      const byName = new Map(secrets.map((secret) => [secret.name, secret]));
-      const resources: Resources = new Map([...translator.translate(next, self), [TYPE_URL.secret, byName]]);
-      xds.setResources(resources);
-    },
-  };
-}
 
 /** Calls without a pause, eight at a time, until it is stopped; tells who answered and what failed. */
 function load(port: number): {

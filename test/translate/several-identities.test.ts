@@ -90,9 +90,7 @@ test('1,000 requests of two callers over pooled HTTP/2: the server sees each as 
   const workers = Array.from({ length: 8 }, async (_, worker) => {
     for (let i = 0; i < 125; i++) {
       const isAnna = (worker + i) % 2 === 0;
-      const { status, caller } = isAnna
-        ? await ask(two.anna, two.annaSocket)
-        : await ask(two.bert, two.bertSocket);
+      const { status, caller } = isAnna ? await ask(two.anna, two.annaSocket) : await ask(two.bert, two.bertSocket);
       if (status !== 200 || !caller.endsWith(`URI=${isAnna ? ANNA : BERT}`)) wrong.push(`${status} ${caller}`);
     }
   });
