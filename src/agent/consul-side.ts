@@ -24,7 +24,7 @@ export interface ConsulSideOptions {
   readonly onCatalogue: (state: CatalogueState) => void;
 }
 
-function clientOf({ consul }: AgentSettings): ConsulClient {
+export function clientOf({ consul }: AgentSettings): ConsulClient {
   const { address, tokenFile, caFile, certFile, keyFile } = consul;
   const tls = {
     ...(caFile === undefined ? {} : { caFile }),

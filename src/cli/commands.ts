@@ -26,6 +26,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     register: async (program) => (await import('./check.ts')).registerCheckCommand(program),
   },
   {
+    name: 'join',
+    summary: 'Make this host a member of a mesh.',
+    register: async (program) => (await import('./join.ts')).registerJoinCommand(program),
+  },
+  {
+    name: 'leave',
+    summary: 'Take this host out of the mesh, and undo everything that joining did.',
+    register: async (program) => (await import('./leave.ts')).registerLeaveCommand(program),
+  },
+  {
     name: 'reload',
     summary: 'Read agent.yaml, meshconfig.yaml and the resources of this host again.',
     register: async (program) => (await import('./reload.ts')).registerReloadCommand(program),

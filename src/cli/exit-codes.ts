@@ -21,6 +21,8 @@ export const EXIT = {
   forbidden: 7,
   /** `check`: the files are right, and the host or what it needs of others is not. */
   hostUnfit: 8,
+  /** `join --check`: this host has not joined, or its credential has ended. */
+  notJoined: 9,
   /** A defect of the program (EX_SOFTWARE of sysexits.h). */
   defect: 70,
   /** Ended by Ctrl-C (128 + SIGINT). */
@@ -32,6 +34,8 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 const BY_ERROR: Readonly<Record<string, ExitCode>> = {
   AGENT_NOT_RUNNING: EXIT.agentNotRunning,
   AGENT_FORBIDDEN: EXIT.forbidden,
+  JOIN_FORBIDDEN: EXIT.forbidden,
+  JOIN_INCOMPLETE: EXIT.unhealthy,
   CONFIGURATION_INVALID: EXIT.invalidConfiguration,
   MESH_CONFIG_INVALID: EXIT.invalidConfiguration,
   CHECK_UNKNOWN: EXIT.usage,

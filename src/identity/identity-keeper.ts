@@ -195,11 +195,15 @@ export class IdentityKeeper {
 
   async #maintain(): Promise<void> {
     const { signal } = this.#stop;
+    const { provider } = this.#options;
+    // At once: a host without services has nobody else to join for it.
+    await provider.maintain(signal);
     while (await this.#clock.sleep(LONGEST_WAIT_MS, signal)) {
       // A clock that was set back must not put it off either.
-      if (Math.abs(this.#clock.now() - this.#maintainedAtMs) < MAINTENANCE_MS) continue;
+      const isRecent = Math.abs(this.#clock.now() - this.#maintainedAtMs) < MAINTENANCE_MS;
+      if (isRecent && provider.status().hostCredential !== undefined) continue;
       this.#maintainedAtMs = this.#clock.now();
-      await this.#options.provider.maintain(signal);
+      await provider.maintain(signal);
     }
   }
 }
