@@ -61,6 +61,7 @@ test('a registered service with its two healths as Consul sees them, and one tha
       version: 'v2',
       identity: 'spiffe://cluster.local/ns/default/sa/web',
       port: 9080,
+      mode: 'full',
       registered: true,
       application: { state: 'critical' },
       proxy: { state: 'warning' },
@@ -69,6 +70,7 @@ test('a registered service with its two healths as Consul sees them, and one tha
       namespace: 'shop',
       name: 'audit',
       identity: 'spiffe://cluster.local/ns/shop/sa/auditor',
+      mode: 'full',
       application: { state: 'unknown' },
       proxy: WELL,
     },
@@ -102,6 +104,7 @@ test('with registry: files nobody is asked, and the proxy is as the agent sees i
     name: 'web',
     version: 'v2',
     port: 9080,
+    mode: 'full',
     application: { state: 'unknown' },
     proxy: WELL,
   });
@@ -145,4 +148,11 @@ test('upstreams with what is known of their services', () => {
     { service: 'nobody.default.mesh', listen: '127.0.0.1:20003', endpoints: { healthy: 0, total: 0 }, tls: 'plain' },
     { service: 'meshed.default.mesh', listen: '[::1]:20009', endpoints: { healthy: 1, total: 1 }, tls: 'mtls' },
   ]);
+});
+
+test('an application that others reach past the proxy is named with its addresses', () => {
+  const agent = settings({ services: SERVICES, callAs: UPSTREAMS_OF });
+  const open = new Map([['default/web', ['0.0.0.0:8080']]]);
+  const [web, audit] = reportServices(agent, toHost(agent, DEFAULT_MESH_CONFIG), registrar({}), WELL, open);
+  assert.deepEqual([web?.bypassable, audit?.bypassable], [['0.0.0.0:8080'], undefined]);
 });

@@ -6,6 +6,7 @@ import type { Mesh } from '../model/mesh.ts';
 import type { ServiceTls } from '../model/service.ts';
 import type { RegisteredHealth, RegistrarStatus } from '../register/registrar.ts';
 import { upstreamTarget } from '../translate/upstream-target.ts';
+import { serviceKey } from './inbound-ways.ts';
 import type { AgentSettings } from './settings.ts';
 
 /** An error with what to do about it: for an ACL, the rule that the token lacks. */
@@ -19,6 +20,7 @@ function healthOf(health: RegisteredHealth): HealthStatus {
 
 /**
  * @param registrar undefined with `registry: files`
+ * @param bypassable by service: where others reach its application past the proxy
  * @param proxy what the agent itself sees of Envoy, where Consul is not asked
  */
 export function reportServices(
@@ -26,11 +28,14 @@ export function reportServices(
   host: Host,
   registrar: RegistrarStatus | undefined,
   proxy: HealthStatus,
+  bypassable: ReadonlyMap<string, readonly string[]> = new Map(),
 ): readonly ServiceStatus[] {
   const registered = new Map(registrar?.services.map((service) => [service.instance, service]));
   return settings.services.map((service, i): ServiceStatus => {
     const { inbound } = service;
-    const known = registered.get(`${service.namespace}/${service.name}`);
+    const key = serviceKey(service);
+    const known = registered.get(key);
+    const open = bypassable.get(key);
     const identity = host.workloads[i]?.identity;
     return {
       namespace: service.namespace,
@@ -38,6 +43,8 @@ export function reportServices(
       ...(service.version === undefined ? {} : { version: service.version }),
       ...(identity === undefined || settings.identity.provider === 'none' ? {} : { identity }),
       ...(inbound === undefined ? {} : { port: inbound.port }),
+      mode: service.mode,
+      ...(open === undefined ? {} : { bypassable: open }),
       ...(inbound === undefined || registrar === undefined ? {} : { registered: known?.registered ?? false }),
       ...(known?.error === undefined ? {} : { registrationError: withRemedy(known.error) }),
       application: known === undefined ? { state: 'unknown' } : healthOf(known.application),

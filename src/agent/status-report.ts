@@ -56,6 +56,7 @@ function reportEnvoy({ status }: EnvoyProcess): EnvoyStatus {
     ready: state.kind === 'ready',
     ...optional('version', version),
     ...optional('pid', 'pid' in state ? state.pid : undefined),
+    ...optional('epoch', status.epoch),
     restarts,
     ...optional('since', startedAtMs === undefined ? undefined : iso(startedAtMs)),
     ...optional('error', state.kind === 'ready' ? undefined : lastFailure?.message),
@@ -140,7 +141,7 @@ function reportCertificates(parts: AgentParts): CertificatesStatus {
 }
 
 function envoyDiagnostics({ status }: EnvoyProcess): readonly Diagnostic[] {
-  const { state, lastFailure, outdated } = status;
+  const { state, lastFailure, outdated, hotRestart } = status;
   const diagnostics: Diagnostic[] = [];
   if (state.kind === 'backoff' && lastFailure !== undefined)
     diagnostics.push({
@@ -155,13 +156,28 @@ function envoyDiagnostics({ status }: EnvoyProcess): readonly Diagnostic[] {
       code: 'TRY0104',
       severity: 'warning',
       object: 'Envoy',
-      message: `the running Envoy was started from ${outdated}`,
-      remedy: 'Restart the host’s Envoy when it suits.',
+      message: `the running Envoy is not the one that is wanted: ${outdated}`,
+      remedy: 'The agent tries the hot restart again; see trysail status for what is in its way.',
+    });
+  if (hotRestart?.phase === 'done' && (hotRestart.connections ?? 0) > 0)
+    diagnostics.push({
+      code: 'TRY0106',
+      severity: 'info',
+      object: 'Envoy',
+      message: `a hot restart (${hotRestart.reason}) closed ${hotRestart.connections} connections that outlived its drain`,
+      remedy: 'Have clients connect anew from time to time, or set a longer envoy.drainTime.',
     });
   return diagnostics;
 }
 
-export function reportStatus(parts: AgentParts): Status {
+/**
+ * Everything that is known now.
+ * @param bypassable by service: where others reach its application past the proxy
+ */
+export function reportStatus(
+  parts: AgentParts,
+  bypassable: ReadonlyMap<string, readonly string[]> = new Map(),
+): Status {
   const { settings, config, host, envoy, mesh } = parts;
   const state = parts.isDraining === true ? 'draining' : parts.isReady === true ? 'running' : 'starting';
   const { region, zone, subzone } = host.locality;
@@ -182,7 +198,7 @@ export function reportStatus(parts: AgentParts): Status {
       ...optional('locality', locality === '' ? undefined : locality),
       trustDomain: config.trustDomain,
     },
-    services: reportServices(settings, host, mesh?.consul?.registrar.status(), proxy),
+    services: reportServices(settings, host, mesh?.consul?.registrar.status(), proxy, bypassable),
     upstreams: mesh?.loop.mesh === undefined ? [] : reportUpstreams(host, mesh.loop.mesh),
     ...optional('consul', mesh === undefined ? undefined : reportConsul(mesh)),
     envoy: envoyStatus,

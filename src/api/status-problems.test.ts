@@ -14,6 +14,7 @@ const WELL: Status = {
       namespace: 'default',
       name: 'reviews',
       port: 9080,
+      mode: 'full',
       registered: true,
       application: { state: 'passing' },
       proxy: { state: 'passing' },
@@ -66,10 +67,26 @@ const CASES: readonly (readonly [Partial<Status>, ...string[]])[] = [
     'error the application of default/reviews is critical: refused',
     'warning the proxy of default/reviews is passing with a warning',
   ],
-  [{ services: [{ namespace: 'a', name: 'b', application: { state: 'unknown' }, proxy: { state: 'passing' } }] }],
+  [
+    {
+      services: [
+        { namespace: 'a', name: 'b', mode: 'full', application: { state: 'unknown' }, proxy: { state: 'passing' } },
+      ],
+    },
+  ],
   [
     { services: [{ ...SERVICE, application: { state: 'unknown' } }] },
     'warning the application of default/reviews is unknown',
+  ],
+  // Nobody checks a proxy that is not in the way.
+  [{ services: [{ ...SERVICE, mode: 'off', proxy: { state: 'unknown', output: 'no check is configured' } }] }],
+  [
+    { services: [{ ...SERVICE, bypassable: ['0.0.0.0:8080', '[::]:8080'] }] },
+    'warning BYPASSABLE: others reach the application of default/reviews past the proxy at 0.0.0.0:8080, [::]:8080, where no policy of the mesh holds. Let it listen on 127.0.0.1, or capture its port.',
+  ],
+  [
+    { services: [{ ...SERVICE, mode: 'observe', bypassable: ['10.0.0.5:8080'] }] },
+    'warning BYPASSABLE: others reach the application of default/reviews past the proxy at 10.0.0.5:8080. Let it listen on 127.0.0.1, or capture its port.',
   ],
   [
     { upstreams: [{ ...UPSTREAM, endpoints: { healthy: 0, total: 2 } }] },

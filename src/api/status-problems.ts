@@ -19,6 +19,11 @@ function healthProblems(what: string, health: HealthStatus): readonly Problem[] 
   return [health.state === 'critical' ? error(text) : warning(text)];
 }
 
+/** Whether peers reach it through Envoy. */
+function isProxied({ mode }: ServiceStatus): boolean {
+  return mode === 'observe' || mode === 'full';
+}
+
 function serviceProblems(service: ServiceStatus): readonly Problem[] {
   const name = `${service.namespace}/${service.name}`;
   if (service.registered === false) {
@@ -27,10 +32,20 @@ function serviceProblems(service: ServiceStatus): readonly Problem[] {
   }
   // Without a registry nobody checks, and that nobody checked is no problem.
   if (service.registered === undefined && service.application.state === 'unknown')
-    return healthProblems(`the proxy of ${name}`, service.proxy);
+    return isProxied(service) ? healthProblems(`the proxy of ${name}`, service.proxy) : [];
   return [
     ...healthProblems(`the application of ${name}`, service.application),
-    ...healthProblems(`the proxy of ${name}`, service.proxy),
+    ...(isProxied(service) ? healthProblems(`the proxy of ${name}`, service.proxy) : []),
+  ];
+}
+
+function bypassProblems({ namespace, name, mode, bypassable = [] }: ServiceStatus): readonly Problem[] {
+  if (bypassable.length === 0) return [];
+  const what = mode === 'full' ? ', where no policy of the mesh holds' : '';
+  return [
+    warning(
+      `BYPASSABLE: others reach the application of ${namespace}/${name} past the proxy at ${bypassable.join(', ')}${what}. Let it listen on 127.0.0.1, or capture its port.`,
+    ),
   ];
 }
 
@@ -66,6 +81,7 @@ export function statusProblems(status: Status, nowMs: number): readonly Problem[
         ]),
     ...(consul?.connected === true ? consul.errors.map((text) => warning(`Consul: ${text}`)) : []),
     ...status.services.flatMap(serviceProblems),
+    ...status.services.flatMap(bypassProblems),
     ...[...certificates.workloads, ...(certificates.host === undefined ? [] : [certificates.host])].flatMap(
       (certificate) => certificateProblems(certificate, nowMs),
     ),

@@ -3,6 +3,7 @@
  * ISO 8601 in UTC; absent facts are absent keys. Keys are added, never renamed or given another meaning.
  */
 import type { Diagnostic } from '../model/diagnostic.ts';
+import type { Mode } from '../model/host.ts';
 
 /** ISO 8601, UTC. */
 export type Timestamp = string;
@@ -58,6 +59,13 @@ export interface ServiceStatus {
   readonly identity?: string;
   /** Port that peers dial; absent: it only calls others. */
   readonly port?: number;
+  /** What the mesh does for it. */
+  readonly mode: Mode;
+  /**
+   * Where others can reach its application past the proxy, such as `0.0.0.0:8080`: what the mesh forbids is not forbidden
+   * there. Absent: nowhere, or Envoy is not between them anyhow.
+   */
+  readonly bypassable?: readonly string[];
   /** Whether Consul knows it; absent with `registry: files`. */
   readonly registered?: boolean;
   /** Why it is not registered. */

@@ -16,11 +16,13 @@ const STATUS: Status = {
       version: 'v1',
       identity: 'spiffe://cluster.local/ns/default/sa/reviews',
       port: 9080,
+      mode: 'full',
+      bypassable: ['0.0.0.0:8080'],
       registered: true,
       application: { state: 'critical', since: '2026-01-01T23:59:00Z', output: 'refused \u001b[2J' },
       proxy: { state: 'passing', since: '2026-01-01T23:57:00Z' },
     },
-    { namespace: 'shop', name: 'batch', application: { state: 'passing' }, proxy: { state: 'passing' } },
+    { namespace: 'shop', name: 'batch', mode: 'off', application: { state: 'passing' }, proxy: { state: 'passing' } },
   ],
   upstreams: [
     {
@@ -69,17 +71,18 @@ test('statusText() says first whether all is well, then what is not, then everyt
   const text = statusText(STATUS, statusProblems(STATUS, NOW), NOW, PLAIN_STYLE);
   assert.equal(
     text,
-    `vm-1 is not well: 1 error.
+    `vm-1 is not well: 1 error, 1 warning.
   error    the application of default/reviews is critical: refused [2J
+  warning  BYPASSABLE: others reach the application of default/reviews past the proxy at 0.0.0.0:8080, where no policy of the mesh holds. Let it listen on 127.0.0.1, or capture its port.
 
 Agent   0.1.0, pid 11, running, for 3m 20s
 Host    vm-1, 10.0.0.5, eu-1/a, trust domain cluster.local
 Envoy   1.40.0, pid 12, epoch 0, ready, for 3m 19s, 1 restart
 Consul  http://127.0.0.1:8500, connected, last contact 2s ago, 3 watches
 
-SERVICE          VERSION  PORT  REGISTERED  APPLICATION  PROXY       IDENTITY
-default/reviews  v1       9080  yes         critical 1m  passing 3m  spiffe://cluster.local/ns/default/sa/reviews
-shop/batch       -        -     -           passing      passing     -
+SERVICE          VERSION  PORT  MODE             REGISTERED  APPLICATION  PROXY       IDENTITY
+default/reviews  v1       9080  full BYPASSABLE  yes         critical 1m  passing 3m  spiffe://cluster.local/ns/default/sa/reviews
+shop/batch       -        -     off              -           passing      -           -
 
 UPSTREAM              PORT  LISTEN          HEALTHY  TLS
 ratings.default.mesh  9080  127.0.0.1:9082  2/3      mixed

@@ -21,7 +21,13 @@ const colour =
   (code: number) =>
   (text: string): string =>
     `\u001b[${code}m${text}\u001b[0m`;
-export const COLOUR_STYLE: Style = { good: colour(32), bad: colour(31), doubtful: colour(33), faint: colour(2), heading: colour(1) };
+export const COLOUR_STYLE: Style = {
+  good: colour(32),
+  bad: colour(31),
+  doubtful: colour(33),
+  faint: colour(2),
+  heading: colour(1),
+};
 
 function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? '' : 's'}`;
@@ -128,14 +134,15 @@ export function statusText(status: Status, problems: readonly Problem[], nowMs: 
     ...facts(status, nowMs),
     ...table(
       style,
-      ['SERVICE', 'VERSION', 'PORT', 'REGISTERED', 'APPLICATION', 'PROXY', 'IDENTITY'],
+      ['SERVICE', 'VERSION', 'PORT', 'MODE', 'REGISTERED', 'APPLICATION', 'PROXY', 'IDENTITY'],
       status.services.map((service) => [
         `${service.namespace}/${service.name}`,
         service.version ?? '-',
         service.port === undefined ? '-' : String(service.port),
+        (service.bypassable ?? []).length > 0 ? `${service.mode} BYPASSABLE` : service.mode,
         service.registered === undefined ? '-' : service.registered ? 'yes' : 'no',
         health(service.application, nowMs),
-        health(service.proxy, nowMs),
+        service.mode === 'off' || service.mode === 'outbound' ? '-' : health(service.proxy, nowMs),
         service.identity ?? '-',
       ]),
     ),

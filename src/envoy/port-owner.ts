@@ -137,6 +137,12 @@ export class ListeningPorts {
     return new ListeningPorts(tables, own);
   }
 
+  /** Where a TCP port of this network namespace is listened on, `0.0.0.0` and `::` for all addresses, and by which users. */
+  listeners(port: number): readonly { readonly address: string; readonly uid: number }[] {
+    const sockets = this.#sockets.get(port) ?? [];
+    return sockets.flatMap(({ address, uid, inode }) => (this.#own.has(inode) ? [] : [{ address, uid }]));
+  }
+
   /**
    * The process that listens on a TCP port of this network namespace in a way that excludes (or silently shares with) a
    * listener at `address`; undefined when the port is free.
