@@ -165,6 +165,8 @@ export function observeHttp({ statPrefix, cluster, accessLogFile }: ObserveHttpS
         http2ProtocolOptions: { allowConnect: true },
         commonHttpProtocolOptions: UNLIMITED_HTTP,
         maxRequestHeadersKb: MAX_HEADERS_KB,
+        // The caller learns of an end when it happens.
+        delayedCloseTimeout: duration(0),
         streamIdleTimeout: duration(0),
         requestTimeout: duration(0),
         requestHeadersTimeout: duration(0),
