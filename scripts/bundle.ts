@@ -1,6 +1,6 @@
 // Bundles the program into one file, as packages carry it: dist/trysail.cjs. CommonJS, since grpc-js does not survive
 // an ESM bundle ("Dynamic require").
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -13,7 +13,7 @@ export NODE_COMPILE_CACHE="\${NODE_COMPILE_CACHE-$here/compile-cache}"
 exec ${node} $flags "$here/trysail.cjs" "$@"
 `;
 
-/** Writes `trysail.cjs` and its launcher `trysail` into a folder; returns the launcher's path. */
+/** Writes `trysail.cjs`, its launcher `trysail` and Envoy's (`envoy-launcher`) into a folder; returns the launcher's path. */
 export async function bundle(outDir = join(root, 'dist')): Promise<string> {
   mkdirSync(outDir, { recursive: true });
   await build({
@@ -28,6 +28,8 @@ export async function bundle(outDir = join(root, 'dist')): Promise<string> {
     legalComments: 'linked',
     logLevel: 'warning',
   });
+  copyFileSync(join(root, 'src/envoy/launcher.sh'), join(outDir, 'envoy-launcher'));
+  chmodSync(join(outDir, 'envoy-launcher'), 0o755);
   const program = join(outDir, 'trysail');
   writeFileSync(program, launcher(process.execPath));
   chmodSync(program, 0o755);

@@ -7,7 +7,10 @@
  */
 import { serveApi } from '../api/server.ts';
 import { VERSION } from '../api/version.ts';
+import { envoyArguments } from '../envoy/arguments.ts';
 import { buildBootstrap } from '../envoy/bootstrap.ts';
+import { LastGoodBootstrap, lastGoodFiles } from '../envoy/last-good-bootstrap.ts';
+import { findLauncher } from '../envoy/launcher.ts';
 import { ListeningPorts } from '../envoy/port-owner.ts';
 import { EnvoyProcess } from '../envoy/process.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
@@ -27,10 +30,6 @@ import { toHost } from './settings-host.ts';
 import type { LoadedSettings } from './settings-load.ts';
 import { type AgentParts, reportStatus } from './status-report.ts';
 
-function envoyPid({ status }: EnvoyProcess): number | undefined {
-  return 'pid' in status.state ? status.state.pid : undefined;
-}
-
 const WARMING = 'listener_manager.total_listeners_warming';
 
 async function listenersWarming({ admin }: EnvoyProcess): Promise<number | undefined> {
@@ -43,7 +42,8 @@ function notStarted(): TrysailError {
 }
 
 /**
- * Runs the agent until `signal` aborts, then stops it in order: deregister, drain, end Envoy.
+ * Runs the agent until `signal` aborts, then stops it in order: deregister, drain, end Envoy; or, where Envoy has a unit
+ * of its own, leaves all that as it is.
  * @param reread reads the settings again, as they were read for the start
  * @throws TrysailError when it cannot start at all: folders, meshconfig.yaml, identity, the program of Envoy, another
  * agent in the same run folder. Everything else is reported by `trysail status` and tried again.
@@ -61,24 +61,49 @@ export async function runAgent(
   const host = toHost(settings, config);
   const binary = await findEnvoyBinary({ configured: settings.envoy.binary, programDir: programDir() });
   const { concurrency, drainTimeMs, healthListener } = settings.envoy;
+  // Another user's Envoy: what it shares with us it shares by the group.
+  const isExternal = settings.envoy.launcher === 'systemd';
+  const adminSocket = sockets(settings.envoy.runDir).admin;
+  const bootstrap = buildBootstrap({
+    nodeId: host.nodeId,
+    nodeCluster: host.nodeCluster,
+    locality: host.locality,
+    metadata: { trysailVersion: VERSION },
+    xdsSocket: paths.xds,
+    adminSocket,
+    ...(isExternal ? { adminSocketMode: 0o660 } : {}),
+    healthListener,
+    maxConnections: await maxConnections(),
+  });
+  const lastGood = lastGoodFiles(settings.paths.state);
   const envoy = new EnvoyProcess({
     binary,
-    bootstrap: buildBootstrap({
-      nodeId: host.nodeId,
-      nodeCluster: host.nodeCluster,
-      locality: host.locality,
-      metadata: { trysailVersion: VERSION },
-      xdsSocket: paths.xds,
-      adminSocket: paths.admin,
-      healthListener,
-      maxConnections: await maxConnections(),
-    }),
-    adminSocket: paths.admin,
+    bootstrap,
+    adminSocket,
     runDir: settings.paths.run,
+    launcher: { kind: settings.envoy.launcher, script: findLauncher(programDir()), dir: settings.envoy.runDir },
+    lastGoodBootstrap: lastGood.bootstrap,
     concurrency,
     drainTimeMs,
     log: log.child({ room: 'envoy' }),
   });
+  // An Envoy that the agent starts itself has no life without it.
+  const lastGoodBootstrap = isExternal
+    ? new LastGoodBootstrap({
+        files: lastGood,
+        bootstrap,
+        binary,
+        args: envoyArguments({
+          bootstrapPath: lastGood.bootstrap,
+          launcherDir: settings.envoy.runDir,
+          concurrency,
+          drainTimeMs,
+        }),
+        keys: settings.identity.persist,
+        shared: true,
+        log: log.child({ room: 'envoy' }),
+      })
+    : undefined;
   const parts: AgentParts = { settings, config, configDiagnostics: diagnostics, host, since: new Date(), envoy };
   const reload = async (mesh: MeshSide): Promise<readonly Diagnostic[]> => {
     await notifier.reloading();
@@ -128,10 +153,10 @@ export async function runAgent(
   let watchdog: NodeJS.Timeout | undefined;
   let xdsSocket: EarlySocket | undefined;
   try {
-    xdsSocket = await EarlySocket.open(paths.xds);
+    xdsSocket = await EarlySocket.open(paths.xds, isExternal ? 0o660 : undefined);
     log.info({ version: VERSION, host: host.nodeId, envoy: binary }, 'the agent starts');
     await envoy.start();
-    const ports = ListeningPorts.lookAside(envoyPid(envoy));
+    const ports = ListeningPorts.lookAside(envoy.pids);
     const { MeshSide } = await import('./mesh-side.ts');
     const mesh = await MeshSide.start(
       {
@@ -140,7 +165,8 @@ export async function runAgent(
         host,
         xdsSocket,
         log,
-        envoyPid: () => envoyPid(envoy),
+        envoyPids: () => envoy.pids,
+        ...(lastGoodBootstrap === undefined ? {} : { lastGoodBootstrap }),
         ports,
         listenersWarming: async () => listenersWarming(envoy),
       },
@@ -170,9 +196,10 @@ export async function runAgent(
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
     parts.isDraining = true;
-    log.info('the agent stops: deregister, drain, end Envoy');
+    log.info(isExternal ? 'the agent stops; Envoy serves on' : 'the agent stops: deregister, drain, end Envoy');
     await notifier.stopping();
-    await mesh.consul?.deregister();
+    // Where Envoy has a unit of its own, that unit's end is the end of the services.
+    if (!isExternal) await mesh.consul?.deregister();
   } finally {
     clearInterval(watchdog);
     process.removeListener('SIGHUP', onHangup);

@@ -3,7 +3,7 @@
  * its connections, so the kernel's refusal cannot be relied upon.
  */
 import { statSync } from 'node:fs';
-import { describeOwner, ListeningPorts } from '../envoy/port-owner.ts';
+import { describeOwner, ListeningPorts, type OwnProcesses } from '../envoy/port-owner.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host, SocketAddress } from '../model/host.ts';
 
@@ -15,15 +15,16 @@ export interface UsableHost {
 
 /**
  * The host with those of its listeners that can be opened.
- * @param envoyPid our own Envoy, whose listeners are not in the way
+ * @param envoyPids our own Envoys, whose listeners are not in the way
  * @param ports who listens where; looked up unless given
  */
 export function withFreeAddresses(
   host: Host,
-  envoyPid: number | undefined,
-  ports = ListeningPorts.look(envoyPid),
+  envoyPids: OwnProcesses,
+  ports = ListeningPorts.look(envoyPids),
 ): UsableHost {
   const diagnostics: Diagnostic[] = [];
+  const [envoyPid] = [envoyPids ?? []].flat();
   const envoyUid = envoyPid === undefined ? undefined : uidOf(envoyPid);
   const isFree = (object: string, { address, port }: SocketAddress): boolean => {
     const owner = ports.owner(address, port);

@@ -4,6 +4,7 @@
  */
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import type { LastGoodBootstrap } from '../envoy/last-good-bootstrap.ts';
 import { ListeningPorts } from '../envoy/port-owner.ts';
 import { IdentityKeeper } from '../identity/identity-keeper.ts';
 import type { Log } from '../lib/log.ts';
@@ -15,7 +16,7 @@ import { PORTS } from '../platform/vm/ports.ts';
 import { ResourceDirectory } from '../sources/resource-directory.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import type { EarlySocket } from '../xds/early-socket.ts';
-import { TYPE_URL, type TypeUrl } from '../xds/resource.ts';
+import { type Resources, TYPE_URL, type TypeUrl } from '../xds/resource.ts';
 import { XdsServer } from '../xds/server.ts';
 import { createProvider } from './certificate-source.ts';
 import { ConsulSide } from './consul-side.ts';
@@ -50,8 +51,10 @@ export interface MeshSideOptions extends Configuration {
   /** Open already, so that Envoy need not come twice. */
   readonly xdsSocket: EarlySocket;
   readonly log: Log;
-  /** Pid of the Envoy that runs now. */
-  readonly envoyPid: () => number | undefined;
+  /** Pids of the Envoys that run now: one, and those that it has replaced. */
+  readonly envoyPids: () => readonly number[];
+  /** Where all that Envoy has acknowledged is kept; undefined: nowhere. */
+  readonly lastGoodBootstrap?: LastGoodBootstrap;
   /** Who listens where, but for that Envoy. */
   readonly ports: Promise<ListeningPorts>;
   /** How many listeners Envoy has accepted and not put in force yet; undefined: Envoy does not say. */
@@ -108,14 +111,19 @@ export class MeshSide {
       usesConsul ? lastGood.read() : undefined,
     ]);
     const secrets = new Secrets();
+    let served: Resources | undefined;
     const xds: XdsServer = new XdsServer({
       onReject: ({ typeUrl, names, blamed, message }) => {
+        options.lastGoodBootstrap?.doubt();
         log.error({ typeUrl, names, message }, 'Envoy refused resources');
         loop.refuse({ typeUrl: typeUrl as TypeUrl, names: blamed || names.length === 1 ? names : [], message });
       },
       onAcknowledge: ({ nodeId, typeUrl }) => {
         const client = xds.status().clients.findLast((one) => one.nodeId === nodeId && typeUrl in one.types);
         if (client?.types[typeUrl]?.settled === true) loop.accept(typeUrl as TypeUrl);
+        const types = Object.values(client?.types ?? {});
+        if (served !== undefined && types.every(({ settled, rejected }) => settled && rejected === undefined))
+          options.lastGoodBootstrap?.keep(served);
       },
       onOverdue: (event) => log.warn(event, 'Envoy has not answered an update in time'),
     });
@@ -125,7 +133,10 @@ export class MeshSide {
       usesConsul,
       localServices: meshedServices(options),
       seenMeshed: restored?.meshedHosts ?? new Set(),
-      serve: (resources) => xds.setResources(resources),
+      serve: (resources) => {
+        served = resources;
+        xds.setResources(resources);
+      },
       onMesh: (_mesh, meshedHosts) => {
         const catalogue = consul?.watcher.state;
         if (catalogue !== undefined) lastGood.keep({ catalogue, meshedHosts });
@@ -218,6 +229,7 @@ export class MeshSide {
       this.identity.stop(),
       this.resources.stop(),
       this.xds.close(XDS_CLOSE_MS),
+      this.#options.lastGoodBootstrap?.flush(),
       this.#lastGood.flush(),
     ]);
   }
@@ -249,7 +261,7 @@ export class MeshSide {
   /** Leaves out listeners whose port somebody else has, and tries again later. */
   #useFreeAddresses(ports?: ListeningPorts): void {
     clearTimeout(this.#portRetry);
-    const usable = withFreeAddresses(this.#serving, this.#options.envoyPid(), ports);
+    const usable = withFreeAddresses(this.#serving, this.#options.envoyPids(), ports);
     this.#addressDiagnostics = usable.diagnostics;
     if (usable.host !== this.loop.host) this.loop.update({ host: usable.host });
     if (usable.diagnostics.length > 0) {

@@ -15,9 +15,13 @@ const DUMP_MAX_BYTES = 64 * 1024 * 1024;
 const ServerInfo = z.object({
   version: z.string(),
   state: z.enum(['LIVE', 'DRAINING', 'PRE_INITIALIZING', 'INITIALIZING']),
+  hot_restart_version: z._default(z.string(), ''),
   command_line_options: z.object({
     config_path: z._default(z.string(), ''),
     restart_epoch: z._default(z.number(), 0),
+    disable_hot_restart: z._default(z.boolean(), false),
+    base_id: z._default(z.string(), ''),
+    socket_path: z._default(z.string(), ''),
   }),
 });
 
@@ -29,6 +33,12 @@ export interface ServerInfo {
   readonly state: 'LIVE' | 'DRAINING' | 'PRE_INITIALIZING' | 'INITIALIZING';
   readonly configPath: string;
   readonly epoch: number;
+  /** Whether another Envoy can take over from it; with whom, by the three that follow. */
+  readonly hotRestart: boolean;
+  /** Such as `11.104`, or `disabled`. */
+  readonly hotRestartVersion: string;
+  readonly hotRestartSocket: string;
+  readonly baseId: string;
 }
 
 export interface AdminCallOptions {
@@ -88,6 +98,10 @@ export class AdminClient {
       state,
       configPath: options_.config_path,
       epoch: options_.restart_epoch,
+      hotRestart: !options_.disable_hot_restart,
+      hotRestartVersion: parsed.data.hot_restart_version,
+      hotRestartSocket: options_.socket_path,
+      baseId: options_.base_id,
     };
   }
 

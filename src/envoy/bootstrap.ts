@@ -33,8 +33,10 @@ export interface BootstrapOptions {
   readonly metadata?: Readonly<Record<string, unknown>>;
   /** Path of the Unix socket on which the agent serves xDS. */
   readonly xdsSocket: string;
-  /** Path of the Unix socket that Envoy's admin interface gets, readable by its own user alone. */
+  /** Path of the Unix socket that Envoy's admin interface gets. */
   readonly adminSocket: string;
+  /** Of that socket; default 0600: for Envoy's own user alone. */
+  readonly adminSocketMode?: number;
   /** Where Consul asks whether Envoy lives; undefined for none. */
   readonly healthListener?: { readonly address: string; readonly port: number };
   /** Downstream connections of all listeners together, health listener and admin excepted; default 50,000. */
@@ -79,7 +81,7 @@ export function buildBootstrap(options: BootstrapOptions): Bootstrap {
       ...(metadata === undefined ? {} : { metadata }),
     },
     admin: {
-      address: { pipe: { path: adminSocket, mode: 0o600 } },
+      address: { pipe: { path: adminSocket, mode: options.adminSocketMode ?? 0o600 } },
     },
     dynamic_resources: {
       ads_config: {

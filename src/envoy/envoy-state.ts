@@ -17,11 +17,34 @@ export type EnvoyState =
   /** It runs on without us. */
   | { readonly kind: 'left'; readonly pid: number | undefined };
 
+/** One hot restart, from an Envoy to its successor. */
+export interface HotRestart {
+  /** Why there is to be another one, such as `another bootstrap`. */
+  readonly reason: string;
+  readonly fromPid: number;
+  /** Undefined while it has not been started. */
+  readonly toPid: number | undefined;
+  /**
+   * `waiting`: for an earlier one to end, or for another try. `starting`: the new one initialises, the old one serves.
+   * `draining`: the new one serves, the old one finishes. `done`: the old one is gone. `failed`: the new one is gone, the
+   * old one serves on.
+   */
+  readonly phase: 'waiting' | 'starting' | 'draining' | 'done' | 'failed';
+  /**
+   * Connections that the old one still had, by the new one's count, which is at most five seconds old. When it is `done`,
+   * these were closed at the end of the drain. Undefined until the first count.
+   */
+  readonly connections: number | undefined;
+  readonly failure: EnvoyFailure | undefined;
+}
+
 /** Times are wall clock, in milliseconds. */
 export interface EnvoyStatus {
   readonly state: EnvoyState;
   /** Such as `1.40.0`; undefined until it has answered once. */
   readonly version: string | undefined;
+  /** Its number in the row of hot restarts; undefined before the first start. */
+  readonly epoch: number | undefined;
   /** Whether an earlier agent started it. */
   readonly adopted: boolean;
   readonly startedAtMs: number | undefined;
@@ -33,4 +56,19 @@ export interface EnvoyStatus {
   readonly lastFailure: EnvoyFailure | undefined;
   /** Why the running Envoy is not what this agent would start, such as `another binary`; undefined when it is. */
   readonly outdated: string | undefined;
+  /** The hot restart under way, or the last one of this agent. */
+  readonly hotRestart: HotRestart | undefined;
 }
+
+export const STOPPED: EnvoyStatus = {
+  state: { kind: 'stopped' },
+  version: undefined,
+  epoch: undefined,
+  adopted: false,
+  startedAtMs: undefined,
+  readyAfterMs: undefined,
+  restarts: 0,
+  lastFailure: undefined,
+  outdated: undefined,
+  hotRestart: undefined,
+};

@@ -1,10 +1,10 @@
 /** Why an Envoy did not start or did not stay: its last words turned into what, where, why and what to do. */
-import { errorCode, errorMessage } from '../lib/errors.ts';
+import { errorCode, errorMessage, TrysailError } from '../lib/errors.ts';
 import { parseLogLine } from './log-line.ts';
 import { describeOwner, portOwner } from './port-owner.ts';
 
 export interface EnvoyFailure {
-  /** Stable: `ENVOY_BINARY_MISSING`, `ENVOY_BINARY_UNUSABLE`, `ENVOY_PORT_IN_USE`, `ENVOY_ADDRESS_REFUSED`, `ENVOY_BOOTSTRAP_REFUSED`, `ENVOY_FILE_REFUSED`, `ENVOY_EXITED`. */
+  /** Stable: `ENVOY_BINARY_MISSING`, `ENVOY_BINARY_UNUSABLE`, `ENVOY_PORT_IN_USE`, `ENVOY_ADDRESS_REFUSED`, `ENVOY_BOOTSTRAP_REFUSED`, `ENVOY_FILE_REFUSED`, `ENVOY_LAUNCHER_SILENT`, `ENVOY_EXITED`. */
   readonly code: string;
   /** What happened, where and why. */
   readonly message: string;
@@ -28,6 +28,8 @@ export function describeExit({ code, signal }: Exit): string {
 
 /** The failure of a program that could not be started at all. */
 export function spawnFailure(binary: string, error: unknown): EnvoyFailure {
+  if (error instanceof TrysailError)
+    return { code: error.code, message: error.message, remedy: error.remedy ?? '', lastLines: [] };
   const code = errorCode(error);
   const ofBinary = error instanceof Error && 'path' in error && error.path === binary;
   const executing = error instanceof Error && 'syscall' in error && String(error.syscall).startsWith('spawn');
@@ -83,6 +85,14 @@ export function exitFailure(binary: string, exit: Exit, lines: readonly string[]
       code: 'ENVOY_BOOTSTRAP_REFUSED',
       message: `Envoy refuses its bootstrap: ${refused.trim().slice(0, 600)}`,
       remedy: `See whether ${binary} is a version that Trysail supports (trysail check).`,
+      lastLines,
+    };
+  // A shell's words for what it cannot execute.
+  if (exit.code === 126 || exit.code === 127)
+    return {
+      code: 'ENVOY_BINARY_UNUSABLE',
+      message: `${binary} cannot be executed: ${text.trim().slice(0, 300)}`,
+      remedy: 'Use the Envoy of this machine’s architecture, with its loader and interpreter.',
       lastLines,
     };
   const last = parseLogLine(lines.at(-1) ?? '').message;

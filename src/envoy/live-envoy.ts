@@ -1,81 +1,77 @@
-/** One running Envoy process, whether we started it or found it. */
-import { spawn } from 'node:child_process';
-import { open } from 'node:fs/promises';
+/** One running Envoy process, whether we asked for it or found it. */
 import { sleep } from '../lib/sleep.ts';
 import type { Exit } from './failure.ts';
-import { identify, isRunning, type ProcessIdentity } from './process-identity.ts';
+import { askLauncher, type LauncherKind } from './launcher.ts';
+import { isRunning, type ProcessIdentity } from './process-identity.ts';
 
-/** How often the life of a process that is not our child is looked at, in milliseconds. */
+/** How often the life of a process is looked at, in milliseconds. */
 const LIFE_POLL_MS = 100;
-
-/** Neither our secrets' places nor our systemd socket are Envoy's business. */
-const ENVIRONMENT = ['PATH', 'TZ', 'LANG', 'TMPDIR', 'SSL_CERT_FILE', 'SSL_CERT_DIR'];
+/** The same where its launcher is our child: its end is an event then, unless another Envoy still runs. */
+const CHILD_POLL_MS = 500;
 
 export interface LiveEnvoy {
   readonly identity: ProcessIdentity;
-  /** Whether an earlier agent started it. */
+  /** Its number in the row of hot restarts. */
+  readonly epoch: number;
+  /** Whether an earlier agent, or nobody, asked for it. */
   readonly adopted: boolean;
   /** Resolves when the process is gone, never rejects. */
   readonly exited: Promise<Exit>;
   /** Ends the watching, not the process. */
   release(): void;
+  /** Sends a signal to exactly this process, by way of the launcher where it is not ours to signal. */
+  signal(name: 'SIGTERM' | 'SIGKILL'): Promise<void>;
 }
 
-/**
- * Starts Envoy in a session of its own, with its output appended to `logPath`: nothing ties it to this process's life.
- * @throws the system's error when the program cannot be executed
- */
-export async function spawnEnvoy(binary: string, args: readonly string[], logPath: string): Promise<LiveEnvoy> {
-  const log = await open(logPath, 'a', 0o600);
-  try {
-    const env = Object.fromEntries(ENVIRONMENT.map((name) => [name, process.env[name]]));
-    const child = spawn(binary, args, { detached: true, stdio: ['ignore', log.fd, log.fd], cwd: '/', env });
-    const exited = new Promise<Exit>((resolve) => {
-      child.once('exit', (code, signal) => resolve({ code: code ?? undefined, signal: signal ?? undefined }));
-    });
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve);
-      child.once('error', (error) => reject(Object.assign(error, { path: binary })));
-    });
-    child.unref();
-    const pid = child.pid ?? 0;
-    // A child that has ended already is a zombie until its exit is reported; it keeps its number so long.
-    const identity = identify(pid) ?? { pid, startTime: '', bootId: '' };
-    return { identity, adopted: false, exited, release: () => undefined };
-  } finally {
-    await log.close();
-  }
+export interface WatchOptions {
+  readonly epoch: number;
+  readonly adopted: boolean;
+  readonly launcher: LauncherKind;
+  readonly launcherDir: string;
+  /** The end of a launcher that we have started: an event that comes sooner than the next look, and knows a status. */
+  readonly launcherExited?: Promise<Exit>;
 }
 
-/** Takes over a process that somebody else started. */
-export function adoptProcess(identity: ProcessIdentity): LiveEnvoy {
+/** Watches a process that somebody else has started. */
+export function watchProcess(identity: ProcessIdentity, options: WatchOptions): LiveEnvoy {
+  const { epoch, adopted, launcher, launcherDir, launcherExited } = options;
   const watching = new AbortController();
   const { promise, resolve } = Promise.withResolvers<Exit>();
   const watch = async (): Promise<void> => {
     while (isRunning(identity)) {
-      if (!(await sleep(LIFE_POLL_MS, watching.signal))) return;
+      if (!(await sleep(launcherExited === undefined ? LIFE_POLL_MS : CHILD_POLL_MS, watching.signal))) return;
     }
-    resolve({});
+    // The launcher follows its last Envoy within milliseconds: it knows how that ended.
+    const exit = launcherExited === undefined ? {} : await Promise.race([launcherExited, sleep(LIFE_POLL_MS)]);
+    resolve(typeof exit === 'object' ? exit : {});
   };
   void watch();
-  return { identity, adopted: true, exited: promise, release: () => watching.abort() };
-}
-
-/** Sends a signal to exactly this process; false when it is gone. */
-export function signalEnvoy(envoy: LiveEnvoy, signal: NodeJS.Signals): boolean {
-  if (!isRunning(envoy.identity)) return false;
-  try {
-    return process.kill(envoy.identity.pid, signal);
-  } catch {
-    return false;
-  }
+  void launcherExited?.then((exit) => {
+    if (!isRunning(identity)) resolve(exit);
+  });
+  return {
+    identity,
+    epoch,
+    adopted,
+    exited: promise,
+    release: () => watching.abort(),
+    signal: async (name) => {
+      if (!isRunning(identity)) return;
+      try {
+        if (launcher === 'agent') process.kill(identity.pid, name);
+        else await askLauncher(launcherDir, `${name === 'SIGTERM' ? 'end' : 'kill'} ${epoch}`);
+      } catch {
+        // It is gone, or nobody is there to end it: the caller waits within bounds.
+      }
+    },
+  };
 }
 
 /** SIGTERM, and SIGKILL when that has not helped within `graceMs`. Resolves when the process is gone, within bounds. */
 export async function terminate(envoy: LiveEnvoy, graceMs: number): Promise<'terminated' | 'killed'> {
-  signalEnvoy(envoy, 'SIGTERM');
+  await envoy.signal('SIGTERM');
   if (await exitedWithin(envoy, graceMs)) return 'terminated';
-  signalEnvoy(envoy, 'SIGKILL');
+  await envoy.signal('SIGKILL');
   await exitedWithin(envoy, 5000);
   return 'killed';
 }

@@ -3,6 +3,7 @@
  * time and the boot that both belong to.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { errorCode } from '../lib/errors.ts';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -30,8 +31,24 @@ export function identify(pid: number): ProcessIdentity | undefined {
   return { pid, startTime, bootId: (readText('/proc/sys/kernel/random/boot_id') ?? '').trim() };
 }
 
+/** Whether there is a process of this number; also true for one that may not be looked at. */
+function exists(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return errorCode(error) === 'EPERM';
+  }
+}
+
+/** The identity of a process of another user, whose /proc may be hidden from us (`ProtectProc=`): then its number alone. */
+export function identifyOther(pid: number): ProcessIdentity | undefined {
+  if (readText(`/proc/${pid}/stat`) !== undefined || !exists(pid)) return identify(pid);
+  return { pid, startTime: '', bootId: '' };
+}
+
 /** Whether exactly this process still runs. */
 export function isRunning(process: ProcessIdentity): boolean {
+  if (process.startTime === '') return identifyOther(process.pid) !== undefined;
   const now = identify(process.pid);
   return now !== undefined && now.startTime === process.startTime && now.bootId === process.bootId;
 }

@@ -1,31 +1,38 @@
 /**
- * The life of the host's Envoy: started apart from the agent, adopted by the next agent, started again when it ends by
- * itself, drained before it is stopped.
+ * The life of the host's Envoy: started apart from the agent by way of the launcher, adopted by the next agent, started
+ * again when it ends by itself, replaced by hot restart when another one is wanted.
  *
  * Every way out of a running Envoy:
  * 1. it ends by itself (crash, SIGTERM by a person, OOM): `backoff`, then a new one;
- * 2. `stop()`: drain, SIGTERM, SIGKILL;
+ * 2. `stop()`: drain, SIGTERM, SIGKILL; with a launcher of systemd's the same as 3;
  * 3. `leave()`: nothing happens to it, we let go;
- * 4. it was started with another bootstrap or other arguments than ours: `start()` replaces it, by 2.
+ * 4. another bootstrap, other arguments or another program are wanted: a hot restart. Its successor initialises, takes
+ *    the listening sockets over and ends it when its connections had time to close. A successor that fails leaves it
+ *    serving, and is tried again;
+ * 5. the same where the two cannot share: drained, ended, then the new one is started.
  */
-import { access, mkdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { Backoff } from '../lib/backoff.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
-import { AdminClient } from './admin.ts';
-import { judge, type Verdict, type Wanted } from './adoption.ts';
-import { type ArgumentOptions, argumentsHash, envoyArguments } from './arguments.ts';
-import { type Bootstrap, bootstrapText, hashText, writeBootstrap } from './bootstrap.ts';
+import { AdminClient, type ServerInfo } from './admin.ts';
+import { judge, type Wanted } from './adoption.ts';
+import { type ArgumentOptions, argumentsHash, envoyArguments, parentShutdownMs } from './arguments.ts';
+import { type Bootstrap, bootstrapText, hashText } from './bootstrap.ts';
 import { type DrainResult, drain } from './drain.ts';
 import { EnvoyLog } from './envoy-log.ts';
-import type { EnvoyState, EnvoyStatus } from './envoy-state.ts';
+import { type EnvoyState, type EnvoyStatus, type HotRestart, STOPPED } from './envoy-state.ts';
 import { type EnvoyFailure, exitFailure, spawnFailure } from './failure.ts';
 import { type EnvoyFiles, envoyFiles } from './files.ts';
-import { adoptProcess, type LiveEnvoy, spawnEnvoy, terminate } from './live-envoy.ts';
-import type { ProcessIdentity } from './process-identity.ts';
-import { describeWait, isReady, untilReady } from './readiness.ts';
-import { binaryStamp, fileHash, findRunning } from './running-envoy.ts';
+import { watchHealth } from './health-watch.ts';
+import type { LauncherKind } from './launcher.ts';
+import { type LiveEnvoy, terminate, watchProcess } from './live-envoy.ts';
+import { watchParent } from './parent.ts';
+import { isRunning } from './process-identity.ts';
+import { describeWait } from './readiness.ts';
+import { binaryStamp, type Found, findRunning } from './running-envoy.ts';
+import { runDirError, startEnvoy } from './start-envoy.ts';
 import { removeRecord, writeRecord } from './state-file.ts';
 
 /** An Envoy that ran for this long is a new story: its next end is met with the shortest wait. */
@@ -33,12 +40,14 @@ const STABLE_MS = 10_000;
 const HEALTH_INTERVAL_MS = 5000;
 /** After SIGTERM, before SIGKILL. Envoy ends within milliseconds. */
 const TERMINATE_MS = 3000;
-/** When a person should hear what Envoy waits for. */
-const SLOW_START_MS = 10_000;
 /** Nobody accepts connections between the old Envoy's drain and the new one's start: keep it short. */
 const REPLACE_DRAIN_MS = 2000;
+/** How often an earlier hot restart is looked at, to whose end another one waits. */
+const DUE_POLL_MS = 100;
+/** Between two tries of a hot restart: what failed once costs the running Envoy its admin interface each time. */
+const HOT_RESTART_BACKOFF = { baseMs: 2000, maxMs: 300_000 } as const;
 
-export interface EnvoyProcessOptions extends Omit<ArgumentOptions, 'bootstrapPath'> {
+export interface EnvoyProcessOptions extends Omit<ArgumentOptions, 'bootstrapPath' | 'launcherDir'> {
   /** Path of the program. */
   readonly binary: string;
   readonly bootstrap: Bootstrap;
@@ -46,6 +55,10 @@ export interface EnvoyProcessOptions extends Omit<ArgumentOptions, 'bootstrapPat
   readonly adminSocket: string;
   /** Folder of the bootstrap, the log and the record of the process (`envoyFiles`); one per Envoy. */
   readonly runDir: string;
+  /** Who starts the launcher, its script (for `agent`), and its run folder where that is not `runDir`. */
+  readonly launcher: { readonly kind: LauncherKind; readonly script: string; readonly dir?: string };
+  /** The bootstrap that the launcher uses when nobody asks for an Envoy; one that runs with it is replaced. */
+  readonly lastGoodBootstrap?: string;
   readonly log: Log;
   /** Called on every change of the state. */
   readonly onChange?: (status: EnvoyStatus) => void;
@@ -53,50 +66,61 @@ export interface EnvoyProcessOptions extends Omit<ArgumentOptions, 'bootstrapPat
   readonly healthIntervalMs?: number;
   /** Wait before a restart; default 50 ms to 10 s. */
   readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
+  /** Wait before a hot restart that has failed is tried again; default 2 s to 5 minutes. */
+  readonly hotRestartBackoff?: { readonly baseMs: number; readonly maxMs: number };
 }
 
 /** The supervisor of one Envoy. `start` once; then `stop` or `leave` once. */
 export class EnvoyProcess {
   readonly admin: AdminClient;
   readonly #options: EnvoyProcessOptions;
+  readonly #launcherDir: string;
   readonly #files: EnvoyFiles;
-  readonly #args: readonly string[];
   readonly #text: string;
   readonly #backoff: Backoff;
+  readonly #hotRestartBackoff: Backoff;
   readonly #envoyLog: EnvoyLog;
   readonly #wanted: Wanted;
   readonly #ending = new AbortController();
   #supervision: Promise<void> = Promise.resolve();
+  /** The newest Envoy, whether it serves yet or not. */
   #live: LiveEnvoy | undefined;
-  #status: EnvoyStatus = {
-    state: { kind: 'stopped' },
-    version: undefined,
-    adopted: false,
-    startedAtMs: undefined,
-    readyAfterMs: undefined,
-    restarts: 0,
-    lastFailure: undefined,
-    outdated: undefined,
-  };
+  /** Its predecessors that still run, oldest first. */
+  #older: LiveEnvoy[] = [];
+  /** Whether `#live` has been ready. */
+  #hasServed = false;
+  /** Why the running Envoy is to be replaced, and when that may be tried. */
+  #due: { readonly reason: string; readonly atMs: number } | undefined;
+  /** Of an Envoy that does not answer: if it does not hand over, it is ended. */
+  #silentPid: number | undefined;
+  /** Of Envoys that have handed over and accept nothing any more. */
+  readonly #replaced = new Set<number>();
+  #status: EnvoyStatus = STOPPED;
   #changed = Promise.withResolvers<void>();
 
   constructor(options: EnvoyProcessOptions) {
     this.#options = options;
+    this.#launcherDir = options.launcher.dir ?? options.runDir;
     this.#files = envoyFiles(options.runDir);
-    this.#args = envoyArguments({ ...options, bootstrapPath: this.#files.bootstrap });
     this.#text = bootstrapText(options.bootstrap);
     this.#backoff = new Backoff(options.backoff ?? { baseMs: 50, maxMs: 10_000 });
+    this.#hotRestartBackoff = new Backoff(options.hotRestartBackoff ?? HOT_RESTART_BACKOFF);
     this.admin = new AdminClient(options.adminSocket);
     this.#envoyLog = new EnvoyLog(this.#files.log, options.log);
     this.#wanted = {
       binary: options.binary,
       bootstrapHash: hashText(this.#text),
-      argumentsHash: argumentsHash(this.#args),
+      args: envoyArguments({ ...options, bootstrapPath: this.#files.bootstrap, launcherDir: this.#launcherDir }),
     };
   }
 
   get status(): EnvoyStatus {
     return this.#status;
+  }
+
+  /** The processes whose listeners are this Envoy's, those of Envoys that it has replaced included. */
+  get pids(): readonly number[] {
+    return [...this.#older, ...(this.#live === undefined ? [] : [this.#live])].map(({ identity }) => identity.pid);
   }
 
   /**
@@ -109,16 +133,10 @@ export class EnvoyProcess {
       await mkdir(this.#options.runDir, { recursive: true, mode: 0o700 });
       await this.#envoyLog.start();
     } catch (error) {
-      throw new TrysailError('ENVOY_RUN_DIR', `${this.#options.runDir} cannot be used: ${errorMessage(error)}`, {
-        remedy: 'Make the folder writable for the agent’s user, or set paths.run to another.',
-        cause: error,
-      });
+      throw runDirError(this.#options.runDir, errorMessage(error), error);
     }
-    const first = (async () => {
-      this.#live = await this.#adopt();
-      return this.#live ?? (await this.#launch());
-    })();
-    this.#supervision = first.then(async (live) => this.#supervise(live));
+    const first = this.#takeStock();
+    this.#supervision = first.then(async () => this.#supervise());
     await first;
   }
 
@@ -145,17 +163,22 @@ export class EnvoyProcess {
   }
 
   /**
-   * Drains and ends Envoy, within `drainTimeMs` and some seconds. Never rejects.
+   * Drains and ends Envoy, within `drainTimeMs` and some seconds; lets go of it where it is systemd's to end. Never rejects.
    * @param drain how long it may take; default: the drain time that Envoy was started with
    */
   async stop(
     options: { readonly drainTimeMs?: number; readonly minimumDrainMs?: number } = {},
   ): Promise<{ readonly drained: DrainResult; readonly ended: 'terminated' | 'killed' } | undefined> {
+    if (this.#options.launcher.kind === 'systemd') {
+      await this.leave();
+      return undefined;
+    }
     this.#ending.abort();
     await this.#supervision;
     const live = this.#live;
     const result = live === undefined ? undefined : await this.#retire(live, options);
-    this.#live = undefined;
+    await Promise.all(this.#older.map(async (older) => terminate(older, TERMINATE_MS)));
+    this.#letGo();
     await this.#envoyLog.stop();
     this.#set({ kind: 'stopped' });
     return result;
@@ -166,115 +189,340 @@ export class EnvoyProcess {
     this.#ending.abort();
     await this.#supervision;
     const pid = this.#live?.identity.pid;
-    this.#live?.release();
-    this.#live = undefined;
+    this.#letGo();
     await this.#envoyLog.stop();
     this.#set({ kind: 'left', pid });
   }
 
-  async #supervise(first: LiveEnvoy | undefined): Promise<void> {
+  #letGo(): void {
+    for (const each of [this.#live, ...this.#older]) each?.release();
+    this.#live = undefined;
+    this.#older = [];
+  }
+
+  async #supervise(): Promise<void> {
     const { signal } = this.#ending;
-    const ended = new Promise<undefined>((resolve) => {
-      signal.addEventListener('abort', () => resolve(undefined), { once: true });
+    const aborted = new Promise<'aborted'>((resolve) => {
+      signal.addEventListener('abort', () => resolve('aborted'), { once: true });
     });
-    let live = first;
     while (!signal.aborted) {
+      const live = this.#live;
       if (live !== undefined) {
         const watching = new AbortController();
-        const watcher = this.#watchHealth(live, AbortSignal.any([signal, watching.signal]));
-        const exit = await Promise.race([live.exited, ended]);
+        const watched = AbortSignal.any([signal, watching.signal]);
+        const health = this.#watch(live, watched);
+        const outcome = await Promise.race([live.exited, aborted, this.#untilDue(watched)]);
         watching.abort();
-        await watcher;
-        if (exit === undefined) return;
-        this.#live = undefined;
+        await health;
+        if (outcome === 'aborted' || signal.aborted) return;
+        if (outcome === 'due') {
+          const { reason } = this.#due ?? { reason: '' };
+          this.#due = undefined;
+          await this.#hotRestart(live, reason);
+          continue;
+        }
+        const failure = exitFailure(this.#options.binary, outcome, await this.#envoyLog.lastLines());
+        if (await this.#fallBack(failure)) continue;
         if (Date.now() - (this.#status.startedAtMs ?? 0) > STABLE_MS) this.#backoff.reset();
-        this.#fail(exitFailure(this.#options.binary, exit, await this.#envoyLog.lastLines()));
+        this.#fail(failure);
       }
       if (this.#status.state.kind === 'backoff') {
         const waited = await sleep(this.#status.state.retryAtMs - Date.now(), signal);
         if (!waited) return;
       }
       this.#status = { ...this.#status, restarts: this.#status.restarts + 1 };
-      live = await this.#launch();
+      // Somebody else's launcher may have started one meanwhile.
+      if (this.#options.launcher.kind === 'systemd' && this.#older.length === 0) await this.#takeStock();
+      else await this.#startNew(this.#survivor());
     }
   }
 
-  /** Starts a process; undefined, and state `backoff`, when that fails. */
-  async #launch(): Promise<LiveEnvoy | undefined> {
-    const { binary, log } = this.#options;
+  /** What runs already: adopted, or replaced. Starts an Envoy where there is none. */
+  async #takeStock(): Promise<void> {
+    const { log, lastGoodBootstrap } = this.#options;
+    const bootstraps = [this.#files.bootstrap, ...(lastGoodBootstrap === undefined ? [] : [lastGoodBootstrap])];
+    const places = { record: this.#files.record, bootstraps, launcherDir: this.#launcherDir };
+    const [newest, ...others] = await findRunning(places);
+    if (newest === undefined) {
+      await this.#startNew(undefined);
+      return;
+    }
+    const verdict = await judge(newest, this.#wanted, this.#files, this.admin);
+    const live = this.#adopted(newest);
+    for (const other of others) await this.#takeOlder(other, newest);
+    this.#live = live;
+    const { pid } = live.identity;
+    if (verdict.kind === 'adopt') {
+      await this.#adopt(newest, verdict.info, undefined);
+      return;
+    }
+    const { reason, info, cannotShare } = verdict;
+    if (cannotShare !== undefined) {
+      log.warn(
+        { pid, reason, cannotShare },
+        'replacing the running Envoy, with an interruption: no hot restart is possible',
+      );
+      await this.#startNew(undefined, live);
+    } else if (this.#older.length > 0 && info?.state === 'LIVE') {
+      // A third one would cut off what the first still finishes.
+      await this.#adopt(newest, info, reason);
+      this.#due = { reason, atMs: Date.now() };
+    } else {
+      if (info === undefined) this.#silentPid = pid;
+      this.#hasServed = true;
+      this.#status = { ...this.#status, adopted: true, version: info?.version, epoch: live.epoch };
+      await this.#hotRestart(live, reason);
+    }
+  }
+
+  #adopted({ identity, epoch }: Found): LiveEnvoy {
+    const { kind } = this.#options.launcher;
+    return watchProcess(identity, { epoch, adopted: true, launcher: kind, launcherDir: this.#launcherDir });
+  }
+
+  async #adopt({ identity, record }: Found, info: ServerInfo, outdated: string | undefined): Promise<void> {
+    const { version, epoch } = info;
+    const { pid } = identity;
+    const startedAtMs = record?.startedAtMs;
+    this.#hasServed = info.state === 'LIVE';
+    this.#status = { ...this.#status, adopted: true, version, epoch, outdated, startedAtMs };
+    this.#set({ kind: 'starting', pid, sinceMs: Date.now() });
+    this.#options.log.info({ pid, version, epoch, outdated }, 'Envoy adopted');
+    if (record === undefined && outdated === undefined && this.#live !== undefined)
+      await this.#record(this.#live, Date.now());
+  }
+
+  /** An Envoy beside the newest: its predecessor in a hot restart that an earlier agent began, or one too many. */
+  async #takeOlder(other: Found, newest: Found): Promise<void> {
+    const older = this.#adopted(other);
+    const { pid } = other.identity;
+    if (other.epoch < newest.epoch && !other.commandLine.includes('--disable-hot-restart')) {
+      this.#older.unshift(older);
+      return;
+    }
+    this.#options.log.warn(
+      { pid, reason: 'there is another one' },
+      'an Envoy of an earlier agent cannot be adopted; ending it',
+    );
+    await terminate(older, TERMINATE_MS);
+    older.release();
+  }
+
+  /**
+   * Starts a process; returns why that failed.
+   * @param from the Envoy that it succeeds by hot restart
+   * @param instead the one that has to end first
+   */
+  async #launch(from: LiveEnvoy | undefined, instead?: LiveEnvoy): Promise<EnvoyFailure | undefined> {
+    const { binary, log, launcher, drainTimeMs } = this.#options;
+    const epoch = from === undefined ? 0 : from.epoch + 1;
+    const ending = async (): Promise<void> => {
+      if (instead !== undefined)
+        await this.#retire(instead, { drainTimeMs: Math.min(REPLACE_DRAIN_MS, drainTimeMs), minimumDrainMs: 0 });
+    };
     try {
-      await access(binary);
       await this.#envoyLog.next();
-      if ((await fileHash(this.#files.bootstrap)) !== this.#wanted.bootstrapHash)
-        await writeBootstrap(this.#files.bootstrap, this.#text);
       const startedAtMs = Date.now();
-      const live = await spawnEnvoy(binary, this.#args, this.#files.log);
-      this.#live = live;
-      this.#status = { ...this.#status, adopted: false, startedAtMs, readyAfterMs: undefined, outdated: undefined };
-      this.#set({ kind: 'starting', pid: live.identity.pid, sinceMs: startedAtMs });
-      log.info({ pid: live.identity.pid, binary }, 'Envoy started');
-      await this.#record(live.identity, startedAtMs);
-      return live;
-    } catch (error) {
-      this.#fail(spawnFailure(binary, error));
-      return undefined;
-    }
-  }
-
-  /** A record that cannot be written costs the next agent a search, and is no reason to end a good Envoy. */
-  async #record(identity: ProcessIdentity, startedAtMs: number): Promise<void> {
-    const { binary, adminSocket, log } = this.#options;
-    const { bootstrapHash, argumentsHash } = this.#wanted;
-    const path = this.#files.record;
-    try {
-      const stamp = await binaryStamp(binary);
-      await writeRecord(path, {
-        ...identity,
-        epoch: 0,
-        startedAtMs,
-        bootstrapHash,
-        argumentsHash,
-        binary: stamp,
-        adminSocket,
+      const live = await startEnvoy({
+        binary,
+        args: this.#wanted.args,
+        epoch,
+        files: this.#files,
+        bootstrap: { text: this.#text, hash: this.#wanted.bootstrapHash },
+        launcher: { kind: launcher.kind, script: launcher.script, dir: this.#launcherDir },
+        ...(instead === undefined ? {} : { ending }),
       });
-    } catch (err) {
-      log.warn({ err, path }, 'the record of the Envoy process cannot be written');
+      const { pid } = live.identity;
+      if (from !== undefined) this.#older = [...this.#older.filter((older) => older !== from), from];
+      this.#live = live;
+      this.#hasServed = false;
+      this.#status = {
+        ...this.#status,
+        adopted: false,
+        epoch,
+        startedAtMs,
+        readyAfterMs: undefined,
+        outdated: undefined,
+      };
+      this.#set({ kind: 'starting', pid, sinceMs: startedAtMs });
+      log.info({ pid, binary, epoch }, 'Envoy started');
+      // The record is the old one's until that has handed over.
+      if (from === undefined) await this.#record(live, startedAtMs);
+      return undefined;
+    } catch (error) {
+      return spawnFailure(binary, error);
     }
   }
 
-  /** The Envoy of an earlier agent, if it is what we would start; any other that has our files is ended. */
-  async #adopt(): Promise<LiveEnvoy | undefined> {
-    const { log, drainTimeMs } = this.#options;
-    let adopted: LiveEnvoy | undefined;
-    for (const found of await findRunning(this.#files.record, this.#files.bootstrap)) {
-      const { identity, record } = found;
-      const { pid } = identity;
-      const live = adoptProcess(identity);
-      const verdict: Verdict =
-        adopted === undefined
-          ? await judge(found, this.#wanted, this.#files, this.admin)
-          : { kind: 'end', reason: 'there is another one' };
-      switch (verdict.kind) {
-        case 'end':
-          log.warn({ pid, reason: verdict.reason }, 'an Envoy of an earlier agent cannot be adopted; ending it');
-          await terminate(live, TERMINATE_MS);
-          live.release();
-          break;
-        case 'replace':
-          log.info({ pid, reason: verdict.reason }, 'replacing the running Envoy');
-          await this.#retire(live, { drainTimeMs: Math.min(REPLACE_DRAIN_MS, drainTimeMs), minimumDrainMs: 0 });
-          break;
-        case 'adopt': {
-          const { version, outdated } = verdict;
-          adopted = live;
-          this.#status = { ...this.#status, adopted: true, version, outdated, startedAtMs: record?.startedAtMs };
-          this.#set({ kind: 'starting', pid, sinceMs: Date.now() });
-          log.info({ pid, version, outdated }, 'Envoy adopted');
-          if (record === undefined) await this.#record(identity, Date.now());
-        }
-      }
+  /** Starts a process; state `backoff` when that fails. */
+  async #startNew(from: LiveEnvoy | undefined, instead?: LiveEnvoy): Promise<void> {
+    const failure = await this.#launch(from, instead);
+    if (failure === undefined) return;
+    this.#live = undefined;
+    this.#fail(failure);
+  }
+
+  /** Starts the successor of a running Envoy; when that cannot be started, the running one stays. */
+  async #hotRestart(from: LiveEnvoy, reason: string): Promise<void> {
+    const { pid } = from.identity;
+    this.#options.log.info({ pid, reason, epoch: from.epoch + 1 }, 'hot restart of Envoy');
+    this.#setHotRestart({
+      reason,
+      fromPid: pid,
+      toPid: undefined,
+      phase: 'starting',
+      connections: undefined,
+      failure: undefined,
+    });
+    const failure = await this.#launch(from);
+    if (failure === undefined) this.#changeHotRestart({ toPid: this.#live?.identity.pid });
+    else this.#keep(from, failure);
+  }
+
+  /** After the newest has ended: back to the one before, if that still serves. */
+  async #fallBack(failure: EnvoyFailure): Promise<boolean> {
+    this.#live?.release();
+    this.#live = undefined;
+    const older = this.#survivor();
+    if (this.#hasServed || older === undefined) return false;
+    const { pid } = older.identity;
+    if (pid !== this.#silentPid && !this.#replaced.has(pid)) {
+      this.#keep(older, failure);
+      return true;
     }
-    return adopted;
+    this.#options.log.warn(
+      { pid, reason: failure.message },
+      'an Envoy that serves no more hands nothing over; ending it',
+    );
+    await terminate(older, TERMINATE_MS);
+    older.release();
+    this.#older = [];
+    return false;
+  }
+
+  /** The Envoy of before serves on; the hot restart is tried again. */
+  #keep(older: LiveEnvoy, failure: EnvoyFailure): void {
+    const { pid } = older.identity;
+    const reason = this.#status.hotRestart?.reason ?? 'it is of an earlier start';
+    const retryAfterMs = this.#hotRestartBackoff.nextMs();
+    this.#older = this.#older.filter((each) => each !== older);
+    this.#live = older;
+    this.#hasServed = true;
+    this.#due = { reason, atMs: Date.now() + retryAfterMs };
+    const { code, message, remedy } = failure;
+    this.#options.log.error(
+      { pid, code, reason: message, remedy, retryAfterMs },
+      'the hot restart of Envoy has failed; the old one serves on',
+    );
+    this.#changeHotRestart({ phase: 'failed', failure });
+    this.#status = {
+      ...this.#status,
+      adopted: older.adopted,
+      epoch: older.epoch,
+      lastFailure: failure,
+      outdated: `${reason}; the hot restart failed: ${message}`,
+    };
+    this.#set({ kind: 'unresponsive', pid, sinceMs: Date.now() });
+  }
+
+  /** The newest predecessor that runs. */
+  #survivor(): LiveEnvoy | undefined {
+    this.#older = this.#older.filter(({ identity }) => isRunning(identity));
+    return this.#older.at(-1);
+  }
+
+  /** When the hot restart that waits may be tried: at its time, and with no earlier one under way. */
+  async #untilDue(signal: AbortSignal): Promise<'due' | 'aborted'> {
+    const due = this.#due;
+    // Whoever sets it lets the supervision begin anew.
+    if (due === undefined) return new Promise(() => undefined);
+    let waitMs = due.atMs - Date.now();
+    while (await sleep(Math.max(0, waitMs), signal)) {
+      if (this.#survivor() === undefined) return 'due';
+      waitMs = DUE_POLL_MS;
+    }
+    return 'aborted';
+  }
+
+  /** From `starting` to `ready`, and from there to `unresponsive` and back. */
+  async #watch(live: LiveEnvoy, signal: AbortSignal): Promise<void> {
+    const { log, healthIntervalMs = HEALTH_INTERVAL_MS, drainTimeMs } = this.#options;
+    const { pid } = live.identity;
+    const parents = this.#older.map(async (older) => {
+      // Until the new one serves it is no parent yet: nothing ends it.
+      while (!this.#hasServed) if (!(await sleep(50, signal))) return;
+      await this.#watchParent(older, parentShutdownMs({ drainTimeMs }), signal);
+    });
+    await watchHealth({
+      admin: this.admin,
+      epoch: live.epoch,
+      succeeds: parents.length > 0,
+      intervalMs: healthIntervalMs,
+      signal,
+      onReady: async () => this.#becomeReady(live, signal),
+      onAnswers: (answers) => {
+        const { kind } = this.#status.state;
+        if (answers && kind === 'unresponsive') this.#set({ kind: 'ready', pid, sinceMs: Date.now() });
+        if (!answers && kind === 'ready') {
+          log.warn({ pid }, 'Envoy does not say that it is ready any more');
+          this.#set({ kind: 'unresponsive', pid, sinceMs: Date.now() });
+        }
+      },
+      onSlow: () => {
+        void this.#waitingFor().then((waitingFor) => {
+          if (!signal.aborted) log.warn({ pid, waitingFor }, 'Envoy is not ready yet');
+        });
+      },
+      onStuck: () => {
+        log.error({ pid }, 'the new Envoy hangs in its start; ending it');
+        void live.signal('SIGKILL');
+      },
+    });
+    await Promise.all(parents);
+  }
+
+  async #becomeReady(live: LiveEnvoy, signal: AbortSignal): Promise<void> {
+    const now = Date.now();
+    const { pid } = live.identity;
+    const { adopted, startedAtMs, epoch } = this.#status;
+    const readyAfterMs = adopted || startedAtMs === undefined ? undefined : now - startedAtMs;
+    // It answered a moment ago; should it not now, the version stays unknown.
+    const version = await this.admin.serverInfo().then(
+      (info) => info.version,
+      () => this.#status.version,
+    );
+    if (signal.aborted) return;
+    const tookOver = !this.#hasServed && this.#older.length > 0;
+    this.#hasServed = true;
+    this.#status = { ...this.#status, readyAfterMs, version };
+    this.#set({ kind: 'ready', pid, sinceMs: now });
+    this.#options.log.info({ pid, version, epoch, readyAfterMs }, 'Envoy is ready');
+    if (!tookOver) return;
+    this.#silentPid = undefined;
+    for (const { identity } of this.#older) this.#replaced.add(identity.pid);
+    this.#hotRestartBackoff.reset();
+    this.#changeHotRestart({ phase: 'draining' });
+    await this.#record(live, startedAtMs ?? now);
+  }
+
+  /** Sees an Envoy that has been replaced to its end, and says what its end cost. */
+  async #watchParent(parent: LiveEnvoy, shutdownMs: number, signal: AbortSignal): Promise<void> {
+    const { pid } = parent.identity;
+    const connections = await watchParent(parent, {
+      admin: this.admin,
+      shutdownMs,
+      signal,
+      onConnections: (count) => this.#changeHotRestart({ connections: count }),
+    });
+    if (signal.aborted) return;
+    parent.release();
+    this.#replaced.delete(pid);
+    this.#older = this.#older.filter((older) => older !== parent);
+    const { log } = this.#options;
+    if ((connections ?? 0) > 0)
+      log.warn({ pid, connections }, 'the Envoy of before has ended; connections that outlived its drain were closed');
+    else log.info({ pid, connections }, 'the Envoy of before has ended');
+    this.#changeHotRestart({ phase: 'done', connections });
   }
 
   async #retire(
@@ -296,46 +544,25 @@ export class EnvoyProcess {
     return { drained, ended };
   }
 
-  /** From `starting` to `ready`, and from there to `unresponsive` and back. */
-  async #watchHealth(live: LiveEnvoy, signal: AbortSignal): Promise<void> {
-    const { log } = this.#options;
-    const { pid } = live.identity;
-    const slow = setTimeout(() => void this.#reportSlowStart(pid, signal), SLOW_START_MS);
-    const ready = await untilReady(this.admin, signal);
-    clearTimeout(slow);
-    if (!ready) return;
-    await this.#becomeReady(pid, signal);
-    const { healthIntervalMs = HEALTH_INTERVAL_MS } = this.#options;
-    while (await sleep(healthIntervalMs, signal)) {
-      const answers = (await isReady(this.admin)) || (await isReady(this.admin));
-      if (signal.aborted) return;
-      const { kind } = this.#status.state;
-      if (answers && kind === 'unresponsive') this.#set({ kind: 'ready', pid, sinceMs: Date.now() });
-      if (!answers && kind === 'ready') {
-        log.warn({ pid }, 'Envoy does not say that it is ready any more');
-        this.#set({ kind: 'unresponsive', pid, sinceMs: Date.now() });
-      }
+  /** A record that cannot be written costs the next agent a search, and is no reason to end a good Envoy. */
+  async #record({ identity, epoch }: LiveEnvoy, startedAtMs: number): Promise<void> {
+    const { binary, adminSocket, log } = this.#options;
+    const { bootstrapHash, args } = this.#wanted;
+    const path = this.#files.record;
+    try {
+      const stamp = await binaryStamp(binary);
+      const started = {
+        epoch,
+        startedAtMs,
+        bootstrapHash,
+        argumentsHash: argumentsHash(args),
+        binary: stamp,
+        adminSocket,
+      };
+      await writeRecord(path, { ...identity, ...started });
+    } catch (err) {
+      log.warn({ err, path }, 'the record of the Envoy process cannot be written');
     }
-  }
-
-  async #reportSlowStart(pid: number, signal: AbortSignal): Promise<void> {
-    const waitingFor = await this.#waitingFor();
-    if (!signal.aborted) this.#options.log.warn({ pid, waitingFor }, 'Envoy is not ready yet');
-  }
-
-  async #becomeReady(pid: number, signal: AbortSignal): Promise<void> {
-    const now = Date.now();
-    const { adopted, startedAtMs } = this.#status;
-    const readyAfterMs = adopted || startedAtMs === undefined ? undefined : now - startedAtMs;
-    // It answered a moment ago; should it not now, the version stays unknown.
-    const version = await this.admin.serverInfo().then(
-      (info) => info.version,
-      () => this.#status.version,
-    );
-    if (signal.aborted) return;
-    this.#status = { ...this.#status, readyAfterMs, version };
-    this.#set({ kind: 'ready', pid, sinceMs: now });
-    this.#options.log.info({ pid, version, readyAfterMs }, 'Envoy is ready');
   }
 
   async #waitingFor(): Promise<string> {
@@ -349,6 +576,16 @@ export class EnvoyProcess {
     this.#options.log.error({ code, reason: message, remedy, retryAfterMs }, 'Envoy does not run');
     this.#status = { ...this.#status, lastFailure: failure };
     this.#set({ kind: 'backoff', failure, retryAtMs: Date.now() + retryAfterMs });
+  }
+
+  #changeHotRestart(change: Partial<HotRestart>): void {
+    const { hotRestart } = this.#status;
+    if (hotRestart !== undefined) this.#setHotRestart({ ...hotRestart, ...change });
+  }
+
+  #setHotRestart(hotRestart: HotRestart): void {
+    this.#status = { ...this.#status, hotRestart };
+    this.#set(this.#status.state);
   }
 
   #set(state: EnvoyState): void {

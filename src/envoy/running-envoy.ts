@@ -1,10 +1,13 @@
-/** Finding the Envoy that an earlier agent left behind. */
+/** Finding the Envoys of a host: those that an earlier agent left behind, and one that nobody has asked for. */
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { sleep } from '../lib/sleep.ts';
 import type { AdminClient, ServerInfo } from './admin.ts';
-import { commandLine, findProcesses, isRunning, type ProcessIdentity } from './process-identity.ts';
+import { argumentOf } from './arguments.ts';
+import { launcherFiles } from './files.ts';
+import { launchedPid } from './launcher.ts';
+import { commandLine, findProcesses, identifyOther, isRunning, type ProcessIdentity } from './process-identity.ts';
 import { type EnvoyRecord, readRecord } from './state-file.ts';
 
 /** For how long a process that may be an Envoy in the middle of its start gets to answer, in milliseconds. */
@@ -14,42 +17,75 @@ export interface Found {
   readonly identity: ProcessIdentity;
   /** What the agent that started it wrote; undefined when that is lost. */
   readonly record: EnvoyRecord | undefined;
+  readonly epoch: number;
+  /** With the program; empty where they are hidden from us. */
+  readonly commandLine: readonly string[];
+}
+
+export interface Places {
+  readonly record: string;
+  /** Bootstraps that an Envoy of this host may have been started with. */
+  readonly bootstraps: readonly string[];
+  readonly launcherDir: string;
 }
 
 /** Anybody may give a process of his any arguments. */
-function isOurs(pid: number): boolean {
+function belongsTo(pid: number, uid: number | undefined): boolean {
   try {
-    return statSync(`/proc/${pid}`).uid === process.geteuid?.();
+    return statSync(`/proc/${pid}`).uid === uid;
   } catch {
     return false;
   }
 }
 
-/** The processes that were started with this bootstrap file: the recorded one first. */
-export async function findRunning(statePath: string, bootstrapPath: string): Promise<readonly Found[]> {
-  const record = await readRecord(statePath);
-  const runsOurBootstrap = (args: readonly string[]): boolean =>
-    args[args.indexOf('--config-path') + 1] === bootstrapPath && args.includes('--config-path');
-  const recorded =
-    record !== undefined && isRunning(record) && runsOurBootstrap(commandLine(record.pid)) ? [record] : [];
-  const others = findProcesses(runsOurBootstrap).filter(({ pid }) => pid !== recorded[0]?.pid && isOurs(pid));
-  return [
-    ...recorded.map(({ pid, startTime, bootId }) => ({ identity: { pid, startTime, bootId }, record })),
-    ...others.map((identity) => ({ identity, record: undefined })),
-  ];
+/** What the launcher has written down, by process id. */
+async function launched(dir: string): Promise<ReadonlyMap<number, number>> {
+  const names = await readdir(dir).catch(() => []);
+  const found = new Map<number, number>();
+  for (const name of names) {
+    const epoch = launcherFiles(dir).envoyPids.exec(name)?.[1];
+    const pid = epoch === undefined ? undefined : await launchedPid(dir, Number(epoch));
+    if (pid !== undefined) found.set(pid, Number(epoch));
+  }
+  return found;
 }
 
-/** What an Envoy says of itself, once it can; undefined when it stays silent or is another one. */
-export async function askIdentity(
-  admin: AdminClient,
-  identity: ProcessIdentity,
-  bootstrapPath: string,
-): Promise<ServerInfo | undefined> {
+/** The Envoys of this host that run, the newest first. */
+export async function findRunning({ record: recordPath, bootstraps, launcherDir }: Places): Promise<readonly Found[]> {
+  const [record, byPid] = await Promise.all([readRecord(recordPath), launched(launcherDir)]);
+  const isOne = (args: readonly string[]): boolean => bootstraps.includes(argumentOf(args, '--config-path') ?? '');
+  const found = new Map<number, Found>();
+  const add = (identity: ProcessIdentity, args: readonly string[]): void => {
+    const { pid, startTime } = identity;
+    const epoch = Number(argumentOf(args, '--restart-epoch') ?? byPid.get(pid) ?? 0);
+    const recorded = record?.pid === pid && (startTime === '' || record.startTime === startTime) ? record : undefined;
+    found.set(pid, { identity, record: recorded, epoch, commandLine: args });
+  };
+  for (const pid of byPid.keys()) {
+    const identity = identifyOther(pid);
+    const args = commandLine(pid);
+    if (identity !== undefined && (identity.startTime === '' || isOne(args))) add(identity, args);
+  }
+  // One of an earlier version has no launcher, and files may be lost.
+  for (const identity of findProcesses(isOne)) {
+    if (!found.has(identity.pid) && belongsTo(identity.pid, process.geteuid?.()))
+      add(identity, commandLine(identity.pid));
+  }
+  return [...found.values()].sort(
+    (a, b) => Number(b.identity.startTime) - Number(a.identity.startTime) || b.epoch - a.epoch,
+  );
+}
+
+/** What an Envoy says of itself, once it can; undefined when it stays silent or another one answers. */
+export async function askIdentity(admin: AdminClient, found: Found): Promise<ServerInfo | undefined> {
   const end = performance.now() + ANSWER_MS;
-  while (isRunning(identity) && performance.now() < end) {
+  const config = argumentOf(found.commandLine, '--config-path');
+  while (isRunning(found.identity) && performance.now() < end) {
     try {
       const info = await admin.serverInfo({ timeoutMs: 1000 });
-      return info.configPath === bootstrapPath ? info : undefined;
+      if (info.epoch === found.epoch && (config === undefined || info.configPath === config)) return info;
+      // The admin socket may still be the one of the Envoy before.
+      await sleep(25);
     } catch {
       await sleep(25);
     }

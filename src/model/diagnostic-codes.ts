@@ -18,6 +18,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0103: 'The port of a listener is in use by another process; the listener is left out until it is free.',
   TRY0104: 'Envoy does not run or is not ready.',
   TRY0105: 'A service stays registered as before: where peers are to go from now on, nobody listens yet.',
+  TRY0106: 'A hot restart of Envoy has closed connections that outlived its drain.',
   TRY0601: 'The host asks for more Consul services than it may follow; some are not followed.',
   TRY0602: 'An empty answer of Consul is not believed, as the sentinel service is invisible; endpoints are kept.',
   TRY0603: 'Most instances turned critical at once by Consul’s node check; their last endpoints are kept for a time.',

@@ -20,11 +20,12 @@ export class EarlySocket {
   }
 
   /**
-   * Opens the socket for this user alone.
+   * Opens the socket.
    * @param path in a directory that exists and that the caller keeps private
+   * @param mode for this user alone unless said otherwise
    * @throws TrysailError XDS_SOCKET_IN_USE, XDS_SOCKET_PATH, XDS_LISTEN
    */
-  static async open(path: string): Promise<EarlySocket> {
+  static async open(path: string, mode?: number): Promise<EarlySocket> {
     await clearSocketPath(path);
     const socket = new EarlySocket();
     await new Promise<void>((resolve, reject) => {
@@ -38,7 +39,7 @@ export class EarlySocket {
       );
       socket.#server.listen(path, resolve);
     });
-    await protectSocket(path);
+    await protectSocket(path, mode);
     return socket;
   }
 

@@ -60,7 +60,7 @@ export async function clearSocketPath(path: string): Promise<void> {
   await unlink(path);
 }
 
-/** Leaves the socket to its owner. */
-export async function protectSocket(path: string): Promise<void> {
-  await chmod(path, 0o600);
+/** Leaves the socket to its owner, or to whom `mode` names beside it. */
+export async function protectSocket(path: string, mode = 0o600): Promise<void> {
+  await chmod(path, mode);
 }

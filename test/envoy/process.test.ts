@@ -77,14 +77,18 @@ test('an agent that is killed leaves Envoy serving, and the next agent adopts it
   assert.equal(third.status.restarts, 1);
 });
 
-test('is in a session of its own', async (t) => {
+test('is in another session than the agent', async (t) => {
   const envoy = await testEnvoy(t);
   const supervised = supervisor(t, envoy);
   await supervised.start();
   const pid = pidOf(supervised);
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   const [, , group, session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  assert.deepEqual([Number(group), Number(session)], [pid, pid]);
+  const [ours] = (await readFile('/proc/self/stat', 'utf8')).split(') ')[1]?.split(' ').slice(2) ?? [];
+  // The launcher's: it leads both.
+  const launcher = Number(await readFile(join(envoy.runDir, 'launcher.pid'), 'utf8'));
+  assert.deepEqual([Number(group), Number(session)], [launcher, launcher]);
+  assert.notEqual(session, ours);
 });
 
 test('leave() lets it run', async (t) => {

@@ -11,7 +11,10 @@ import { type Log, silentLog } from '../../src/lib/log.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePorts } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { envoyBinary } from '../support/tools.ts';
+import { envoyBinary, ROOT } from '../support/tools.ts';
+
+/** The launcher's script. */
+export const LAUNCHER = join(ROOT, 'src/envoy/launcher.sh');
 
 /** Options of an Envoy that needs no agent to become ready: everything is in its bootstrap. */
 export interface TestEnvoy {
@@ -138,6 +141,7 @@ export async function testEnvoy(t: TestContext, settings: TestEnvoyOptions = {})
       bootstrap,
       adminSocket,
       runDir,
+      launcher: { kind: 'agent', script: LAUNCHER },
       concurrency: 1,
       drainTimeMs: 5000,
       backoff: { baseMs: 20, maxMs: 200 },

@@ -36,7 +36,7 @@ for (const name of caseNames(DIR)) {
     const dir = await tempDir(t);
     const bootstrap = join(dir, 'bootstrap.json');
     const secrets = await authority.secrets(...golden.identities);
-    await writeFile(bootstrap, JSON.stringify(staticBootstrap(golden.resources, { nodeId: name, secrets })), {
+    await writeFile(bootstrap, JSON.stringify(await staticBootstrap(golden.resources, { nodeId: name, secrets })), {
       mode: 0o600,
     });
     const run = promisify(execFile)(envoyBinary(), ['--mode', 'validate', '--disable-hot-restart', '-c', bootstrap]);

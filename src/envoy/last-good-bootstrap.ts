@@ -1,0 +1,127 @@
+/**
+ * The last good state as files for the launcher, which starts an Envoy from them when no agent asks for one: a complete
+ * static bootstrap, and the program with its arguments. Written a moment after a change, seldom while changes go on.
+ */
+import { chmod, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../lib/atomic-file.ts';
+import { errorMessage } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import type { Bootstrap } from './bootstrap.ts';
+import type { SerialisedResources } from './static-bootstrap.ts';
+
+const SOON_MS = 1000;
+const BETWEEN_MS = 10_000;
+const RETRY_MS = 30_000;
+/** A hundred services with ten thousand endpoints are a tenth of this. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
+export interface LastGoodFiles {
+  readonly dir: string;
+  readonly bootstrap: string;
+  /** What `TRYSAIL_LAST_GOOD` of the launcher names. */
+  readonly arguments: string;
+}
+
+/** @param stateDir the agent's */
+export function lastGoodFiles(stateDir: string): LastGoodFiles {
+  const dir = join(stateDir, 'envoy');
+  return { dir, bootstrap: join(dir, 'bootstrap.json'), arguments: join(dir, 'arguments') };
+}
+
+export interface LastGoodOptions {
+  readonly files: LastGoodFiles;
+  /** The bootstrap with which Envoy asks for the resources. */
+  readonly bootstrap: Bootstrap;
+  readonly binary: string;
+  /** Without the program, naming `files.bootstrap`. */
+  readonly args: readonly string[];
+  /** Whether private keys may be written; see `StaticOptions`. */
+  readonly keys: boolean;
+  /** Whether the group may read, for an Envoy of another user. */
+  readonly shared: boolean;
+  readonly log: Log;
+  /** Default 1,000. */
+  readonly soonMs?: number;
+  /** Larger ones are not written; default 64 MiB. */
+  readonly maxBytes?: number;
+}
+
+export class LastGoodBootstrap {
+  readonly #options: LastGoodOptions;
+  #wanted: SerialisedResources | undefined;
+  #written: SerialisedResources | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #writtenAtMs = Number.NEGATIVE_INFINITY;
+  #failure: string | undefined;
+
+  constructor(options: LastGoodOptions) {
+    this.#options = options;
+  }
+
+  /** Why the last try to write it has failed; undefined when it has not. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  /** Has these written soon: all that Envoy has acknowledged. */
+  keep(resources: SerialisedResources): void {
+    if ((this.#wanted ?? this.#written) === resources) return;
+    this.#wanted = resources;
+    const { soonMs = SOON_MS } = this.#options;
+    this.#writeIn(Math.max(soonMs, this.#writtenAtMs + BETWEEN_MS - performance.now()));
+  }
+
+  /** Envoy has refused something: what was to be written may be that. */
+  doubt(): void {
+    this.#wanted = undefined;
+  }
+
+  /** Writes what is still to be written. Never rejects. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#writing;
+    await this.#write();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  async #write(): Promise<void> {
+    const resources = this.#wanted;
+    if (resources === undefined) return;
+    this.#wanted = undefined;
+    this.#writtenAtMs = performance.now();
+    const { files, bootstrap, binary, args, keys, shared, log, maxBytes = MAX_BYTES } = this.#options;
+    try {
+      const { staticBootstrap, staticResources } = await import('./static-bootstrap.ts');
+      const found = await staticResources(resources, { keys });
+      const text = `${JSON.stringify(staticBootstrap(bootstrap, found))}\n`;
+      if (text.length > maxBytes)
+        throw new Error(`it has ${text.length} bytes, more than the ${maxBytes} that are kept`);
+      const mode = shared ? 0o640 : 0o600;
+      await mkdir(files.dir, { recursive: true });
+      await chmod(files.dir, shared ? 0o750 : 0o700);
+      await writeFileAtomic(files.bootstrap, text, mode);
+      await writeFileAtomic(files.arguments, `${[binary, ...args].join('\n')}\n`, mode);
+      this.#written = resources;
+      this.#failure = undefined;
+      log.debug({ bytes: text.length, leftOut: found.leftOut }, 'the last good configuration of Envoy is written');
+    } catch (error) {
+      const failure = errorMessage(error);
+      if (failure !== this.#failure)
+        log.error({ error: failure }, 'the last good configuration of Envoy cannot be written');
+      this.#failure = failure;
+      this.#wanted ??= resources;
+      this.#writeIn(RETRY_MS);
+    }
+  }
+
+  #writeIn(ms: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#writing = this.#write();
+    }, ms).unref();
+  }
+}

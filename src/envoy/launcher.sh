@@ -1,0 +1,219 @@
+#!/bin/sh
+# The parent of every Envoy of a host. An Envoy with hot restart ends at its parent's death, so its parent must outlive
+# agents and never need an upgrade: this script, and for each Envoy a subshell of it, which outlives even the script.
+#
+#   launcher.sh RUNDIR [REQUEST]
+#
+# Requests are lines in the FIFO RUNDIR/control; REQUEST is a first one, without which the script would have no use:
+#   start EPOCH FILE   start an Envoy; FILE holds the program and its arguments, one a line
+#   then EPOCH FILE    the same as soon as the last Envoy has ended, instead of this script's end
+#   end EPOCH          SIGTERM to that Envoy; "kill EPOCH": SIGKILL
+# What the script tells itself comes the same way: "ended NUMBER STATUS", "quiet", "stop", "late".
+#
+# RUNDIR/launcher.pid and RUNDIR/envoy.EPOCH.pid say who runs. The script ends when its last Envoy has ended, with that
+# one's status. At SIGTERM it ends all of them: SIGTERM, and SIGKILL after TRYSAIL_ENVOY_STOP_S seconds (5).
+#
+#   TRYSAIL_LAST_GOOD      a FILE to start when nobody has asked for anything for TRYSAIL_LAST_GOOD_AFTER_S seconds (3)
+#   TRYSAIL_CAPTURE_FIFO   a FIFO of which every Envoy, and nothing else here, holds a write end as descriptor 9
+set -u
+umask 027
+
+run=${1:?a run folder}
+case $run in /*) ;; *)
+  echo "launcher: $run is not an absolute path" >&2
+  exit 64
+  ;;
+esac
+control=$run/control
+last_good=${TRYSAIL_LAST_GOOD:-}
+capture=${TRYSAIL_CAPTURE_FIFO:-}
+stop_s=${TRYSAIL_ENVOY_STOP_S:-5}
+
+count=0   # Envoys so far; each is known by its number here
+live=     # the numbers of those that run
+newest=   # the number of the last one, whether it runs or not
+base_ids= # whose shared memory is to be removed
+later=    # what `then` has asked for
+status=0
+
+say() { printf 'launcher: %s\n' "$*" >&2; }
+
+digits() { case $1 in '' | *[!0-9]* | ??????????*) return 1 ;; esac; }
+
+runs() { case " $live " in *" $1 "*) ;; *) return 1 ;; esac; }
+
+# Open for reading and writing, a FIFO neither blocks nor needs a reader.
+tell() { [ -p "$control" ] && printf '\n%s\n' "$*" 1<>"$control"; }
+
+# One Envoy: runs as a process of its own, Envoy's parent.
+envoy() {
+  number=$1
+  out=$run/envoy.$2.pid
+  file=$3
+  exec 3<&- </dev/null
+  set --
+  while IFS= read -r line || [ -n "$line" ]; do set -- "$@" "$line"; done <"$file"
+  cd /
+  if [ -p "$capture" ]; then
+    # Nobody may read yet, and then a FIFO cannot be opened for writing alone: be the reader for a moment.
+    exec 8<>"$capture"
+    exec 9>"$capture"
+    exec 8<&-
+  fi
+  "$@" &
+  pid=$!
+  exec 9>&-
+  # Set now, so that Envoy has not inherited them. A signal to all of a group or unit must not end this process.
+  trap 'interrupted=1; kill -TERM "$pid" 2>/dev/null' TERM
+  trap 'interrupted=1; kill -KILL "$pid" 2>/dev/null' USR1
+  trap 'interrupted=1' INT HUP
+  printf '%s\n' "$pid" >"$out"
+  code=
+  while :; do
+    interrupted=
+    wait "$pid"
+    got=$?
+    # A trapped signal ends `wait` early; 127 then means that the status was had before.
+    [ -n "$code" ] && [ "$got" -eq 127 ] || code=$got
+    [ -n "$interrupted" ] && [ "$got" -ne 127 ] || break
+  done
+  tell "ended $number $code"
+}
+
+# start EPOCH FILE
+start() {
+  if ! digits "$1" || [ ! -f "$2" ] || [ ! -r "$2" ]; then
+    say "cannot start epoch '$1' from '$2'"
+    return 1
+  fi
+  # A hot restart follows the newest that runs. A first one comes when there is none, or when the newest has failed and
+  # an older one does no more than finish its connections. What an earlier script has left is not known here.
+  if [ "$1" -eq 0 ]; then
+    [ -z "$newest" ] || ! runs "$newest"
+  else
+    eval "[ -z \"\$live\" ] || [ \"\${epoch_${live##* }:-}\" -eq $(($1 - 1)) ]"
+  fi || {
+    say "no start of epoch $1: another one runs"
+    return 1
+  }
+  base=
+  while IFS= read -r line || [ -n "$line" ]; do
+    [ "$base" = next ] && base=$line && break
+    [ "$line" = --base-id ] && base=next
+  done <"$2"
+  if digits "$base"; then
+    case " $base_ids " in *" $base "*) ;; *) base_ids="$base_ids $base" ;; esac
+  fi
+  count=$((count + 1))
+  newest=$count
+  live="$live $count"
+  : >"$run/envoy.$1.pid"
+  envoy "$count" "$1" "$2" &
+  eval "process_$count=$! epoch_$count=$1"
+}
+
+# signal NAME [EPOCH]: to all Envoys or to one, by their parents
+signal() {
+  for each in $live; do
+    eval "of=\$epoch_$each to=\$process_$each"
+    [ "${2:-$of}" != "$of" ] || kill "-$1" "$to" 2>/dev/null
+  done
+}
+
+# Envoy's name for the memory that the Envoys of one base id share; it makes ten numbers of each.
+shared() { printf '/dev/shm/envoy_shared_memory_%s0' "$1"; }
+
+finish() {
+  set -- "$control" "$run/launcher.pid" "$run"/envoy.*.pid "$run"/hot_*_[0-9]*
+  for each in $base_ids; do set -- "$@" "$(shared "$each")"; done
+  rm -f -- "$@"
+  exit "$status"
+}
+
+# An Envoy that dies during its start leaves its mark in the shared memory, the last eight bytes of it, and every later
+# one would refuse to start ("previous envoy process is still initializing") for as long as the old one runs.
+unmark() {
+  for each in $base_ids; do
+    file=$(shared "$each")
+    size=$(wc -c <"$file") 2>/dev/null && [ "$size" -gt 8 ] && [ "$size" -lt 4096 ] || continue
+    printf '\000\000\000\000\000\000\000\000' |
+      dd of="$file" bs=1 seek=$((size - 8)) conv=notrunc 2>/dev/null
+  done
+}
+
+ended() {
+  runs "$1" && digits "$2" || return
+  left=
+  for each in $live; do [ "$each" = "$1" ] || left="$left $each"; done
+  live=$left
+  status=$2
+  if [ -n "$live" ]; then
+    [ "$1" != "$newest" ] || unmark
+    return
+  fi
+  if [ -n "$later" ]; then
+    request=$later
+    later=
+    # shellcheck disable=SC2086 # two words
+    start ${request%% *} "${request#* }" && return
+  fi
+  finish
+}
+
+stop() {
+  [ -n "$live" ] || finish
+  later=
+  signal TERM
+  {
+    sleep "$stop_s"
+    tell late
+    sleep 2
+    tell gone
+  } 3<&- >/dev/null 2>&1 &
+}
+
+handle() {
+  case $1 in
+    '') ;;
+    'start '*' /'*)
+      rest=${1#start }
+      start "${rest%% *}" "${rest#* }"
+      ;;
+    'then '*' /'*)
+      later=${1#then }
+      [ -n "$live" ] || { request=$later; later=; start "${request%% *}" "${request#* }"; }
+      ;;
+    'ended '*' '*)
+      rest=${1#ended }
+      ended "${rest%% *}" "${rest#* }"
+      ;;
+    quiet) [ "$count" -gt 0 ] || { say 'nobody asks for an Envoy: the last good one'; start 0 "$last_good"; } ;;
+    stop) stop ;;
+    'end '*) signal TERM "${1#end }" ;;
+    'kill '*) signal USR1 "${1#kill }" ;;
+    late) signal USR1 ;;
+    gone) finish ;;
+    *) say 'not understood, ignored' ;;
+  esac
+}
+
+[ -p "$control" ] || { rm -f "$control" && mkfifo -m 620 "$control"; } || exit 73
+exec 3<>"$control" || exit 73
+trap 'tell stop' TERM INT
+trap '' HUP
+printf '%s\n' "$$" >"$run/launcher.pid"
+if [ $# -gt 1 ]; then
+  handle "$2"
+  [ -n "$live" ] || finish
+elif [ -n "$last_good" ]; then
+  {
+    sleep "${TRYSAIL_LAST_GOOD_AFTER_S:-3}"
+    tell quiet
+  } 3<&- >/dev/null 2>&1 &
+fi
+while :; do
+  line=
+  # Fails when a signal comes, whose trap has run then.
+  IFS= read -r line <&3 || continue
+  handle "$line"
+done

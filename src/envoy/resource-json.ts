@@ -1,0 +1,82 @@
+/** Serialised resources as Envoy's JSON, with the names of the protos. Every extension that they may hold is known here. */
+import { createRegistry, fromBinary, type JsonObject, type JsonValue, toJson } from '@bufbuild/protobuf';
+import { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts';
+import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts';
+import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.ts';
+import { FileAccessLogSchema } from '../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
+import {
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
+} from '../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
+import { DnsClusterSchema } from '../gen/envoy/extensions/clusters/dns/v3/dns_cluster_pb.ts';
+import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
+import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
+import { OriginalDstSchema } from '../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts';
+import { OriginalSrcSchema } from '../gen/envoy/extensions/filters/listener/original_src/v3/original_src_pb.ts';
+import { TlsInspectorSchema } from '../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts';
+import { HttpConnectionManagerSchema } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { ConfigSchema } from '../gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts';
+import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
+import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts';
+import { HeaderMutationSchema } from '../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts';
+import { PreserveCaseFormatterConfigSchema } from '../gen/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.ts';
+import {
+  EndpointMetadataInputSchema,
+  FilterStateInputSchema,
+  TransportSocketNameActionSchema,
+} from '../gen/envoy/extensions/matching/common_inputs/transport_socket/v3/transport_socket_inputs_pb.ts';
+import { PreviousHostsPredicateSchema } from '../gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
+import { PreviousPrioritiesConfigSchema } from '../gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
+import { RawBufferSchema } from '../gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts';
+import { SecretSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
+import {
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+
+const registry = createRegistry(
+  FileAccessLogSchema,
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
+  DnsClusterSchema,
+  RouterSchema,
+  HttpInspectorSchema,
+  OriginalDstSchema,
+  OriginalSrcSchema,
+  TlsInspectorSchema,
+  HttpConnectionManagerSchema,
+  ConfigSchema,
+  TcpProxySchema,
+  DnsFilterConfigSchema,
+  HeaderMutationSchema,
+  PreserveCaseFormatterConfigSchema,
+  EndpointMetadataInputSchema,
+  FilterStateInputSchema,
+  TransportSocketNameActionSchema,
+  PreviousHostsPredicateSchema,
+  PreviousPrioritiesConfigSchema,
+  RawBufferSchema,
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+  HttpProtocolOptionsSchema,
+);
+
+const SCHEMAS = [ClusterSchema, ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema, SecretSchema];
+
+export function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * @param typeUrl of a cluster, load assignment, listener, route configuration or secret
+ * @throws Error for another type, for bytes that are none, and for an extension that is not known here
+ */
+export function resourceJson(typeUrl: string, value: Uint8Array): JsonObject {
+  const schema = SCHEMAS.find(({ typeName }) => typeUrl.endsWith(`/${typeName}`));
+  if (schema === undefined) throw new Error(`no schema for ${typeUrl}`);
+  const json = toJson(schema, fromBinary(schema, value), { registry, useProtoFieldName: true });
+  if (!isObject(json)) throw new Error(`${typeUrl} is no message`);
+  return json;
+}
