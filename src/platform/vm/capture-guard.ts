@@ -2,7 +2,7 @@
  * What is refused while the proxy is dead and its rules have gone with it: a table of its own that stays. While the
  * proxy lives, nothing reaches these rules, since connections were turned to its ports before.
  */
-import { callerRules, interfaceRule, leftAloneChain, nftChain, nftNames, nftSet } from './capture-match.ts';
+import { BYPASSED, callerRules, interfaceRule, leftAloneChain, nftChain, nftNames, nftSet } from './capture-match.ts';
 import { type CapturePlan, TPROXY_MARK } from './capture-plan.ts';
 
 /** Behind address translation (-100), and before the filters of others, which may accept. */
@@ -15,6 +15,7 @@ function inboundChains(plan: CapturePlan): readonly string[] {
     ...nftChain('inbound', [
       `type filter hook input priority ${PRIORITY}; policy accept;`,
       'ct state established,related accept',
+      BYPASSED,
       'iifname "lo" accept',
       ...interfaceRule(plan, 'iifname'),
       `meta mark ${TPROXY_MARK} accept`,
@@ -24,6 +25,7 @@ function inboundChains(plan: CapturePlan): readonly string[] {
     ...nftChain('published', [
       `type filter hook forward priority ${PRIORITY}; policy accept;`,
       'ct state established,related accept',
+      BYPASSED,
       ...interfaceRule(plan, 'iifname'),
       `meta l4proto tcp ct status dnat ct original proto-dst ${nftSet(ports)} reject with tcp reset`,
     ]),
@@ -38,6 +40,7 @@ function outboundChains(plan: CapturePlan): readonly string[] {
     ...nftChain('outbound', [
       `type filter hook output priority ${PRIORITY}; policy accept;`,
       'ct state established,related accept',
+      BYPASSED,
       'meta l4proto != tcp accept',
       'ct status dnat accept',
       `meta skuid ${nftSet([...new Set([plan.envoyUid, plan.agentUid, ...plan.exclude.uids])])} accept`,
@@ -51,6 +54,7 @@ function outboundChains(plan: CapturePlan): readonly string[] {
           `type filter hook forward priority ${PRIORITY}; policy accept;`,
           `iifname != ${nftNames(plan.containers.interfaces)} accept`,
           'ct state established,related accept',
+          BYPASSED,
           'meta l4proto != tcp accept',
           'jump left_alone',
           ...plan.containers.interfaces.map((name) => `iifname "${name}" oifname "${name}" accept`),

@@ -1,6 +1,7 @@
 /** Whom and what the rules of capture speak of, as the pieces of text that both of its tables are made of. */
 import { BlockList, isIP } from 'node:net';
 import {
+  BYPASS_MARK,
   type CallerMatch,
   type CapturePlan,
   leftAlonePorts,
@@ -90,6 +91,9 @@ export function leftAloneChain(plan: CapturePlan): readonly string[] {
     'ip6 daddr ::1 accept',
   ]);
 }
+
+/** Leaves alone what is bypassed. */
+export const BYPASSED = `meta mark ${BYPASS_MARK} accept`;
 
 /** Interfaces that are left alone in a direction. */
 export function interfaceRule(plan: CapturePlan, direction: 'iifname' | 'oifname'): readonly string[] {

@@ -79,6 +79,9 @@ export interface CapturePlan {
 export const TPROXY_MARK = 1337;
 export const TPROXY_ROUTE_TABLE = 133;
 
+/** Connections that `trysail bypass` takes past the proxy: every chain of ours leaves them alone. */
+export const BYPASS_MARK = 1338;
+
 /** From here Envoy calls an application on a captured port of the host's own address, so that it is not captured again. */
 export const PASSTHROUGH_ADDRESSES = ['127.0.0.6', '::6'] as const;
 

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { guardTable } from './capture-guard.ts';
-import { callerRules, interfaceRule, leftAloneChain, nftChain, nftNames, nftSet } from './capture-match.ts';
+import { BYPASSED, callerRules, interfaceRule, leftAloneChain, nftChain, nftNames, nftSet } from './capture-match.ts';
 import {
   type CapturePlan,
   capturePorts,
@@ -33,6 +33,7 @@ function outputChain(plan: CapturePlan): readonly string[] {
   return nftChain('output', [
     `type nat hook output priority ${NAT_PRIORITY}; policy accept;`,
     'meta l4proto != tcp accept',
+    BYPASSED,
     `meta skuid ${plan.envoyUid} goto from_proxy`,
     ...(others === '{  }' ? [] : [`meta skuid ${others} accept`]),
     ...interfaceRule(plan, 'oifname'),
@@ -64,6 +65,7 @@ function preroutingChain(plan: CapturePlan): readonly string[] {
   return nftChain('prerouting', [
     `type nat hook prerouting priority ${NAT_PRIORITY}; policy accept;`,
     'meta l4proto != tcp accept',
+    BYPASSED,
     ...interfaceRule(plan, 'iifname'),
     ...(plan.containers === undefined ? [] : [`iifname ${nftNames(plan.containers.interfaces)} goto from_containers`]),
     // Only the port changes: an interface without an address of its own would make "redirect" drop the packet.
@@ -94,6 +96,7 @@ function tproxyChains(plan: CapturePlan): readonly string[] {
     ...nftChain('tproxy_prerouting', [
       `type filter hook prerouting priority ${PREROUTING_PRIORITY}; policy accept;`,
       'iifname "lo" accept',
+      BYPASSED,
       ...interfaceRule(plan, 'iifname'),
       ...containers,
       `fib daddr type local tcp dport ${nftSet(ports)} tproxy to :${plan.inboundPort} meta mark set ${TPROXY_MARK} accept`,
