@@ -48,7 +48,7 @@ export interface LastGoodOptions {
 }
 
 export class LastGoodBootstrap {
-  readonly #options: LastGoodOptions;
+  #options: LastGoodOptions;
   #wanted: SerialisedResources | undefined;
   #written: SerialisedResources | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -63,6 +63,14 @@ export class LastGoodBootstrap {
   /** Why the last try to write it has failed; undefined when it has not. */
   get failure(): string | undefined {
     return this.#failure;
+  }
+
+  /** Writes it with this bootstrap, program and arguments from now on. */
+  reconfigure(change: Pick<LastGoodOptions, 'bootstrap' | 'binary' | 'args'>): void {
+    this.#options = { ...this.#options, ...change };
+    this.#wanted ??= this.#written;
+    this.#written = undefined;
+    if (this.#wanted !== undefined) this.#writeIn(this.#options.soonMs ?? SOON_MS);
   }
 
   /** Has these written soon: all that Envoy has acknowledged. */

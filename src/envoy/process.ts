@@ -12,6 +12,7 @@
  * 5. the same where the two cannot share: drained, ended, then the new one is started.
  */
 import { mkdir } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { Backoff } from '../lib/backoff.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
@@ -70,17 +71,30 @@ export interface EnvoyProcessOptions extends Omit<ArgumentOptions, 'bootstrapPat
   readonly hotRestartBackoff?: { readonly baseMs: number; readonly maxMs: number };
 }
 
+/** What of it can be changed while Envoy runs. */
+export type EnvoyChange = Pick<EnvoyProcessOptions, 'binary' | 'bootstrap' | 'concurrency' | 'drainTimeMs'>;
+
+function wantedOf(options: EnvoyProcessOptions, files: EnvoyFiles, launcherDir: string, text: string): Wanted {
+  return {
+    binary: options.binary,
+    bootstrapHash: hashText(text),
+    args: envoyArguments({ ...options, bootstrapPath: files.bootstrap, launcherDir }),
+  };
+}
+
 /** The supervisor of one Envoy. `start` once; then `stop` or `leave` once. */
 export class EnvoyProcess {
   readonly admin: AdminClient;
-  readonly #options: EnvoyProcessOptions;
+  #options: EnvoyProcessOptions;
   readonly #launcherDir: string;
   readonly #files: EnvoyFiles;
-  readonly #text: string;
+  #text: string;
   readonly #backoff: Backoff;
   readonly #hotRestartBackoff: Backoff;
   readonly #envoyLog: EnvoyLog;
-  readonly #wanted: Wanted;
+  #wanted: Wanted;
+  /** Resolves when what the supervision waits for has changed. */
+  #reconsider = Promise.withResolvers<'reconsider'>();
   readonly #ending = new AbortController();
   #supervision: Promise<void> = Promise.resolve();
   /** The newest Envoy, whether it serves yet or not. */
@@ -107,11 +121,7 @@ export class EnvoyProcess {
     this.#hotRestartBackoff = new Backoff(options.hotRestartBackoff ?? HOT_RESTART_BACKOFF);
     this.admin = new AdminClient(options.adminSocket);
     this.#envoyLog = new EnvoyLog(this.#files.log, options.log);
-    this.#wanted = {
-      binary: options.binary,
-      bootstrapHash: hashText(this.#text),
-      args: envoyArguments({ ...options, bootstrapPath: this.#files.bootstrap, launcherDir: this.#launcherDir }),
-    };
+    this.#wanted = wantedOf(options, this.#files, this.#launcherDir, this.#text);
   }
 
   get status(): EnvoyStatus {
@@ -160,6 +170,19 @@ export class EnvoyProcess {
       }
       await Promise.race([this.#changed.promise, aborted]);
     }
+  }
+
+  /** What is wanted from now on. An Envoy that runs with something else is replaced by hot restart. */
+  reconfigure(change: EnvoyChange): void {
+    const before = this.#wanted;
+    this.#options = { ...this.#options, ...change };
+    this.#text = bootstrapText(change.bootstrap);
+    this.#wanted = wantedOf(this.#options, this.#files, this.#launcherDir, this.#text);
+    if (isDeepStrictEqual(before, this.#wanted)) return;
+    const what = before.bootstrapHash === this.#wanted.bootstrapHash ? 'arguments' : 'bootstrap';
+    this.#due = { reason: `another ${what} is wanted`, atMs: Date.now() };
+    this.#hotRestartBackoff.reset();
+    this.#reconsider.resolve('reconsider');
   }
 
   /**
@@ -211,10 +234,13 @@ export class EnvoyProcess {
         const watching = new AbortController();
         const watched = AbortSignal.any([signal, watching.signal]);
         const health = this.#watch(live, watched);
-        const outcome = await Promise.race([live.exited, aborted, this.#untilDue(watched)]);
+        this.#reconsider = Promise.withResolvers();
+        const changed = this.#reconsider.promise;
+        const outcome = await Promise.race([live.exited, aborted, this.#untilDue(watched), changed]);
         watching.abort();
         await health;
         if (outcome === 'aborted' || signal.aborted) return;
+        if (outcome === 'reconsider') continue;
         if (outcome === 'due') {
           const { reason } = this.#due ?? { reason: '' };
           this.#due = undefined;
@@ -320,6 +346,8 @@ export class EnvoyProcess {
       if (instead !== undefined)
         await this.#retire(instead, { drainTimeMs: Math.min(REPLACE_DRAIN_MS, drainTimeMs), minimumDrainMs: 0 });
     };
+    // With what is wanted now.
+    this.#due = undefined;
     try {
       await this.#envoyLog.next();
       const startedAtMs = Date.now();
