@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { availableMemoryMb, CAPACITY_CHECK, descriptorLimit } from '../../src/platform/vm/checks/capacity.ts';
+import { CLOCK_CHECK } from '../../src/platform/vm/checks/clock.ts';
+import { envoyProgramCheck } from '../../src/platform/vm/checks/envoy-program.ts';
+import { FILES_CHECK } from '../../src/platform/vm/checks/files.ts';
+import { isAtLeast, KERNEL_CHECK } from '../../src/platform/vm/checks/kernel.ts';
+import { NFTABLES_CHECK } from '../../src/platform/vm/checks/nftables.ts';
+import { realHost } from '../../src/platform/vm/checks/real-host.ts';
+import { SECURITY_MODULES_CHECK } from '../../src/platform/vm/checks/security-modules.ts';
+import { SYSTEMD_CHECK } from '../../src/platform/vm/checks/systemd.ts';
+import { cannotCapture } from '../capture/netns.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { envoyBinary } from '../support/tools.ts';
+import { brief, judge, needsWith } from './fake-host.ts';
+
+const UNIFIED = { '/sys/fs/cgroup/cgroup.controllers': 'cpu', '/proc/sys/kernel/osrelease': '6.1.0-13-amd64\n' };
+const ALL = { redirect: true, cgroup: true, tproxy: true };
+
+test('clock: synchronised, not, and nobody who knows', async () => {
+  const chrony = (leap: string): string =>
+    `C0A80101,192.168.1.1,3,1767225600.1,-0.000123,0.0001,0.0002,1.2,0.0,0.1,0.01,0.02,64.2,${leap}\n`;
+  const by = async (programs: Readonly<Record<string, string>>) => judge(CLOCK_CHECK, { programs });
+  assert.deepEqual((await by({ chronyc: chrony('Normal') })).facts, ['synchronised (chrony, 0.1 ms off)']);
+  assert.deepEqual(brief(await by({ chronyc: chrony('Not synchronised') })), ['warning TRY1111 clock']);
+  assert.deepEqual((await by({ timedatectl: 'NTP=yes\nNTPSynchronized=yes\n' })).findings, []);
+  const off = await by({ timedatectl: 'NTP=no\nNTPSynchronized=no\n' });
+  assert.match(off.findings[0]?.message ?? '', /no time service is switched on/);
+  assert.match((await by({})).skipped ?? '', /neither timedatectl nor chronyc/);
+});
+
+test('kernel: cgroups, IPv6, dummy links, age', async () => {
+  const six = { '/proc/net/if_inet6': '00000000000000000000000000000001 01 80 10 80       lo\n' };
+  const good = await judge(KERNEL_CHECK, { files: { ...UNIFIED, ...six } }, { capture: ALL });
+  assert.deepEqual([good.facts, good.findings], [['Linux 6.1.0-13-amd64', 'cgroup2', 'IPv4 and IPv6'], []]);
+  const v1 = { '/proc/sys/kernel/osrelease': '3.10.0\n' };
+  assert.deepEqual(brief(await judge(KERNEL_CHECK, { files: v1 }, { capture: ALL })), [
+    'error TRY1160 cgroup2',
+    'warning TRY1160 kernel',
+  ]);
+  assert.deepEqual(brief(await judge(KERNEL_CHECK, { files: v1 })), ['info TRY1160 cgroup2', 'warning TRY1160 kernel']);
+  const ports = [{ object: 'upstream a', protocol: 'tcp', address: '::1', port: 1, fromPeers: false }] as const;
+  assert.deepEqual(brief(await judge(KERNEL_CHECK, { files: UNIFIED }, { ports })), ['error TRY1160 upstream a']);
+  const dns = { address: '127.0.0.1', port: 15_053, domains: ['mesh'] };
+  const noModule = { files: UNIFIED, programs: { modprobe: { code: 1 } } };
+  assert.deepEqual(brief(await judge(KERNEL_CHECK, noModule, { dns })), ['warning TRY1160 dummy links']);
+  assert.ok(isAtLeast('5.12.0', 5, 12) && !isAtLeast('5.4.0-150-generic', 5, 12) && isAtLeast('6.0-rc1', 5, 12));
+});
+
+test('nftables: what is missing is an error only where agent.yaml needs it', async () => {
+  const nft = {
+    'nft --version': 'nftables v1.0.6 (Lester Gooch #5)\n',
+    nft: { code: 1, stderr: 'Error: Could not process rule' },
+  };
+  const host = { files: UNIFIED, folders: { '/sys/fs/cgroup': ['system.slice'] }, programs: nft };
+  assert.deepEqual(
+    (await judge(NFTABLES_CHECK, host, { capture: ALL })).findings.map(({ severity, code }) => `${severity} ${code}`),
+    Array(4).fill('error TRY1160'),
+  );
+  const unneeded = await judge(NFTABLES_CHECK, host);
+  assert.deepEqual([...new Set(unneeded.findings.map(({ severity }) => severity))], ['info']);
+  assert.deepEqual(brief(await judge(NFTABLES_CHECK, {}, { capture: ALL })), ['error TRY1161 nft']);
+  assert.match((await judge(NFTABLES_CHECK, {})).skipped ?? '', /not installed/);
+});
+
+test('nftables: who may not try is told what the kernel’s version says', async () => {
+  const nft = { 'nft --version': 'nftables v1.0.6\n', nft: { code: 1, stderr: 'Operation not permitted' } };
+  const folders = { '/sys/fs/cgroup': ['system.slice'] };
+  const recent = await judge(NFTABLES_CHECK, { files: UNIFIED, folders, programs: nft }, { capture: ALL });
+  assert.deepEqual(recent.findings, []);
+  assert.match(recent.facts.join(), /only root can try/);
+  const files = { ...UNIFIED, '/proc/sys/kernel/osrelease': '5.10.0\n' };
+  assert.deepEqual(brief(await judge(NFTABLES_CHECK, { files, folders, programs: nft }, { capture: ALL })), [
+    'error TRY1160 nftables: tables that end with their owner',
+    'error TRY1160 nftables: cgroup matches',
+  ]);
+});
+
+test('nftables on this kernel: the features are tried and nothing is left', { skip: cannotCapture() }, async () => {
+  const io = realHost(() => Promise.resolve([]));
+  const outcome = await NFTABLES_CHECK.run({
+    io,
+    needs: needsWith({ capture: { redirect: true, tproxy: true, cgroup: false } }),
+    signal: new AbortController().signal,
+  });
+  assert.deepEqual(
+    outcome.findings.filter(({ severity }) => severity === 'error'),
+    [],
+  );
+  assert.match(outcome.facts.join(), /tables that end with their owner, redirect/);
+  const tables = await io.run('nft', ['list', 'tables']);
+  assert.ok(tables !== undefined && !tables.stdout.includes('trysail_check'));
+});
+
+const SHOW = `Id=trysail.service
+LoadState=loaded
+ActiveState=active
+UnitFileState=disabled
+User=trysail
+NeedDaemonReload=yes
+
+Id=trysail-envoy.service
+LoadState=loaded
+ActiveState=failed
+Result=exit-code
+User=trysail-envoy
+
+Id=trysail-dns.service
+LoadState=not-found
+`;
+
+test('systemd: failed, disabled and changed units, users that are missing', async () => {
+  const files = {
+    '/run/systemd/system': '',
+    '/etc/passwd': 'root:x:0:0::/root:/bin/sh\ntrysail:x:990:990::/:/bin/false\n',
+  };
+  const programs = {
+    'systemctl --version': 'systemd 252 (252.36-1~deb12u1)\n+PAM\n',
+    systemctl: SHOW,
+    getent: { code: 2 },
+  };
+  const outcome = await judge(SYSTEMD_CHECK, { files, programs }, { users: ['orders', 'root'] });
+  assert.deepEqual(brief(outcome), [
+    'warning TRY1170 trysail.service',
+    'warning TRY1170 trysail.service',
+    'error TRY1170 trysail-envoy.service',
+    'error TRY1173 user orders',
+    'error TRY1173 user trysail-envoy',
+  ]);
+  assert.deepEqual(outcome.facts, ['version 252', '1 of 2 units active']);
+});
+
+test('systemd: units that agent.yaml names and nobody knows', async () => {
+  const show = 'Id=orders.service\nLoadState=not-found\n\nId=web.service\nLoadState=loaded\nActiveState=active\n';
+  const host = {
+    files: { '/run/systemd/system': '' },
+    programs: { 'systemctl --version': 'systemd 200\n', systemctl: show },
+  };
+  const outcome = await judge(SYSTEMD_CHECK, host, { units: ['orders.service', 'web.service'] });
+  assert.deepEqual(brief(outcome), ['error TRY1124 unit orders.service', 'warning TRY1173 systemd']);
+  assert.deepEqual(brief(await judge(SYSTEMD_CHECK, {}, { units: ['a.service'] })), ['error TRY1173 unit a.service']);
+  assert.match((await judge(SYSTEMD_CHECK, {})).skipped ?? '', /does not run systemd/);
+});
+
+test('files: modes and owners', async () => {
+  const modes = {
+    '/var/lib/trysail': { mode: 0o755, uid: 990 },
+    '/run/trysail': { mode: 0o711, uid: 990 },
+    '/var/lib/trysail/identity': { mode: 0o700, uid: 990 },
+    '/var/lib/trysail/identity/host.json': { mode: 0o644, uid: 0 },
+    '/etc/trysail/consul.token': { mode: 0o640 },
+    '/etc/trysail/agent.yaml': { mode: 0o664 },
+  };
+  const folders = { '/var/lib/trysail/identity': ['host.json'] };
+  const outcome = await judge(FILES_CHECK, { modes, folders }, { secrets: ['/etc/trysail/consul.token'] });
+  assert.deepEqual(brief(outcome), [
+    'error TRY1171 /var/lib/trysail',
+    'error TRY1171 /var/lib/trysail/identity/host.json',
+    'error TRY1171 /etc/trysail/agent.yaml',
+    'error TRY1171 /var/lib/trysail/identity/host.json',
+  ]);
+  assert.match(outcome.findings[0]?.message ?? '', /mode 0755/);
+  assert.match(outcome.findings[3]?.message ?? '', /belongs to user 0, and \/var\/lib\/trysail to user 990/);
+  const hidden = await judge(FILES_CHECK, { modes: { '/var/lib/trysail': { mode: 0o700, uid: 990 } }, uid: 1000 });
+  assert.deepEqual(brief(hidden), ['info TRY1100 /var/lib/trysail']);
+});
+
+test('files of this machine', async (t) => {
+  const dir = await tempDir(t);
+  const secret = join(dir, 'token');
+  await writeFile(secret, 'x');
+  await chmod(secret, 0o666);
+  const io = realHost(() => Promise.resolve([]));
+  const paths = { config: join(dir, 'none.yaml'), state: dir, run: dir };
+  const run = async () =>
+    FILES_CHECK.run({ io, needs: needsWith({ secrets: [secret], paths }), signal: new AbortController().signal });
+  assert.deepEqual(brief(await run()), [`error TRY1171 ${secret}`]);
+  await chmod(secret, 0o600);
+  assert.deepEqual((await run()).findings, []);
+});
+
+test('capacity: descriptors, memory, disk, inodes, connections', async () => {
+  const limits = (hard: number): string =>
+    `Max open files            1024                 ${hard}                files     \n`;
+  const files = {
+    '/proc/self/limits': limits(65_536),
+    '/proc/meminfo': 'MemTotal: 1000000 kB\nMemAvailable:   512000 kB\n',
+    '/proc/sys/net/netfilter/nf_conntrack_count': '10\n',
+    '/proc/sys/net/netfilter/nf_conntrack_max': '100\n',
+  };
+  assert.deepEqual((await judge(CAPACITY_CHECK, { files })).findings, []);
+  const small = {
+    '/proc/self/limits': limits(1024),
+    '/proc/meminfo': 'MemAvailable:   102400 kB\n',
+    '/proc/sys/net/netfilter/nf_conntrack_count': '95\n',
+    '/proc/sys/net/netfilter/nf_conntrack_max': '100\n',
+  };
+  assert.deepEqual(brief(await judge(CAPACITY_CHECK, { files: small })), [
+    'warning TRY1172 conntrack',
+    'warning TRY1172 file descriptors',
+    'warning TRY1172 memory',
+  ]);
+  const disk = async (host: { freeMb?: number; freeFiles?: number }) =>
+    brief(await judge(CAPACITY_CHECK, { files, ...host }));
+  assert.deepEqual(await disk({ freeMb: 50 }), ['warning TRY1172 /var/lib/trysail', 'warning TRY1172 /run/trysail']);
+  assert.deepEqual((await disk({ freeMb: 1 }))[0], 'error TRY1172 /var/lib/trysail');
+  assert.deepEqual((await disk({ freeFiles: 0 }))[0], 'error TRY1172 /var/lib/trysail');
+  const running = { files: { ...files, '/proc/7/limits': limits(4096) } };
+  assert.deepEqual(brief(await judge(CAPACITY_CHECK, running, { envoyPids: [7] })), [
+    'warning TRY1172 file descriptors',
+  ]);
+  assert.equal(descriptorLimit('Max open files  1024  unlimited  files'), Number.POSITIVE_INFINITY);
+  assert.equal(availableMemoryMb(''), undefined);
+});
+
+test('security modules: enforcing ones are named, and what they denied', async () => {
+  const selinux = { '/sys/fs/selinux/enforce': '1' };
+  const denied = 'type=AVC msg=audit(1): avc:  denied  { name_bind } for pid=1 comm="envoy" src=9080\n';
+  assert.deepEqual((await judge(SECURITY_MODULES_CHECK, { files: selinux })).facts, ['SELinux is enforcing']);
+  const outcome = await judge(SECURITY_MODULES_CHECK, { files: selinux, programs: { ausearch: denied } });
+  assert.deepEqual(brief(outcome), ['warning TRY1181 SELinux']);
+  const armor = { '/sys/kernel/security/apparmor/profiles': 'man (enforce)\n/usr/lib/trysail/envoy (enforce)\n' };
+  assert.deepEqual(brief(await judge(SECURITY_MODULES_CHECK, { files: armor })), ['info TRY1181 AppArmor']);
+});
+
+test('envoy: its version and hash, one that is missing, one that is not what runs', async (t) => {
+  const dir = await tempDir(t);
+  const found = await judge(envoyProgramCheck({ configured: envoyBinary(), programDir: dir }), {});
+  assert.deepEqual(found.findings, []);
+  assert.match(found.facts.join(), /^Envoy 1\.\d+\.\d+,.*sha256 [0-9a-f]{12}…,Node \d+/);
+  const missing = await judge(envoyProgramCheck({ configured: join(dir, 'none'), programDir: dir }), {});
+  assert.deepEqual(brief(missing), ['error TRY0104 Envoy']);
+  const links = { '/proc/7/exe': '/opt/envoy', [envoyBinary()]: envoyBinary() };
+  const other = await judge(
+    envoyProgramCheck({ configured: envoyBinary(), programDir: dir }),
+    { links },
+    { envoyPids: [7] },
+  );
+  assert.deepEqual(brief(other), ['info TRY1180 Envoy (pid 7)']);
+});
