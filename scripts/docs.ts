@@ -14,7 +14,8 @@ const SETTINGS_INTRODUCTION = `# agent.yaml
 ${NOTICE}
 
 What a host is and how it finds the mesh. \`trysail agent\` reads \`/etc/trysail/agent.yaml\`, or what \`--config\`
-(\`TRYSAIL_CONFIG\`) names; \`trysail check\` checks it offline. What holds for the whole mesh stands in meshconfig.yaml.
+(\`TRYSAIL_CONFIG\`) names; \`trysail check\` checks it, and whether the host can do what it says. What holds for the whole mesh stands in
+meshconfig.yaml.
 
 - A flag beats the environment variable, which beats the file, which beats the default.
 - Unknown keys are refused, with the nearest known one. A key without a value counts as absent.

@@ -7,7 +7,7 @@ import { COMMANDS, type CommandEntry } from './commands.ts';
 export const GUIDE = `Trysail ${VERSION}: Istio's API on plain virtual machines, on Consul and Envoy.
 
 On a host of the mesh:
-  trysail check      Is what I wrote in /etc/trysail right?
+  trysail check      Is this host fit, and what I wrote right?
   trysail agent      Run the host's agent, in the foreground.
   trysail status     Is this host well? What is in the way?
 

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
-import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { DnsAnswer, HostNeeds } from '../../src/platform/vm/checks/host-check.ts';
 import { realHost } from '../../src/platform/vm/checks/real-host.ts';
@@ -149,7 +148,7 @@ async function nameServer(t: TestContext, answer: boolean): Promise<string> {
   });
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
   t.after(() => socket.close());
-  return `127.0.0.1:${(socket.address() as AddressInfo).port}`;
+  return `127.0.0.1:${socket.address().port}`;
 }
 
 test('a real server that answers any name of the mesh is told, and one that is silent', async (t) => {

@@ -52,6 +52,7 @@ const HANDLERS: ApiHandlers = {
   status: () => WELL,
   rotate: ({ spiffeId = 'spiffe://a/ns/b/sa/c' }) => ({ renewed: [{ spiffeId, serial: '4f' }] }),
   reload: () => ({ diagnostics: [] }),
+  capture: () => ({ state: 'unconfigured', waitingFor: [], unknownUsers: [] }),
 };
 
 async function agent(t: Parameters<typeof tempDir>[0], handlers: Partial<ApiHandlers> = {}): Promise<string> {
@@ -98,18 +99,31 @@ test('trysail version prints what it runs on', async () => {
   assert.equal((await trysail(['--version'])).out, `${VERSION}\n`);
 });
 
-test('trysail check finds mistakes in all three places, and its exit code follows the worst', async (t) => {
+/** `trysail check -o json`, parsed. */
+interface Checked {
+  readonly host?: string;
+  readonly state: string;
+  readonly checks: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly facts: readonly string[];
+    readonly findings: readonly { readonly code: string; readonly source?: { readonly line: number } }[];
+  }[];
+}
+
+test('trysail check --offline finds mistakes in all three places, and its exit code follows the worst', async (t) => {
   const dir = await tempDir(t);
   const file = join(dir, 'agent.yaml');
   await mkdir(join(dir, 'resources'));
-  const check = async (...args: readonly string[]): Promise<Outcome> => trysail(['check', '--config', file, ...args]);
-  const agentYaml = 'host: {address: 127.0.0.1}\nmesh: {config: mesh.yaml, resources: resources}\n';
+  const check = async (...args: readonly string[]): Promise<Outcome> =>
+    trysail(['check', '--offline', '--config', file, ...args]);
+  const agentYaml = 'host: {name: vm-1, address: 127.0.0.1}\nmesh: {config: mesh.yaml, resources: resources}\n';
 
   await writeFile(file, agentYaml);
   await writeFile(join(dir, 'mesh.yaml'), 'trustDomain: cluster.local\n');
   assert.deepEqual(await check('--strict'), {
     code: EXIT.ok,
-    out: `Nothing is wrong with ${file}, ${join(dir, 'mesh.yaml')}, ${join(dir, 'resources')}.\n`,
+    out: `✓ configuration  ${file} · ${join(dir, 'mesh.yaml')} · ${join(dir, 'resources')}\n\nvm-1: nothing is wrong in 1 check.\n`,
     err: '',
   });
 
@@ -124,27 +138,59 @@ test('trysail check finds mistakes in all three places, and its exit code follow
   assert.equal(code, EXIT.invalidConfiguration);
   const lines = out.trimEnd().split('\n');
   assert.deepEqual(
-    lines.slice(0, -1).map((line) => line.replace(`${dir}/`, '').split(' ', 3).join(' ')),
-    ['agent.yaml:3: error TRY0902', 'mesh.yaml:1: error IST0106', 'resources/a.yaml:3: error TRY0001:'],
+    lines
+      .filter((line) => line.includes(' error '))
+      .map((line) => line.replace(`${dir}/`, '').trim().split(' ', 3).join(' ')),
+    ['error TRY0902 agent.yaml:3:', 'error IST0106 mesh.yaml:1:', 'error TRY0001 resources/a.yaml:3:'],
   );
-  assert.match(lines.at(-1) ?? '', /^3 errors and 0 warnings in /);
-  const { diagnostics } = JSON.parse((await check('-o', 'json')).out) as {
-    diagnostics: { source: { line: number } }[];
-  };
+  assert.equal(lines.at(-1), 'this host: 3 errors and 0 warnings in 1 check.');
+  const report = JSON.parse((await check('-o', 'json')).out) as Checked;
   assert.deepEqual(
-    diagnostics.map(({ source }) => source.line),
+    report.checks.flatMap(({ findings }) => findings.map(({ source }) => source?.line)),
     [3, 1, 3],
   );
+});
+
+test('trysail check looks at the host as well, and its exit code tells the two apart', async (t) => {
+  const dir = await tempDir(t);
+  const file = join(dir, 'agent.yaml');
+  await writeFile(file, 'registry: files\nidentity: {provider: none}\nhost: {name: vm-1, address: 192.0.2.77}\n');
+  const check = async (...args: readonly string[]): Promise<Outcome> => trysail(['check', '--config', file, ...args]);
+  const bad = await check('ports', 'consul', '-o', 'json');
+  assert.equal(bad.code, EXIT.hostUnfit);
+  const report = JSON.parse(bad.out) as Checked;
+  assert.deepEqual(Object.keys(report), ['host', 'state', 'checks']);
+  assert.deepEqual(
+    report.checks.map(({ name, state, findings }) => [name, state, findings.map(({ code }) => code)]),
+    [
+      ['ports', 'error', ['TRY1104']],
+      ['consul', 'skipped', []],
+    ],
+  );
+  const text = await check('ports', 'consul');
+  assert.match(
+    text.out,
+    /^✗ ports {3}1 of 1 port free or ours \(15021\)\n {4}error TRY1104 health listener: 192\.0\.2\.77 /,
+  );
+  assert.match(
+    text.out,
+    /\n– consul {2}not used \(registry: files\)\n\nvm-1: 1 error and 0 warnings in 1 check, 1 skipped\.\n$/,
+  );
+  assert.deepEqual(await check('prots'), {
+    code: EXIT.usage,
+    out: '',
+    err: 'trysail: there is no check "prots".\n  Did you mean ports?\n',
+  });
 });
 
 test('trysail check takes flags before the environment', async (t) => {
   const file = join(await tempDir(t), 'agent.yaml');
   await writeFile(file, 'host: {address: 127.0.0.1}\n');
   const env = { TRYSAIL_CONFIG: file, TRYSAIL_LOG_LEVEL: 'loud' };
-  const bad = await trysail(['check'], env);
+  const bad = await trysail(['check', '--offline'], env);
   assert.equal(bad.code, EXIT.invalidConfiguration);
   assert.match(bad.out, /log\.level \(environment variable TRYSAIL_LOG_LEVEL\): "loud" is not one of/);
-  assert.equal((await trysail(['check', '--log-level', 'debug'], env)).code, EXIT.ok);
+  assert.equal((await trysail(['check', '--offline', '--log-level', 'debug'], env)).code, EXIT.ok);
 });
 
 test('trysail status without an agent says how to start it', async (t) => {
