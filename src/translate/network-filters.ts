@@ -135,7 +135,6 @@ export function markCaller(caller: string): NetworkFilter {
     key: { case: 'objectKey', value: CALLER_STATE },
     factoryKey: 'envoy.hashable_string',
     value: text(caller),
-    readOnly: true,
   });
 }
 

@@ -16,8 +16,8 @@ import { envoyBinary } from '../support/tools.ts';
 
 export interface Agentlet {
   readonly translator: Translator;
-  /** Serves what becomes of the mesh with these secrets. */
-  serve(next: Mesh, secrets: readonly Resource[]): void;
+  /** Serves what becomes of the mesh with these secrets, for the host that it began with or for what became of it. */
+  serve(next: Mesh, secrets: readonly Resource[], now?: Host): void;
   readonly rejected: readonly string[];
   /** What Envoy printed. */
   output(): string;
@@ -53,9 +53,9 @@ export async function startAgentlet(t: TestContext, self: Host, where?: Pick<Nam
     rejected,
     output: () => child.output(),
     stats,
-    serve: (next, secrets) => {
+    serve: (next, secrets, now = self) => {
       const byName = new Map(secrets.map((secret) => [secret.name, secret]));
-      const resources: Resources = new Map([...translator.translate(next, self), [TYPE_URL.secret, byName]]);
+      const resources: Resources = new Map([...translator.translate(next, now), [TYPE_URL.secret, byName]]);
       xds.setResources(resources);
     },
   };
