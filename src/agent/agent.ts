@@ -5,24 +5,22 @@
  * certificates, resources and the last good catalogue. xDS opens only when the first complete configuration is there, so
  * that an Envoy which was adopted never sees half of one. Services are registered when Envoy is ready for them.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { serveApi } from '../api/server.ts';
 import { VERSION } from '../api/version.ts';
-import { envoyArguments } from '../envoy/arguments.ts';
-import { buildBootstrap } from '../envoy/bootstrap.ts';
-import { LastGoodBootstrap, lastGoodFiles } from '../envoy/last-good-bootstrap.ts';
-import { findLauncher } from '../envoy/launcher.ts';
 import { ListeningPorts } from '../envoy/port-owner.ts';
-import { EnvoyProcess } from '../envoy/process.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
 import { Slots } from '../lib/slots.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import { envoyVersion, findEnvoyBinary } from '../platform/vm/envoy-binary.ts';
-import { maxConnections } from '../platform/vm/limits.ts';
+import { envoyVersion } from '../platform/vm/envoy-binary.ts';
 import { createNotifier } from '../platform/vm/notify.ts';
 import { sockets } from '../platform/vm/paths.ts';
 import { EarlySocket } from '../xds/early-socket.ts';
-import { loadMeshConfig, prepareFolders, programDir } from './agent-files.ts';
+import { loadMeshConfig, prepareFolders } from './agent-files.ts';
+import { bypassable } from './bypassable.ts';
+import { EnvoySide, isExternal } from './envoy-side.ts';
+import { uidOf } from './free-addresses.ts';
 import type { MeshSide } from './mesh-side.ts';
 import { reloaded } from './reload.ts';
 import type { AgentSettings } from './settings.ts';
@@ -30,12 +28,8 @@ import { toHost } from './settings-host.ts';
 import type { LoadedSettings } from './settings-load.ts';
 import { type AgentParts, reportStatus } from './status-report.ts';
 
-const WARMING = 'listener_manager.total_listeners_warming';
-
-async function listenersWarming({ admin }: EnvoyProcess): Promise<number | undefined> {
-  const stats = await admin.stats(`^${WARMING}$`).catch(() => undefined);
-  return stats?.get(WARMING);
-}
+/** How long a reload waits for Consul before the health listener moves. */
+const HEALTH_MOVE_MS = 3000;
 
 function notStarted(): TrysailError {
   return new TrysailError('AGENT_STARTING', 'the agent is still starting', { remedy: 'Try again in a moment.' });
@@ -59,51 +53,9 @@ export async function runAgent(
   await prepareFolders(settings.paths);
   const { config, diagnostics } = await loadMeshConfig(settings.mesh.configFile);
   const host = toHost(settings, config);
-  const binary = await findEnvoyBinary({ configured: settings.envoy.binary, programDir: programDir() });
-  const { concurrency, drainTimeMs, healthListener } = settings.envoy;
-  // Another user's Envoy: what it shares with us it shares by the group.
-  const isExternal = settings.envoy.launcher === 'systemd';
-  const adminSocket = sockets(settings.envoy.runDir).admin;
-  const bootstrap = buildBootstrap({
-    nodeId: host.nodeId,
-    nodeCluster: host.nodeCluster,
-    locality: host.locality,
-    metadata: { trysailVersion: VERSION },
-    xdsSocket: paths.xds,
-    adminSocket,
-    ...(isExternal ? { adminSocketMode: 0o660 } : {}),
-    healthListener,
-    maxConnections: await maxConnections(),
-  });
-  const lastGood = lastGoodFiles(settings.paths.state);
-  const envoy = new EnvoyProcess({
-    binary,
-    bootstrap,
-    adminSocket,
-    runDir: settings.paths.run,
-    launcher: { kind: settings.envoy.launcher, script: findLauncher(programDir()), dir: settings.envoy.runDir },
-    lastGoodBootstrap: lastGood.bootstrap,
-    concurrency,
-    drainTimeMs,
-    log: log.child({ room: 'envoy' }),
-  });
-  // An Envoy that the agent starts itself has no life without it.
-  const lastGoodBootstrap = isExternal
-    ? new LastGoodBootstrap({
-        files: lastGood,
-        bootstrap,
-        binary,
-        args: envoyArguments({
-          bootstrapPath: lastGood.bootstrap,
-          launcherDir: settings.envoy.runDir,
-          concurrency,
-          drainTimeMs,
-        }),
-        keys: settings.identity.persist,
-        shared: true,
-        log: log.child({ room: 'envoy' }),
-      })
-    : undefined;
+  const envoySide = await EnvoySide.create(settings, host, log.child({ room: 'envoy' }));
+  const envoy = envoySide.process;
+  const external = isExternal(settings);
   const parts: AgentParts = { settings, config, configDiagnostics: diagnostics, host, since: new Date(), envoy };
   const reload = async (mesh: MeshSide): Promise<readonly Diagnostic[]> => {
     await notifier.reloading();
@@ -113,10 +65,16 @@ export async function runAgent(
     ]);
     parts.configDiagnostics = next.diagnostics;
     if (next.settings !== parts.settings || next.config !== parts.config) {
+      const { settings: before } = parts;
       parts.settings = next.settings;
       parts.config = next.config;
       parts.host = toHost(next.settings, next.config);
       log.setLevel(next.settings.log.level);
+      if (!isDeepStrictEqual(before.envoy.healthListener, next.settings.envoy.healthListener))
+        await mesh.consul?.withoutProxyHealth(HEALTH_MOVE_MS);
+      await envoySide
+        .configure(next.settings, parts.host)
+        .catch((error: unknown) => log.error({ error: errorMessage(error) }, 'the program of Envoy'));
       mesh.configure({ settings: next.settings, config: next.config, host: parts.host });
     }
     const diagnostics = [...next.diagnostics, ...mesh.resources.resources.diagnostics];
@@ -130,7 +88,11 @@ export async function runAgent(
     socket: paths.api,
     log: log.child({ room: 'api' }),
     handlers: {
-      status: () => reportStatus(parts),
+      status: async () => {
+        const ports = await ListeningPorts.lookAside(envoy.pids);
+        const envoyUid = external ? uidOf(envoy.pids[0]) : undefined;
+        return reportStatus(parts, bypassable(parts.settings, { ports, envoyUid, isKept: () => false }));
+      },
       rotate: async (request) => {
         if (parts.mesh === undefined) throw notStarted();
         return { renewed: await parts.mesh.identity.rotateNow(request?.spiffeId) };
@@ -153,8 +115,8 @@ export async function runAgent(
   let watchdog: NodeJS.Timeout | undefined;
   let xdsSocket: EarlySocket | undefined;
   try {
-    xdsSocket = await EarlySocket.open(paths.xds, isExternal ? 0o660 : undefined);
-    log.info({ version: VERSION, host: host.nodeId, envoy: binary }, 'the agent starts');
+    xdsSocket = await EarlySocket.open(paths.xds, external ? 0o660 : undefined);
+    log.info({ version: VERSION, host: host.nodeId }, 'the agent starts');
     await envoy.start();
     const ports = ListeningPorts.lookAside(envoy.pids);
     const { MeshSide } = await import('./mesh-side.ts');
@@ -166,9 +128,9 @@ export async function runAgent(
         xdsSocket,
         log,
         envoyPids: () => envoy.pids,
-        ...(lastGoodBootstrap === undefined ? {} : { lastGoodBootstrap }),
+        ...(envoySide.lastGood === undefined ? {} : { lastGoodBootstrap: envoySide.lastGood }),
         ports,
-        listenersWarming: async () => listenersWarming(envoy),
+        listenersWarming: async () => envoySide.listenersWarming(),
       },
       signal,
     );
@@ -186,7 +148,7 @@ export async function runAgent(
           void notifier.status('running');
           log.info('the agent is ready');
           // Last of all, for it costs a run of the program. A wrong version is said loudly, and may work all the same.
-          return envoyVersion(binary);
+          return envoyVersion(envoySide.binary);
         },
         (error: unknown) => log.debug({ error: errorMessage(error) }, 'ended before Envoy was ready'),
       )
@@ -196,10 +158,10 @@ export async function runAgent(
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
     parts.isDraining = true;
-    log.info(isExternal ? 'the agent stops; Envoy serves on' : 'the agent stops: deregister, drain, end Envoy');
+    log.info(external ? 'the agent stops; Envoy serves on' : 'the agent stops: deregister, drain, end Envoy');
     await notifier.stopping();
     // Where Envoy has a unit of its own, that unit's end is the end of the services.
-    if (!isExternal) await mesh.consul?.deregister();
+    if (!external) await mesh.consul?.deregister();
   } finally {
     clearInterval(watchdog);
     process.removeListener('SIGHUP', onHangup);

@@ -14,6 +14,7 @@ import { localInstances } from './local-instances.ts';
 import type { AgentSettings } from './settings.ts';
 
 const FIRST_ANSWERS_POLL_MS = 2;
+const PROXY_HEALTH_POLL_MS = 20;
 
 export interface ConsulSideOptions {
   readonly settings: AgentSettings;
@@ -51,6 +52,7 @@ export class ConsulSide {
   #resources: ResourceSet = EMPTY_RESOURCES;
   /** By service (`namespace/name`): the settings that its registration is made of. */
   #registered: ReadonlyMap<string, AgentSettings>;
+  #checksProxy = true;
   readonly #client: ConsulClient;
 
   constructor(options: ConsulSideOptions) {
@@ -99,6 +101,7 @@ export class ConsulSide {
       if (source !== undefined) next.set(key, source);
     }
     this.#registered = next;
+    this.#checksProxy = true;
     this.#register();
   }
 
@@ -125,8 +128,21 @@ export class ConsulSide {
     await this.registrar.deregister();
   }
 
+  /**
+   * Leaves the proxy's health out of the registrations until `registerAs`: its listener goes elsewhere, and Consul must
+   * not look for it meanwhile. Waits, at most `ms`, until Consul has that.
+   */
+  async withoutProxyHealth(ms: number): Promise<void> {
+    this.#checksProxy = false;
+    this.#register();
+    const end = performance.now() + ms;
+    while (!this.registrar.status().current && performance.now() < end) await sleep(PROXY_HEALTH_POLL_MS);
+  }
+
+  /** Ends all work; what is registered stays. */
   close(): void {
     this.watcher.stop();
+    this.registrar.stop();
     this.#client.close();
   }
 
@@ -139,7 +155,9 @@ export class ConsulSide {
     const names = recordedNames(this.#resources);
     this.registrar.setInstances(
       [...this.#registered].flatMap(([key, settings]) =>
-        localInstances(settings, names).filter((instance) => serviceKey(instance) === key),
+        localInstances(settings, names)
+          .filter((instance) => serviceKey(instance) === key)
+          .map((instance) => (this.#checksProxy ? instance : { ...instance, proxyHealth: undefined })),
       ),
     );
   }

@@ -54,7 +54,9 @@ export function withFreeAddresses(
   return { host: diagnostics.length === 0 ? host : { ...host, workloads, upstreams }, diagnostics };
 }
 
-function uidOf(pid: number): number | undefined {
+/** The user of a process; undefined where there is none. */
+export function uidOf(pid: number | undefined): number | undefined {
+  if (pid === undefined) return undefined;
   try {
     return statSync(`/proc/${pid}`).uid;
   } catch {

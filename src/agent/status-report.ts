@@ -57,7 +57,6 @@ function reportEnvoy({ status }: EnvoyProcess): EnvoyStatus {
     ...optional('version', version),
     ...optional('pid', 'pid' in state ? state.pid : undefined),
     ...optional('epoch', status.epoch),
-    ...optional('epoch', status.epoch),
     restarts,
     ...optional('since', startedAtMs === undefined ? undefined : iso(startedAtMs)),
     ...optional('error', state.kind === 'ready' ? undefined : lastFailure?.message),
@@ -171,6 +170,10 @@ function envoyDiagnostics({ status }: EnvoyProcess): readonly Diagnostic[] {
   return diagnostics;
 }
 
+/**
+ * Everything that is known now.
+ * @param bypassable by service: where others reach its application past the proxy
+ */
 export function reportStatus(
   parts: AgentParts,
   bypassable: ReadonlyMap<string, readonly string[]> = new Map(),

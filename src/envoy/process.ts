@@ -172,17 +172,21 @@ export class EnvoyProcess {
     }
   }
 
-  /** What is wanted from now on. An Envoy that runs with something else is replaced by hot restart. */
-  reconfigure(change: EnvoyChange): void {
+  /**
+   * What is wanted from now on. An Envoy that runs with something else is replaced by hot restart; returns whether it is
+   * something else than before.
+   */
+  reconfigure(change: EnvoyChange): boolean {
     const before = this.#wanted;
     this.#options = { ...this.#options, ...change };
     this.#text = bootstrapText(change.bootstrap);
     this.#wanted = wantedOf(this.#options, this.#files, this.#launcherDir, this.#text);
-    if (isDeepStrictEqual(before, this.#wanted)) return;
+    if (isDeepStrictEqual(before, this.#wanted)) return false;
     const what = before.bootstrapHash === this.#wanted.bootstrapHash ? 'arguments' : 'bootstrap';
     this.#due = { reason: `another ${what} is wanted`, atMs: Date.now() };
     this.#hotRestartBackoff.reset();
     this.#reconsider.resolve('reconsider');
+    return true;
   }
 
   /**
