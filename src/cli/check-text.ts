@@ -11,6 +11,7 @@ const WORDS: Readonly<Record<Diagnostic['severity'], string>> = { error: 'error'
 /** Where a terminal does not say its width. */
 const WIDTH = 120;
 const NARROWEST = 60;
+const KEPT_BLANK = '\u00a0';
 
 /** Breaks a text between words, so that it is at most `width` wide. */
 function wrap(text: string, width: number): readonly string[] {
@@ -56,7 +57,11 @@ function findingLines(found: Diagnostic, width: number, style: Style): readonly 
 function checkLines(check: Check, nameWidth: number, width: number, style: Style): readonly string[] {
   const { state, name, facts, findings } = check;
   const column = nameWidth + 4;
-  const [first = '', ...rest] = wrap(printable(facts.join(' · ')), Math.max(width - column, NARROWEST / 2));
+  // Lines end between facts, not inside of one.
+  const whole = facts.map((fact) => printable(fact).replaceAll(' ', KEPT_BLANK)).join(' · ');
+  const [first = '', ...rest] = wrap(whole, Math.max(width - column, NARROWEST / 2)).map((line) =>
+    line.replaceAll(KEPT_BLANK, ' '),
+  );
   const colour = paint(state, style);
   const dim = (text: string): string => (state === 'skipped' ? style.faint(text) : text);
   return [

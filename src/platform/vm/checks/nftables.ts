@@ -55,7 +55,8 @@ const FEATURES: readonly Feature[] = [
   },
 ];
 
-type Verdict = 'there' | 'missing' | 'denied';
+/** `told`: it is missing for a reason that another check tells. */
+type Verdict = 'there' | 'missing' | 'denied' | 'told';
 
 async function tried({ io }: CheckContext, ruleset: string): Promise<Verdict> {
   const result = await io.run('nft', ['--check', '-f', '-'], ruleset);
@@ -67,7 +68,7 @@ async function verdictOf(feature: Feature, context: CheckContext, release: strin
   const { io } = context;
   let cgroup = '';
   if (feature.ruleset('x') !== feature.ruleset('y')) {
-    if ((await cgroupLayout(io)) !== 'unified') return 'missing';
+    if ((await cgroupLayout(io)) !== 'unified') return 'told';
     const names = (await io.list('/sys/fs/cgroup')) ?? [];
     cgroup = names.find((name) => /\.(?:slice|scope|service)$/.test(name)) ?? '';
     if (cgroup === '') return isAtLeast(release, ...feature.since) ? 'there' : 'missing';
