@@ -34,6 +34,8 @@ function wantedSettings(settings: JoinSettings, { tokenFile, meshConfigFile }: J
     ...optional('host.address', settings.address, 'where peers reach this host'),
     ...optional('mesh.config', meshConfigFile, 'what holds for the whole mesh'),
     ...optional('consul.address', settings.consulAddress, "the host's Consul agent"),
+    ...optional('mode', settings.mode, 'what the mesh does for the services of this host'),
+    ...optional('callAs', settings.callAs, 'whose identity calls through loopback upstreams carry'),
     ...optional('identity.ca.joinTokenFile', tokenFile, 'used once, and removed then'),
   ];
 }
@@ -48,8 +50,7 @@ function listText(key: string, comment: string, entries: readonly WrittenEntry[]
 function newText(settings: JoinSettings, wanted: readonly Wanted[], trustDomain: string): string {
   const lines = [
     `# This host in the mesh ${trustDomain}. Written by "trysail join"; yours from now on.`,
-    '# Every setting that is not here has its default. "trysail check" looks at the file; after a change: systemctl',
-    '# reload trysail.',
+    '# What is not here has its default. "trysail check" looks at it, "systemctl reload trysail" applies a change.',
   ];
   let before: readonly string[] = [];
   for (const { path, value, comment } of wanted) {
@@ -122,7 +123,7 @@ export function composeAgentYaml(
       const same = present.find((one) => sameEntry(entry, one));
       if (same === undefined) {
         if (isSeq(list)) list.add(document.createNode(entry));
-        else document.setIn([key], [entry]);
+        else document.setIn([key], document.createNode([entry]));
         note(`${key}[]`, entry);
       } else if (!Object.entries(entry).every(([name, value]) => isDeepStrictEqual(same[name], value))) {
         kept.push(`${key} has ${inline(same)}, asked for was ${inline(entry)}`);

@@ -9,6 +9,10 @@ export interface JoinSettings {
   readonly name?: string | undefined;
   readonly address?: string | undefined;
   readonly consulAddress?: string | undefined;
+  /** `off`, `observe`, `outbound`, `full`. */
+  readonly mode?: string | undefined;
+  /** `namespace/account` of calls through loopback upstreams. */
+  readonly callAs?: string | undefined;
   readonly services: readonly WrittenEntry[];
   readonly upstreams: readonly WrittenEntry[];
 }

@@ -1,5 +1,5 @@
 /** `trysail join`: makes a host with nothing but the package a member of a mesh. */
-import { chmod, chown, mkdir, rm } from 'node:fs/promises';
+import { chown, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Status } from '../api/status.ts';
 import type { JoinDescription } from '../identity/host-method.ts';
@@ -147,16 +147,27 @@ function checkTrustDomain(path: string, text: string, trustDomain: string): void
   );
 }
 
+/** Throws JOIN_FORBIDDEN with the system's reason. */
+async function write(path: string, text: string, mode: number): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+    await writeFileAtomic(path, text, mode);
+  } catch (cause) {
+    throw new TrysailError('JOIN_FORBIDDEN', `cannot write ${path}: ${errorMessage(cause)}`, {
+      remedy: 'Run this as root, and see to free space on the disk.',
+      cause,
+    });
+  }
+}
+
 async function writeConfig(file: Plan['agentYaml']): Promise<void> {
   if (file.added.length === 0 && !file.isNew) return;
-  await mkdir(dirname(file.path), { recursive: true, mode: 0o755 });
   // Without a secret in it, and read by the agent's user as well as by people.
-  await writeFileAtomic(file.path, file.text, 0o644);
+  await write(file.path, file.text, 0o644);
 }
 
 async function writeToken(path: string, text: string, machine: JoinMachine, forUnits: boolean): Promise<void> {
-  await writeFileAtomic(path, `${text.trim()}\n`, 0o600);
-  await chmod(path, 0o600);
+  await write(path, `${text.trim()}\n`, 0o600);
   if (!forUnits) return;
   const owner = await account(machine, AGENT_USER);
   if (owner === undefined) {

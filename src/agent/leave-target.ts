@@ -13,7 +13,8 @@ export interface LeaveTarget {
   /** Undefined where agent.yaml is gone or unreadable: then nothing is known of Consul, nor of the CA. */
   readonly settings: AgentSettings | undefined;
   readonly trustDomain: string | undefined;
-  readonly stateDir: string;
+  /** Undefined: not known. */
+  readonly stateDir: string | undefined;
   /** Of the agent, of Envoy, of the holder of the capture rules. */
   readonly runDirs: readonly string[];
   /** Files of configuration that are there, resources included. */
@@ -63,7 +64,7 @@ export async function leaveTarget(configFile: string): Promise<LeaveTarget> {
     hostName: settings?.host.name ?? hostName(),
     settings,
     trustDomain,
-    stateDir: settings?.paths.state ?? PATHS.state,
+    stateDir: settings?.paths.state ?? (isUsual ? PATHS.state : undefined),
     runDirs: [...new Set(runDirs.filter((dir) => dir !== undefined))],
     configFiles: await existing([
       configFile,

@@ -32,7 +32,14 @@ export interface LeaveOptions {
   readonly signal: AbortSignal;
 }
 
+/** Without agent.yaml, and with a `--config` of the user's own, nobody knows where things are. */
+function unknownStep(what: string): LeaveStep {
+  const skip = 'without agent.yaml it is not known where they are';
+  return { what, skip, isUndone: async () => true, undo: async () => undefined };
+}
+
 function stateStep({ stateDir }: LeaveTarget): LeaveStep {
+  if (stateDir === undefined) return unknownStep('Keys, credential and last good configuration are gone');
   return {
     what: `Keys, credential and last good configuration are gone (${stateDir})`,
     isUndone: async () => isEmpty(stateDir),
@@ -41,6 +48,7 @@ function stateStep({ stateDir }: LeaveTarget): LeaveStep {
 }
 
 function runStep({ runDirs }: LeaveTarget): LeaveStep {
+  if (runDirs.length === 0) return unknownStep('Sockets and process files are gone');
   return {
     what: `Sockets and process files are gone (${runDirs.join(', ')})`,
     isUndone: async () => (await Promise.all(runDirs.map(isEmpty))).every(Boolean),

@@ -1,5 +1,6 @@
 /** `trysail join`: one command from the installed package to a member of the mesh. */
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { JoinReport } from '../agent/join.ts';
 import { formatDuration, parseDurationMs } from '../lib/duration.ts';
@@ -14,6 +15,8 @@ interface JoinCommandOptions {
   readonly name?: string;
   readonly address?: string;
   readonly consulAddress?: string;
+  readonly mode?: string;
+  readonly callAs?: string;
   readonly service?: readonly string[];
   readonly upstream?: readonly string[];
   readonly timeout: string;
@@ -97,7 +100,7 @@ function reportText(report: JoinReport): string {
 
 async function check({ config, output }: JoinCommandOptions): Promise<void> {
   const { joinState } = await import('../agent/join-check.ts');
-  const state = await joinState(config);
+  const state = await joinState(resolve(config));
   process.stdout.write(output === 'text' ? `${state.text}\n` : await serialise(state, output));
   process.exitCode = state.joined ? EXIT.ok : EXIT.notJoined;
 }
@@ -115,11 +118,13 @@ async function join(options: JoinCommandOptions): Promise<void> {
   process.once('SIGINT', () => stop.abort());
   const report = await joinHost({
     tokenText: tokenText(options),
-    configFile: options.config,
+    configFile: resolve(options.config),
     wanted: {
       name: options.name,
       address: options.address,
       consulAddress: options.consulAddress,
+      mode: options.mode,
+      callAs: options.callAs,
       services: (options.service ?? []).map(parseService),
       upstreams: (options.upstream ?? []).map(parseUpstream),
     },
@@ -144,6 +149,8 @@ export function registerJoinCommand(program: Command): void {
     .option('--consul-address <url>', "The host's Consul agent, if not http://127.0.0.1:8500.")
     .option('--service <name:port=app>', 'A service of this host, such as orders:8080=9090 (repeatable).', collect)
     .option('--upstream <name=port>', 'A service that it calls, such as payments=9001 (repeatable).', collect)
+    .option('--call-as <account>', 'Whose identity calls through loopback upstreams carry: namespace/account.')
+    .option('--mode <mode>', 'What the mesh does for the services: off, observe, outbound or full.')
     .option('--timeout <duration>', 'How long to wait until the host is in the mesh.', '2m')
     .option('--check', 'Only say whether this host has joined; change nothing.')
     .option('--dry-run', 'Say what would be done, and do nothing.')

@@ -1,4 +1,5 @@
 /** `trysail leave`: undoes what `trysail join` and the agent did. */
+import { resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import type { LeaveResult } from '../agent/leave.ts';
@@ -37,7 +38,7 @@ async function confirm(config: string, keepConfig: boolean): Promise<void> {
   const { hostName, stateDir, configFiles } = await leaveTarget(config);
   process.stderr.write(
     `${hostName} leaves the mesh: its services leave Consul, traffic no longer passes Envoy, its credential is given up.
-Removed for good: ${[stateDir, ...(keepConfig ? [] : configFiles)].join(', ')}\n`,
+Removed for good: ${[...(stateDir === undefined ? [] : [stateDir]), ...(keepConfig ? [] : configFiles)].join(', ')}\n`,
   );
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   const answer = await lines.question('Leave? [y/N] ');
@@ -48,13 +49,14 @@ Removed for good: ${[stateDir, ...(keepConfig ? [] : configFiles)].join(', ')}\n
 
 async function leave(options: LeaveCommandOptions): Promise<void> {
   const [dryRun, keepConfig] = [options.dryRun === true, options.keepConfig === true];
-  if (!dryRun && options.yes !== true) await confirm(options.config, keepConfig);
+  const configFile = resolve(options.config);
+  if (!dryRun && options.yes !== true) await confirm(configFile, keepConfig);
   const [{ leaveMesh }, { realMachine }] = await Promise.all([
     import('../agent/leave.ts'),
     import('../agent/join-machine.ts'),
   ]);
   const results = await leaveMesh({
-    configFile: options.config,
+    configFile,
     keepConfig,
     dryRun,
     machine: realMachine(),
