@@ -19,6 +19,7 @@ import { sockets } from '../platform/vm/paths.ts';
 import { EarlySocket } from '../xds/early-socket.ts';
 import { loadMeshConfig, prepareFolders } from './agent-files.ts';
 import { bypassable } from './bypassable.ts';
+import { captureCall } from './capture-calls.ts';
 import { EnvoySide, isExternal } from './envoy-side.ts';
 import { uidOf } from './free-addresses.ts';
 import type { MeshSide } from './mesh-side.ts';
@@ -102,6 +103,7 @@ export async function runAgent(
         const { mesh } = parts;
         return { diagnostics: await reloads.run(async () => reload(mesh)) };
       },
+      capture: async (request) => captureCall(undefined, request),
     },
   });
   const onHangup = (): void => {

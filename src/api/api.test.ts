@@ -28,6 +28,7 @@ const HANDLERS: ApiHandlers = {
   status: () => STATUS,
   rotate: ({ spiffeId = 'all' }) => ({ renewed: [{ spiffeId, serial: '01' }] }),
   reload: () => ({ diagnostics: [] }),
+  capture: () => ({ state: 'unconfigured', waitingFor: [], unknownUsers: [] }),
 };
 
 async function socketPath(t: TestContext): Promise<string> {
@@ -114,7 +115,7 @@ test('a folder that does not exist is named', async (t) => {
 
 test('an unknown route, a wrong method, a body that is no JSON and one that is too large are refused', async (t) => {
   const { socket } = await serve(t);
-  const known = 'GET /v1/status, POST /v1/rotate, POST /v1/reload';
+  const known = 'GET /v1/status, POST /v1/rotate, POST /v1/reload, POST /v1/capture';
   assert.deepEqual(await raw(socket, 'GET', '/v1/nothing?x'), {
     status: 404,
     text: JSON.stringify({ error: { code: 'API_NO_SUCH_ROUTE', message: 'no route GET /v1/nothing', remedy: known } }),
@@ -128,6 +129,10 @@ test('an unknown route, a wrong method, a body that is no JSON and one that is t
     status: 400,
     text: JSON.stringify({ error: { code: 'API_BAD_REQUEST', message: '/v1/rotate: spiffeId must be a string' } }),
   });
+  assert.match(
+    (await raw(socket, 'POST', '/v1/capture', '{"action": "off"}')).text,
+    /action must be one of status, apply, confirm, clean/,
+  );
   assert.equal((await raw(socket, 'POST', '/v1/rotate')).status, 200);
   assert.match((await raw(socket, 'POST', '/v1/rotate', 'x'.repeat(70_000))).text, /API_BODY_TOO_LARGE/);
 });

@@ -1,5 +1,6 @@
 /** Every route of the local API in one table: its place in HTTP and the types of what goes in and comes out. */
 import type { Diagnostic } from '../model/diagnostic.ts';
+import { CAPTURE_ACTIONS, type CaptureReport, type CaptureRequest } from './capture.ts';
 import type { Status } from './status.ts';
 
 /** By call: what is asked and what is answered, as JSON. */
@@ -13,6 +14,8 @@ export interface ApiCalls {
   };
   /** Reads resource files anew, without waiting for the watcher; answers what is wrong with them. */
   readonly reload: { readonly request: undefined; readonly response: { readonly diagnostics: readonly Diagnostic[] } };
+  /** Transparent capture: how it is, and what `trysail capture` changes. */
+  readonly capture: { readonly request: CaptureRequest; readonly response: CaptureReport };
 }
 
 export interface RotateRequest {
@@ -45,10 +48,21 @@ function rotateRequest(body: unknown): RotateRequest {
   return { spiffeId };
 }
 
+function captureRequest(body: unknown): CaptureRequest {
+  if (typeof body !== 'object' || body === null) throw new TypeError('the body must be a JSON object');
+  const { action, confirmed, ...unknown } = body as { readonly action?: unknown; readonly confirmed?: unknown };
+  if (Object.keys(unknown).length > 0) throw new TypeError(`unknown key ${Object.keys(unknown).join(', ')}`);
+  const known = CAPTURE_ACTIONS.find((each) => each === action);
+  if (known === undefined) throw new TypeError(`action must be one of ${CAPTURE_ACTIONS.join(', ')}`);
+  if (confirmed !== undefined && typeof confirmed !== 'boolean') throw new TypeError('confirmed must be true or false');
+  return { action: known, ...(confirmed === undefined ? {} : { confirmed }) };
+}
+
 export const ROUTES: { readonly [Call in ApiCall]: Route<ApiCalls[Call]['request']> } = {
   status: { method: 'GET', path: '/v1/status', timeoutMs: 5000, parse: nothing },
   rotate: { method: 'POST', path: '/v1/rotate', timeoutMs: 60_000, parse: rotateRequest },
   reload: { method: 'POST', path: '/v1/reload', timeoutMs: 15_000, parse: nothing },
+  capture: { method: 'POST', path: '/v1/capture', timeoutMs: 30_000, parse: captureRequest },
 };
 
 /** The body of an answer that is not 200. */

@@ -16,14 +16,29 @@ export const COMMANDS: readonly CommandEntry[] = [
     register: async (program) => (await import('./agent.ts')).registerAgentCommand(program),
   },
   {
+    name: 'bypass',
+    summary: 'Take traffic past the proxy, for a while, with everything else away.',
+    register: async (program) => (await import('./bypass.ts')).registerBypassCommand(program),
+  },
+  {
     name: 'ca',
     summary: 'Make a certificate authority, and look after its hosts.',
     register: async (program) => (await import('./ca.ts')).registerCaCommands(program),
   },
   {
+    name: 'capture',
+    summary: 'Show, apply and remove the rules of transparent capture.',
+    register: async (program) => (await import('./capture.ts')).registerCaptureCommands(program),
+  },
+  {
     name: 'check',
     summary: 'Check this host: its files, ports, clock, firewalls, resolver, kernel, Consul and CA.',
     register: async (program) => (await import('./check.ts')).registerCheckCommand(program),
+  },
+  {
+    name: 'drain',
+    summary: 'Take this host out of traffic: its services out of Consul, then Envoy drained.',
+    register: async (program) => (await import('./drain.ts')).registerDrainCommand(program),
   },
   {
     name: 'join',

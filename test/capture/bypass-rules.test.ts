@@ -18,6 +18,7 @@ const NOTHING: BypassPlan = {
   callers: [],
   destinations: [],
   listeners: [],
+  interfaces: [],
   envoyUid: ENVOY,
 };
 

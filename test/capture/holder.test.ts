@@ -114,18 +114,17 @@ test('rules are replaced under load without a failed connection', { skip }, asyn
   const { holder } = await holderIn(t, host);
   await startProxy(t, host, [{ address: '127.0.0.1', port: 15101, to: 'answer' }], holder.control);
   await holder.apply(PLAN);
-  let done = false;
-  const load = Promise.all([1, 2].map(async () => calls(host, '10.9.0.2', 81, 1000, AS))).then((all) => {
-    done = true;
-    return all.flat();
-  });
+  const running = new Set(['load']);
+  const load = Promise.all([1, 2].map(async () => calls(host, '10.9.0.2', 81, 1000, AS))).finally(() =>
+    running.clear(),
+  );
   let replaced = 0;
-  while (!done) {
+  while (running.size > 0) {
     replaced += 1;
     const exclude = { ...EMPTY_PLAN.exclude, ports: [{ from: 5000, to: 5000 + replaced }] };
     await holder.apply({ ...PLAN, exclude });
   }
-  const answers = await load;
+  const answers = (await load).flat();
   t.diagnostic(`${replaced} replacements during ${answers.length} connections`);
   assert.ok(replaced > 5);
   assert.deepEqual(

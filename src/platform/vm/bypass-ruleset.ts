@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net';
 import type { SocketAddress } from '../../model/host.ts';
-import { callerRules, nftChain, nftSet } from './capture-match.ts';
+import { callerRules, nftChain, nftNames, nftSet } from './capture-match.ts';
 import { BYPASS_MARK, type CapturedCaller } from './capture-plan.ts';
 
 export const BYPASS_TABLE = 'trysail_bypass';
@@ -36,6 +36,8 @@ export interface BypassPlan {
   readonly destinations: readonly SocketAddress[];
   /** Loopback upstreams, services by name, and inbound listeners. */
   readonly listeners: readonly BypassedListener[];
+  /** Calls of containers behind these bridges pass. */
+  readonly interfaces: readonly string[];
   readonly envoyUid: number;
 }
 
@@ -62,7 +64,7 @@ function translation({ listen, to }: BypassedListener): string {
   return `${match} dnat ${ip} addr . port to numgen inc mod ${to.length} map ${nftSet(map)}`;
 }
 
-function markChains({ inboundPorts, callers, destinations, envoyUid }: BypassPlan): readonly string[] {
+function markChains({ inboundPorts, callers, destinations, interfaces, envoyUid }: BypassPlan): readonly string[] {
   const mark = `meta mark set ${BYPASS_MARK}`;
   const byFamily = (['ip', 'ip6'] as const).flatMap((ip) => {
     const those = destinations.filter(({ address }) => family(address) === ip);
@@ -70,12 +72,11 @@ function markChains({ inboundPorts, callers, destinations, envoyUid }: BypassPla
     return pairs.length === 0 ? [] : [`${ip} daddr . tcp dport ${nftSet(pairs)} ${mark}`];
   });
   return [
-    ...(inboundPorts.length === 0
-      ? []
-      : nftChain('captured_inbound', [
-          `type filter hook prerouting priority ${MARK_PRIORITY}; policy accept;`,
-          `fib daddr type local tcp dport ${nftSet(inboundPorts)} ${mark}`,
-        ])),
+    ...nftChain('captured_inbound', [
+      `type filter hook prerouting priority ${MARK_PRIORITY}; policy accept;`,
+      ...(inboundPorts.length === 0 ? [] : [`fib daddr type local tcp dport ${nftSet(inboundPorts)} ${mark}`]),
+      ...(interfaces.length === 0 ? [] : [`iifname ${nftNames(interfaces)} meta l4proto tcp ${mark}`]),
+    ]),
     ...nftChain('captured_outbound', [
       `type route hook output priority ${MARK_PRIORITY}; policy accept;`,
       `meta skuid ${envoyUid} accept`,
@@ -132,8 +133,8 @@ function translationChains(plan: BypassPlan): readonly string[] {
 
 /** One transaction that replaces the table; with nothing to bypass, it goes. */
 export function bypassRuleset(plan: BypassPlan): string {
-  const { inboundPorts, callers, destinations, listeners } = plan;
-  const isEmpty = inboundPorts.length + callers.length + destinations.length + listeners.length === 0;
+  const { inboundPorts, callers, destinations, listeners, interfaces } = plan;
+  const isEmpty = [inboundPorts, callers, destinations, listeners, interfaces].every(({ length }) => length === 0);
   const body = isEmpty ? [] : [...markChains(plan), ...resetChain(plan), ...translationChains(plan)];
   return `${[
     `add table inet ${BYPASS_TABLE}`,

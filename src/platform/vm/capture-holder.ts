@@ -107,22 +107,27 @@ export class CaptureHolder {
    */
   async apply(plan: CapturePlan, options: { readonly trialMs?: number } = {}): Promise<AppliedCapture> {
     await this.start();
-    try {
-      this.#applied = await this.#load(plan, this.#ownable, options.trialMs);
-    } catch (error) {
-      if (!this.#ownable || !(error instanceof TrysailError) || error.code !== 'CAPTURE_UNOWNED') throw error;
+    let applied = await this.#load(plan, this.#ownable, options.trialMs);
+    if (applied === 'unownable') {
       this.#ownable = false;
       this.#options.log.warn('this kernel has no owned tables: the rules end with their holder, not with the kernel');
-      this.#applied = await this.#load(plan, false, options.trialMs);
+      applied = await this.#load(plan, false, options.trialMs);
     }
-    return this.#applied;
+    if (applied === 'unownable')
+      throw new TrysailError('CAPTURE_REFUSED', 'the kernel has no owned tables, and keeps one that has an owner', {
+        remedy: 'Remove it: trysail capture clean, as root.',
+      });
+    this.#applied = applied;
+    return applied;
   }
 
   /** Keeps what is on trial. */
   async confirm(): Promise<void> {
-    if (this.#applied !== undefined) await this.#say(`confirm ${this.#applied.revision}`);
-    await this.#until(START_MS, async () => !(await exists(join(this.#options.dir, 'trial'))));
-    await this.#keepGuard();
+    const trial = join(this.#options.dir, 'trial');
+    const revision = await readFile(trial, 'utf8').catch(() => undefined);
+    if (revision !== undefined) await this.#say(`confirm ${revision.trim()}`);
+    await this.#until(START_MS, async () => !(await exists(trial)));
+    if (this.#applied !== undefined) await this.#keepGuard();
   }
 
   /** Removes every rule and route of ours; the holder ends with it. */
@@ -154,7 +159,7 @@ export class CaptureHolder {
     return { alive, applied: alive ? this.#applied : undefined, onTrial };
   }
 
-  async #load(plan: CapturePlan, owned: boolean, trialMs: number | undefined): Promise<AppliedCapture> {
+  async #load(plan: CapturePlan, owned: boolean, trialMs: number | undefined): Promise<AppliedCapture | 'unownable'> {
     const { revision, text } = captureRuleset(plan, { owned });
     const { rules, output } = this.#files;
     await writeFileAtomic(rules, text, 0o640);
@@ -163,8 +168,7 @@ export class CaptureHolder {
     const answer = await this.#answer(revision);
     // An empty plan has no chain to be known by: then only a complaint about the rules themselves counts.
     const complaint = answer.includes(`chain revision_${revision} {`) ? undefined : nftError(answer, text);
-    if (complaint !== undefined && owned && lacksOwner(answer, text))
-      throw new TrysailError('CAPTURE_UNOWNED', complaint.message);
+    if (complaint !== undefined && owned && lacksOwner(answer, text)) return 'unownable';
     if (complaint !== undefined && !(plan.callers.length === 0 && plan.inbound.length === 0)) throw complaint;
     // On trial nothing is to outlive a reboot: that is another way out.
     this.#guard = guardOf(text);

@@ -12,6 +12,8 @@ export const PATHS = {
   run: '/run/trysail',
   /** The run folder of Envoy where systemd runs it apart from the agent. */
   envoyRun: '/run/trysail-envoy',
+  /** Where the unit that holds capture's rules takes them. */
+  captureRun: '/run/trysail-capture',
 } as const;
 
 /** A path for a Unix socket has to be shorter than this, in bytes (`sun_path` in unix(7)). */

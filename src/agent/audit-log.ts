@@ -1,0 +1,39 @@
+/** What somebody has done on this host that suspends a policy: a line of JSON in the state folder, and one in the journal. */
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { dirname } from 'node:path';
+import { runTool } from '../platform/vm/host-tool.ts';
+
+export interface AuditEntry {
+  /** Such as `bypass`. */
+  readonly action: string;
+  readonly [detail: string]: unknown;
+}
+
+/** Who asks, as far as sudo and the login say. */
+export async function actor(env: NodeJS.ProcessEnv = process.env): Promise<Readonly<Record<string, string | number>>> {
+  const login = Number(await readFile('/proc/self/loginuid', 'utf8').catch(() => ''));
+  const { username, uid } = userInfo();
+  const sudo = env['SUDO_USER'];
+  return {
+    user: username,
+    uid,
+    ...(sudo === undefined ? {} : { sudoUser: sudo }),
+    // 2^32 - 1: nobody has logged in, as for a service.
+    ...(Number.isInteger(login) && login > 0 && login < 2 ** 32 - 1 ? { loginUid: login } : {}),
+    ...(env['SSH_CONNECTION'] === undefined ? {} : { from: env['SSH_CONNECTION'].split(' ')[0] ?? '' }),
+  };
+}
+
+/** Appends an entry; answers what could not be written, for the one who asks to know: it does not stop them. */
+export async function audit(file: string, entry: AuditEntry): Promise<readonly string[]> {
+  const line = JSON.stringify({ time: new Date().toISOString(), ...entry, by: await actor() });
+  const outcomes = await Promise.allSettled([
+    mkdir(dirname(file), { recursive: true, mode: 0o700 }).then(async () =>
+      appendFile(file, `${line}\n`, { mode: 0o600 }),
+    ),
+    runTool('logger', '-t', 'trysail', '-p', 'auth.notice', '--', line),
+  ]);
+  const places = [file, 'the journal'];
+  return outcomes.flatMap((outcome, i) => (outcome.status === 'rejected' ? [places[i] ?? ''] : []));
+}
