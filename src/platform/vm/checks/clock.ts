@@ -23,7 +23,8 @@ async function byTimedated(io: HostIo): Promise<{ readonly synchronised: boolean
   if (shown?.code !== 0) return undefined;
   const synchronised = shown.stdout.includes('NTPSynchronized=yes');
   const off = shown.stdout.includes('NTP=no');
-  return { synchronised, says: off && !synchronised ? 'no time service is switched on' : 'by the kernel' };
+  if (synchronised) return { synchronised, says: 'the kernel says so' };
+  return { synchronised, says: off ? 'no time service is switched on' : 'no time service has set it yet' };
 }
 
 export const CLOCK_CHECK: HostCheck = {

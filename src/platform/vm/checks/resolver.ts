@@ -1,7 +1,7 @@
 /** Names on this host: who answers, whether queries could go in circles, and whether mesh names reach Envoy alone. */
 import { randomBytes } from 'node:crypto';
 import type { Diagnostic } from '../../../model/diagnostic.ts';
-import { type CheckContext, finding, type HostCheck, type Listener } from './host-check.ts';
+import { type CheckContext, finding, type HostCheck, type HostIo, type Listener } from './host-check.ts';
 import { describeListener, formatAddress, listenersAt } from './listening.ts';
 import {
   asksResolved,
@@ -11,8 +11,10 @@ import {
   parseResolvConf,
   type ResolvConf,
 } from './resolver-files.ts';
+import { unitsOf } from './units.ts';
 
 const RESOLVED = 'systemd-resolved';
+const RESOLVED_UNIT = 'systemd-resolved.service';
 const DNSMASQ = 'dnsmasq';
 const STUBS: ReadonlySet<string> = new Set(['127.0.0.53', '127.0.0.54']);
 /** So many servers are tried; the system's own resolver uses three. */
@@ -30,10 +32,20 @@ interface Resolvers {
   readonly throughNss: boolean;
 }
 
+/** Its file outlives it, and its stub can be off. */
+async function uplinksOfResolved(io: HostIo): Promise<readonly string[] | undefined> {
+  const [text, units] = await Promise.all([
+    io.read('/run/systemd/resolve/resolv.conf'),
+    unitsOf(io, [RESOLVED_UNIT], ['ActiveState']),
+  ]);
+  const stopped = units !== undefined && units.get(RESOLVED_UNIT)?.['ActiveState'] !== 'active';
+  return text === undefined || stopped ? undefined : parseResolvConf(text).nameservers;
+}
+
 async function look({ io }: CheckContext): Promise<Resolvers> {
   const [conf = '', uplinks, nss = '', udp, drop = []] = await Promise.all([
     io.read('/etc/resolv.conf'),
-    io.read('/run/systemd/resolve/resolv.conf'),
+    uplinksOfResolved(io),
     io.read('/etc/nsswitch.conf'),
     io.listeners('udp'),
     io.list('/etc/dnsmasq.d'),
@@ -44,7 +56,7 @@ async function look({ io }: CheckContext): Promise<Resolvers> {
   const text = masq ? (await Promise.all(files.map(async (file) => (await io.read(file)) ?? ''))).join('\n') : '';
   return {
     conf: parseResolvConf(conf),
-    resolvedUplinks: uplinks === undefined ? undefined : parseResolvConf(uplinks).nameservers,
+    resolvedUplinks: uplinks,
     dnsmasq: masq ? parseDnsmasq(text) : undefined,
     local,
     throughNss: asksResolved(nss),
