@@ -1,0 +1,136 @@
+/** The Debian package through its whole life on a machine with systemd. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { eventually } from '../support/eventually.ts';
+import { canBootMachines } from './capability.ts';
+import { startNetwork } from './network.ts';
+import {
+  buildPackages,
+  configure,
+  difference,
+  envoyPid,
+  hostState,
+  startApplication,
+  startRequests,
+  untilReady,
+  untilServed,
+  VERSIONS,
+} from './packages.ts';
+
+const reason = await canBootMachines();
+const UNITS = ['trysail', 'trysail-envoy', 'trysail-drain', 'trysail-server', 'trysail-capture', 'trysail-dns'];
+const MOST_EXPOSURE = 2;
+
+test('the Debian package: install, run, upgrade, downgrade, remove, purge', { skip: reason ?? false }, async (t) => {
+  const packages = await buildPackages(t, 'deb');
+  const network = await startNetwork(t);
+  const machine = await network.machine({ name: 'deb', number: 2, diskMb: 2500, binds: { [packages]: '/packages' } });
+  const install = async (version: string): Promise<string> =>
+    machine.run(`dpkg -i /packages/trysail_${version}_amd64.deb 2>&1`);
+  const before = await hostState(machine);
+
+  await t.test('nothing starts before it is configured', async () => {
+    await install(VERSIONS[0]);
+    assert.equal((await machine.run("systemctl list-units --plain --no-legend --state=active 'trysail*'")).trim(), '');
+    await machine.run('systemctl start trysail');
+    assert.equal((await machine.unitState('trysail')).active, 'inactive');
+    assert.equal((await machine.try('pgrep -f /usr/lib/trysail')).code, 1);
+    assert.match(await machine.run('trysail version'), /trysail \d/);
+  });
+
+  await t.test('the units are sound, and may do little', async () => {
+    const { stderr } = await machine.try('systemd-analyze verify /lib/systemd/system/trysail*');
+    assert.deepEqual(stderr.split('\n').filter((line) => line !== '' && !line.includes("Command 'man ")), []);
+    for (const unit of UNITS) {
+      const text = await machine.run(`systemd-analyze security --no-pager ${unit}.service | tail -n 1`);
+      const exposure = Number(/: ([\d.]+) /.exec(text)?.[1] ?? Number.NaN);
+      assert.ok(exposure <= MOST_EXPOSURE, text);
+      t.diagnostic(`${unit}: exposure ${exposure}`);
+    }
+  });
+
+  await t.test('configured, it starts, and says how it is', async () => {
+    await startApplication(machine);
+    await configure(machine);
+    await machine.run('systemctl enable -q --now trysail');
+    await untilReady(machine);
+    await untilServed(machine);
+    assert.match(await machine.run('systemctl status trysail --no-pager'), /Status: "running"/);
+    await machine.run('trysail status');
+    assert.equal((await machine.run('stat -c %U /proc/$(pgrep -x envoy)')).trim(), 'trysail-envoy');
+    assert.equal((await machine.run('stat -c %U /proc/$(systemctl show -p MainPID --value trysail)')).trim(), 'trysail');
+  });
+
+  await t.test('a reload takes new settings up, and touches no process', async () => {
+    const [agent, envoy] = [(await machine.unitState('trysail')).mainPid, await envoyPid(machine)];
+    await configure(machine, [8080, 8090]);
+    await machine.run('systemctl reload trysail');
+    await untilServed(machine, 8090);
+    assert.equal((await machine.unitState('trysail')).mainPid, agent);
+    assert.equal(await envoyPid(machine), envoy);
+  });
+
+  await t.test('Envoy serves while the agent is stopped, killed, hung', async () => {
+    const envoy = await envoyPid(machine);
+    const requests = await startRequests(machine);
+    await machine.run('systemctl stop trysail');
+    await untilServed(machine);
+    await machine.run('systemctl start trysail');
+    await untilReady(machine);
+    await machine.run('systemctl kill --signal=KILL trysail');
+    await eventually('systemd starts it again', async () => (await machine.unitState('trysail')).restarts === 1);
+    await untilReady(machine);
+    await machine.write('/run/systemd/system/trysail.service.d/test.conf', '[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n');
+    await machine.run('systemctl daemon-reload && systemctl restart trysail');
+    await untilReady(machine);
+    const { mainPid } = await machine.unitState('trysail');
+    // Longer than the limit: it tells systemd that it lives.
+    await machine.run('sleep 4');
+    assert.equal((await machine.unitState('trysail')).mainPid, mainPid);
+    await machine.run(`kill -STOP ${mainPid}`);
+    await eventually('the watchdog ends it', async () => (await machine.unitState('trysail')).mainPid !== mainPid, 20_000);
+    await untilReady(machine);
+    assert.match(await machine.journal('trysail'), /watchdog/i);
+    await machine.run('rm -r /run/systemd/system/trysail.service.d && systemctl daemon-reload');
+    const { done, failed } = await requests.stop();
+    assert.deepEqual(failed, []);
+    t.diagnostic(`${done} requests while the agent was away`);
+    assert.equal(await envoyPid(machine), envoy);
+  });
+
+  for (const version of [VERSIONS[1], VERSIONS[0]])
+    await t.test(`${version} over the other version: a new agent, and no request fails`, async () => {
+      const [agent, envoy] = [(await machine.unitState('trysail')).mainPid, await envoyPid(machine)];
+      const requests = await startRequests(machine);
+      await install(version);
+      await untilReady(machine);
+      assert.notEqual((await machine.unitState('trysail')).mainPid, agent);
+      const { done, failed } = await requests.stop();
+      t.diagnostic(`${done} requests during the installation`);
+      assert.deepEqual(failed, []);
+      assert.equal(await envoyPid(machine), envoy, 'the same program needs no new process');
+      assert.match(await machine.run('cat /etc/trysail/agent.yaml'), /web-8090/);
+    });
+
+  await t.test('it comes back with the machine', async () => {
+    await machine.reboot();
+    await startApplication(machine);
+    await untilReady(machine);
+    await untilServed(machine);
+  });
+
+  await t.test('removed, it keeps configuration and users; installed again, it goes on', async () => {
+    await machine.run('dpkg -r trysail');
+    assert.equal((await machine.try('pgrep -x envoy')).code, 1);
+    assert.match(await machine.run('cat /etc/trysail/agent.yaml && getent passwd trysail'), /web-8080/);
+    await install(VERSIONS[0]);
+    await machine.run('systemctl start trysail');
+    await untilReady(machine);
+  });
+
+  await t.test('purged, it leaves nothing', async () => {
+    await machine.run('systemctl stop application; rm -rf /srv/index.html /root/stop /root/requests');
+    await machine.run('dpkg --purge trysail');
+    assert.deepEqual(difference(before, await hostState(machine)), []);
+  });
+});
