@@ -150,9 +150,12 @@ export class JoinTokens {
     const keyFile = join(dir, `key-${use.keySha256}.json`);
     if (await this.#isRepeat(keyFile, use.host)) return async () => undefined;
     const taken = new Set(await this.#names(dir));
-    for (let n = 1; n <= token.uses; n += 1) {
-      const slot = join(dir, `use-${n}`);
-      if (taken.has(`use-${n}`) || !(await createExclusively(slot))) continue;
+    const free = Array.from({ length: token.uses }, (_, i) => `use-${i + 1}`).filter((name) => !taken.has(name));
+    // From anywhere: two hundred at once would otherwise all try the first, then all the second, and so on.
+    const from = Math.floor(Math.random() * free.length);
+    for (const name of [...free.slice(from), ...free.slice(0, from)]) {
+      const slot = join(dir, name);
+      if (!(await createExclusively(slot))) continue;
       // After the slot, never before: what this file admits has been counted.
       await writeFileAtomic(keyFile, JSON.stringify({ ...use, atMs: this.#now() }));
       return async () => {
