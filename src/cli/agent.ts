@@ -1,24 +1,11 @@
 /** `trysail agent`: the daemon of a host. */
 import type { Command } from 'commander';
-import { TrysailError } from '../lib/errors.ts';
-import { type Diagnostic, formatDiagnostic } from '../model/diagnostic.ts';
+import { formatDiagnostic } from '../model/diagnostic.ts';
 import { EXIT } from './exit-codes.ts';
-import { addSettingsOptions, settingsOf } from './settings-options.ts';
+import { addSettingsOptions, configurationInvalid, settingsOf } from './settings-options.ts';
 
 /** How long what is still open may keep the process after the agent has ended. */
 const LINGER_MS = 2000;
-
-function configurationInvalid(issues: readonly Diagnostic[]): TrysailError {
-  const errors = issues.filter(({ severity }) => severity === 'error').length;
-  const lines = issues.map(formatDiagnostic).join('\n');
-  return new TrysailError(
-    'CONFIGURATION_INVALID',
-    `the agent cannot start with ${errors} error${errors === 1 ? '' : 's'} in its settings:\n${lines}`,
-    {
-      remedy: 'Correct them; "trysail check" tells the same, and of the resources too.',
-    },
-  );
-}
 
 /** Aborts at the first SIGTERM or SIGINT; the second one ends the process at once. */
 function stopSignal(): AbortSignal {
@@ -47,7 +34,7 @@ Examples:
     )
     .action(async (options: Readonly<Record<string, unknown>>) => {
       const loaded = await settingsOf(options);
-      if ('issues' in loaded) throw configurationInvalid(loaded.issues);
+      if ('issues' in loaded) throw configurationInvalid('the agent cannot start', loaded.issues);
       for (const warning of loaded.warnings) process.stderr.write(`trysail: ${formatDiagnostic(warning)}\n`);
       const { runAgent } = await import('../agent/agent.ts');
       try {

@@ -3,6 +3,8 @@ import { type Command, Option } from 'commander';
 import { SETTINGS } from '../agent/settings-list.ts';
 import { type LoadedSettings, loadAgentSettings } from '../agent/settings-load.ts';
 import { thisMachine } from '../agent/this-machine.ts';
+import { TrysailError } from '../lib/errors.ts';
+import { type Diagnostic, formatDiagnostic } from '../model/diagnostic.ts';
 
 /** `callAs` as commander names the option's value: `--call-as` → `callAs`. */
 function optionName(flag: string): string {
@@ -33,4 +35,17 @@ export async function settingsOf(options: Readonly<Record<string, unknown>>): Pr
     }),
   );
   return loadAgentSettings({ file: String(options['config']), flags, env: process.env, machine: await thisMachine() });
+}
+
+/** The error of a command that needs settings without faults. @param cannot such as `the agent cannot start` */
+export function configurationInvalid(cannot: string, issues: readonly Diagnostic[]): TrysailError {
+  const errors = issues.filter(({ severity }) => severity === 'error').length;
+  const lines = issues.map(formatDiagnostic).join('\n');
+  return new TrysailError(
+    'CONFIGURATION_INVALID',
+    `${cannot} with ${errors} error${errors === 1 ? '' : 's'} in its settings:\n${lines}`,
+    {
+      remedy: 'Correct them; "trysail check" tells the same, and of the resources too.',
+    },
+  );
 }
