@@ -41,11 +41,6 @@ export const COMMANDS: readonly CommandEntry[] = [
     register: async (program) => (await import('./drain.ts')).registerDrainCommand(program),
   },
   {
-    name: 'drain',
-    summary: 'Take this host out of traffic: its services out of Consul, then Envoy drained.',
-    register: async (program) => (await import('./drain.ts')).registerDrainCommand(program),
-  },
-  {
     name: 'join',
     summary: 'Make this host a member of a mesh.',
     register: async (program) => (await import('./join.ts')).registerJoinCommand(program),
