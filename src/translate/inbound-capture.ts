@@ -29,5 +29,6 @@ export function inboundCaptureListener({ port, withoutIpv6, captured, keepsCalle
       ...onPorts(HTTP_INSPECTOR, inspectedPorts(captured, 'http')),
     ],
     transparent: keepsCaller.length > 0,
+    freebind: false,
   });
 }

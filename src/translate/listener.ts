@@ -83,6 +83,8 @@ export interface CaptureListenerSpec {
   readonly listenerFilters: readonly ListenerFilter[];
   /** Whether connections arrive with a destination that is not the listener's (TPROXY). Needs CAP_NET_ADMIN. */
   readonly transparent: boolean;
+  /** Whether an address may be one that the host does not have. */
+  readonly freebind: boolean;
 }
 
 /** A listener at which connections to many destinations arrive. */
@@ -94,5 +96,6 @@ export function captureListener(spec: CaptureListenerSpec): Resource {
     additionalAddresses: others.map((address) => ({ address })),
     ...common(spec.direction, spec, spec.listenerFilters),
     ...(spec.transparent && { transparent: true }),
+    ...(spec.freebind && { freebind: true }),
   });
 }

@@ -36,12 +36,12 @@ export interface OutboundCaptureSpec {
  */
 export function outboundCaptureListener({ name, addresses, captured, accessLogFile }: OutboundCaptureSpec): Resource {
   const itself: FilterChain = {
-    name: 'virtualOutbound-blackhole',
+    name: 'blackhole',
     filters: [passBytes(BLACK_HOLE_CLUSTER, accessLogFile)],
   };
   const port = addresses[0]?.port ?? 0;
   const own = capturedChains(
-    'itself',
+    'virtualOutbound',
     { port, addresses: addresses.map(({ address }) => address) },
     { filterChains: [itself], inspect: NO_INSPECTION },
   );
@@ -60,5 +60,7 @@ export function outboundCaptureListener({ name, addresses, captured, accessLogFi
       ...onPorts(HTTP_INSPECTOR, inspectedPorts(captured, 'http')),
     ],
     transparent: false,
+    // A host may have switched IPv6 off, and a bridge may come later: no reason to have no listener at all.
+    freebind: true,
   });
 }

@@ -3,7 +3,7 @@ import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Endpoint } from '../model/service.ts';
 import type { Calling } from './calling.ts';
-import { type ClusterCallers, callersKey, clusterCallers } from './cluster-callers.ts';
+import { type ClusterCallers, callerState, callersKey, clusterCallers } from './cluster-callers.ts';
 import type { Target } from './destination.ts';
 import { encodeLoadAssignment } from './load-assignment.ts';
 import { Memo } from './memo.ts';
@@ -21,8 +21,8 @@ interface Unit {
   readonly name: string;
   readonly target: Target;
   readonly view: MeshView;
-  /** Who calls it, each once; undefined: whoever calls in mode `observe`, in plain text. */
-  readonly calling: Map<string, Calling> | undefined;
+  /** Whether its callers are in mode `observe`: plain text. */
+  readonly observed: boolean;
 }
 
 export class OutboundClusters {
@@ -30,28 +30,37 @@ export class OutboundClusters {
   #units = new Map<string, Unit>();
   /** The same, by the service whose endpoints they hold. */
   #byService = new Map<string, Unit[]>();
+  /**
+   * Who calls a service, each once. All of its clusters have all of their certificates: a rule for the callers of one
+   * namespace must not change, and thereby drain, the cluster of the others.
+   */
+  #calling = new Map<string, Map<string, Calling>>();
 
   /** Begins a translation in which nobody calls anything. */
   begin(): void {
     this.#units = new Map();
     this.#byService = new Map();
+    this.#calling = new Map();
   }
 
   /** Says that `calling` may come to a target. */
   add(view: MeshView, target: Target, calling: Calling): void {
-    const unit = this.#unit(view.clusterName(target), target, view, new Map());
-    unit.calling?.set(calling.identity ?? '', calling);
+    this.#unit(view.clusterName(target), target, view, false);
+    const { host } = target.service;
+    const known = this.#calling.get(host);
+    if (known === undefined) this.#calling.set(host, new Map([[callerState(calling), calling]]));
+    else known.set(callerState(calling), calling);
   }
 
   /** Says that somebody comes to a port in mode `observe`; returns the name of its cluster. */
   addObserved(view: MeshView, target: Target): string {
-    return this.#unit(observedClusterName(target.port.number, target.service.host), target, view, undefined).name;
+    return this.#unit(observedClusterName(target.port.number, target.service.host), target, view, true).name;
   }
 
-  #unit(name: string, target: Target, view: MeshView, calling: Unit['calling']): Unit {
+  #unit(name: string, target: Target, view: MeshView, observed: boolean): Unit {
     const known = this.#units.get(name);
     if (known !== undefined) return known;
-    const unit: Unit = { name, target, view, calling };
+    const unit: Unit = { name, target, view, observed };
     this.#units.set(name, unit);
     const others = this.#byService.get(target.service.host);
     if (others === undefined) this.#byService.set(target.service.host, [unit]);
@@ -75,9 +84,10 @@ export class OutboundClusters {
   }
 
   #make(units: ResourceUnits, mesh: Mesh, host: Host, apart: boolean, unit: Unit): void {
-    const { name, target, view, calling } = unit;
-    if (calling === undefined) this.#makeObserved(units, mesh, name, target);
-    else this.#makeMeshed(units, mesh, host, { name, target, view, callers: clusterCallers(calling.values(), apart) });
+    const { name, target, view, observed } = unit;
+    if (observed) return this.#makeObserved(units, mesh, name, target);
+    const callers = clusterCallers(this.#calling.get(target.service.host)?.values() ?? [], apart);
+    this.#makeMeshed(units, mesh, host, { name, target, view, callers });
   }
 
   #makeObserved(units: ResourceUnits, mesh: Mesh, name: string, { service, port }: Target): void {

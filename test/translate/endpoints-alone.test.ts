@@ -8,7 +8,7 @@ import type { Endpoint } from '../../src/model/service.ts';
 import type { VirtualService } from '../../src/model/virtual-service.ts';
 import { Translator } from '../../src/translate/translator.ts';
 import type { Resources } from '../../src/xds/resource.ts';
-import { endpoint, host, mesh, service, upstream } from './mesh-literals.ts';
+import { endpoint, host, mesh, service, spiffe, upstream } from './mesh-literals.ts';
 
 const NAMES = ['a', 'b', 'named'] as const;
 const VERSIONS = ['v1', 'v2'] as const;
@@ -47,7 +47,18 @@ const START = mesh(
   ],
   { destinationRules: [RULE], virtualServices: [ROUTE] },
 );
-const HOST = host({ upstreams: NAMES.map((name, i) => upstream(name, 9001 + i)) });
+/** What `payments` alone says of `b`, and of the subsets of `a`. */
+const PAYMENTS: readonly DestinationRule[] = [
+  { ...RULE, meta: { ...meta('DestinationRule', 'pa'), namespace: 'payments' }, subsets: RULE.subsets.toReversed() },
+  { ...RULE, meta: { ...meta('DestinationRule', 'pb'), namespace: 'payments' }, host: 'b.default.mesh', subsets: [] },
+];
+const ONE_CALLER = host({ upstreams: NAMES.map((name, i) => upstream(name, 9001 + i)) });
+const TWO_CALLERS = host({
+  callerIdentity: undefined,
+  upstreams: NAMES.map((name) => upstream(name, 0, { listen: { path: `/run/${name}.sock` }, caller: spiffe('anna') })),
+  callers: [{ identity: spiffe('bert', 'payments'), namespace: 'payments', capturePort: 15001 }],
+  namedUpstreams: NAMES.map((name, i) => ({ serviceHost: `${name}.default.mesh`, addresses: [`240.240.0.${i}`] })),
+});
 
 const anyEndpoint = fc
   .record({
@@ -65,7 +76,7 @@ const anyStep = fc.oneof(
 );
 
 function after(before: Mesh, step: typeof anyStep extends fc.Arbitrary<infer T> ? T : never): Mesh {
-  if (step === 'rules') return { ...before, destinationRules: [RULE], virtualServices: [ROUTE] };
+  if (step === 'rules') return { ...before, destinationRules: [RULE, ...PAYMENTS], virtualServices: [ROUTE] };
   if (step === 'no rules') return { ...before, destinationRules: [], virtualServices: [] };
   const endpoints: readonly Endpoint[] = step.endpoints.toSorted((x, y) => (x.id < y.id ? -1 : 1));
   return { ...before, endpoints: new Map(before.endpoints).set(`${step.service}.default.mesh`, endpoints) };
@@ -78,13 +89,13 @@ const bytes = (resources: Resources): readonly string[] =>
 
 test('a translator that has seen every step gives what a new one gives', () => {
   fc.assert(
-    fc.property(fc.array(anyStep, { maxLength: 12 }), (steps) => {
+    fc.property(fc.array(anyStep, { maxLength: 12 }), fc.constantFrom(ONE_CALLER, TWO_CALLERS), (steps, self) => {
       const translator = new Translator();
       let current = START;
-      translator.translate(current, HOST);
+      translator.translate(current, self);
       for (const step of steps) {
         current = after(current, step);
-        assert.deepEqual(bytes(translator.translate(current, HOST)), bytes(new Translator().translate(current, HOST)));
+        assert.deepEqual(bytes(translator.translate(current, self)), bytes(new Translator().translate(current, self)));
       }
     }),
     { numRuns: 300 },
