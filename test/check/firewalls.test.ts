@@ -191,6 +191,48 @@ test('nftables, as the kernel lists them', { skip: cannotCapture() }, async () =
   ]);
 });
 
+/** As nft 1.0.6 lists what iptables-nft made: matches and targets that only iptables knows are named and no more. */
+const MADE_BY_IPTABLES = {
+  nftables: [
+    { table: { family: 'ip', name: 'nat', handle: 1 } },
+    { chain: { family: 'ip', table: 'nat', name: 'DOCKER', handle: 1 } },
+    {
+      rule: {
+        family: 'ip',
+        table: 'nat',
+        chain: 'DOCKER',
+        handle: 4,
+        expr: [
+          { match: { op: '!=', left: { meta: { key: 'iifname' } }, right: 'docker0' } },
+          { match: { op: '==', left: { payload: { protocol: 'tcp', field: 'dport' } }, right: 8080 } },
+          { counter: { packets: 0, bytes: 0 } },
+          { xt: { type: 'target', name: 'DNAT' } },
+        ],
+      },
+    },
+    {
+      rule: {
+        family: 'ip',
+        table: 'nat',
+        chain: 'DOCKER',
+        handle: 5,
+        expr: [{ xt: { type: 'match', name: 'addrtype' } }, { xt: { type: 'target', name: 'REDIRECT' } }],
+      },
+    },
+  ],
+};
+
+test('what iptables made is told once, also where only nft is there to tell', async () => {
+  const nft = JSON.stringify(MADE_BY_IPTABLES);
+  const needs = { ports: [port(8080)] };
+  const both = await judge(FIREWALLS_CHECK, { programs: { nft, 'iptables-save': DOCKER } }, needs);
+  assert.deepEqual(brief(both), ['warning TRY1121 port 8080']);
+  assert.match(both.findings[0]?.message ?? '', /^table iptables nat/);
+  const alone = await judge(FIREWALLS_CHECK, { programs: { nft } }, needs);
+  assert.deepEqual(brief(alone), ['warning TRY1121 port 8080']);
+  assert.match(alone.findings[0]?.message ?? '', /^table ip nat/);
+});
+
 test('text that is no ruleset is none', () => {
   assert.equal(parseNftables('Error: no'), undefined);
   assert.equal(parseNftables('{"nftables": 3}'), undefined);

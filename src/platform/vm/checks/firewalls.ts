@@ -2,7 +2,14 @@
 import type { Diagnostic } from '../../../model/diagnostic.ts';
 import { type CheckContext, finding, type HostCheck, type HostIo, type NeededPort } from './host-check.ts';
 import { count } from './listening.ts';
-import { inRanges, mergeRules, type PacketRules, parseIptables, parseNftables } from './packet-rules.ts';
+import {
+  inRanges,
+  mergeRules,
+  type PacketRules,
+  parseIptables,
+  parseNftables,
+  withoutTablesOf,
+} from './packet-rules.ts';
 import { unitsOf } from './units.ts';
 
 /** Whose chains these are, by how their names begin. */
@@ -26,13 +33,14 @@ async function rulesOf(io: HostIo): Promise<PacketRules | 'denied' | 'none'> {
         names === undefined || names.trim() === '' ? undefined : io.run('iptables-legacy-save', []),
       ),
   ]);
-  const parts = [
-    nft?.code === 0 ? parseNftables(nft.stdout) : undefined,
+  const saved = [
     save?.code === 0 ? parseIptables(save.stdout, 'iptables') : undefined,
     save6?.code === 0 ? parseIptables(save6.stdout, 'ip6tables') : undefined,
     legacy?.code === 0 ? parseIptables(legacy.stdout, 'iptables') : undefined,
   ].filter((part) => part !== undefined);
-  if (parts.length > 0) return mergeRules(parts);
+  const listed = nft?.code === 0 ? parseNftables(nft.stdout) : undefined;
+  if (listed !== undefined) return mergeRules([withoutTablesOf(listed, mergeRules(saved)), ...saved]);
+  if (saved.length > 0) return mergeRules(saved);
   return [nft, save, save6].every((each) => each === undefined) ? 'none' : 'denied';
 }
 
@@ -136,7 +144,7 @@ function redirected(rules: PacketRules, ports: readonly NeededPort[]): readonly 
           'warning',
           [...new Set(hit.map(({ object }) => object))].join(', '),
           `${place} redirects connections to port ${numbers}: they do not reach Envoy`,
-          'Remove the rule, or choose another port in agent.yaml. See it with: nft -a list ruleset',
+          'Remove the rule, or choose another port in agent.yaml. See it with nft -a list ruleset, or iptables-save.',
         ),
       ];
     });

@@ -62,7 +62,9 @@ interface Matches {
 function matchesOf(expressions: readonly Json[]): Matches {
   let ports: readonly Range[] | undefined;
   let [asksPorts, limited] = [false, false];
-  for (const { match } of expressions) {
+  for (const { match, xt } of expressions) {
+    // What iptables made and nft can only name.
+    if (xt !== undefined && fields(xt)['type'] !== 'target' && fields(xt)['name'] !== 'comment') limited = true;
     if (match === undefined) continue;
     const { left, right, op } = fields(match);
     const { payload, meta } = fields(left);
@@ -72,6 +74,12 @@ function matchesOf(expressions: readonly Json[]): Matches {
     } else if (fields(meta)['key'] !== 'l4proto' && fields(payload)['field'] !== 'protocol') limited = true;
   }
   return { ports, asksPorts, limited };
+}
+
+/** A target of iptables by the name that nft has for the same: `redirect`, `dnat`, `tproxy`. */
+function targetOf({ xt }: Json): readonly string[] {
+  const { type, name } = fields(xt);
+  return type === 'target' ? [text(name).toLowerCase()] : [];
 }
 
 /** What `nft -j list ruleset` printed; undefined when it is not that. */
@@ -89,7 +97,7 @@ export function parseNftables(json: string): PacketRules | undefined {
   const tableOf = (each: Json): string => `${text(each['family'])} ${text(each['table'] ?? each['name'])}`;
   const rules = all('rule').map((rule) => {
     const expressions = (Array.isArray(rule['expr']) ? rule['expr'] : []).map(fields);
-    const does = new Set(expressions.flatMap((each) => Object.keys(each)));
+    const does = new Set(expressions.flatMap((each) => [...Object.keys(each), ...targetOf(each)]));
     return { table: tableOf(rule), chain: text(rule['chain']), does, expressions, ...matchesOf(expressions) };
   });
   const place = (table: string, chain: string): string => `table ${table}, chain ${chain}`;
@@ -170,6 +178,17 @@ export function parseIptables(saved: string, family: string): PacketRules {
 /** Whether a list of ranges has a port. */
 export function inRanges(ranges: readonly (readonly [number, number])[], port: number): boolean {
   return ranges.some(([first, last]) => port >= first && port <= last);
+}
+
+/** Without the tables that iptables made, for those that `saved` shows better (`ip nat` for `iptables nat`). */
+export function withoutTablesOf(rules: PacketRules, saved: PacketRules): PacketRules {
+  const theirs = new Set(saved.tables.map((table) => table.replace('tables ', ' ')));
+  return {
+    tables: rules.tables.filter((table) => !theirs.has(table)),
+    chains: rules.chains,
+    redirections: rules.redirections.filter(({ table }) => !theirs.has(table)),
+    closed: rules.closed.filter(({ table }) => !theirs.has(table)),
+  };
 }
 
 /** Several sources as one. */
