@@ -5,6 +5,7 @@ import { errorMessage } from '../lib/errors.ts';
 import { hostName } from '../platform/vm/host-address.ts';
 import { PATHS } from '../platform/vm/paths.ts';
 import { loadMeshConfig } from './agent-files.ts';
+import { bypassDir } from './bypass-state.ts';
 import { settingsFrom, textOf } from './join-host.ts';
 import type { AgentSettings } from './settings.ts';
 
@@ -17,6 +18,8 @@ export interface LeaveTarget {
   readonly stateDir: string | undefined;
   /** Of the agent, of Envoy, of the holder of the capture rules. */
   readonly runDirs: readonly string[];
+  /** Where it is written down which services are past the proxy. */
+  readonly bypassDirs: readonly string[];
   /** Files of configuration that are there, resources included. */
   readonly configFiles: readonly string[];
   readonly resourcesDir: string;
@@ -55,17 +58,15 @@ export async function leaveTarget(configFile: string): Promise<LeaveTarget> {
   }
   const resourcesDir = settings?.mesh.resourcesDir ?? join(folder, 'resources.d');
   const isUsual = folder === dirname(PATHS.agentConfig);
-  const runDirs = [
-    settings?.paths.run,
-    settings?.envoy.runDir,
-    ...(isUsual ? [PATHS.run, PATHS.envoyRun, CAPTURE_RUN] : []),
-  ];
+  const agentRun = settings?.paths.run ?? (isUsual ? PATHS.run : undefined);
+  const runDirs = [agentRun, settings?.envoy.runDir, ...(isUsual ? [PATHS.envoyRun, CAPTURE_RUN] : [])];
   return {
     hostName: settings?.host.name ?? hostName(),
     settings,
     trustDomain,
     stateDir: settings?.paths.state ?? (isUsual ? PATHS.state : undefined),
     runDirs: [...new Set(runDirs.filter((dir) => dir !== undefined))],
+    bypassDirs: agentRun === undefined ? [] : [bypassDir(agentRun)],
     configFiles: await existing([
       configFile,
       settings?.mesh.configFile ?? join(folder, 'meshconfig.yaml'),

@@ -47,7 +47,8 @@ function stateStep({ stateDir }: LeaveTarget): LeaveStep {
   };
 }
 
-function runStep({ runDirs }: LeaveTarget): LeaveStep {
+function runStep({ runDirs: processDirs, bypassDirs }: LeaveTarget): LeaveStep {
+  const runDirs = [...processDirs, ...bypassDirs];
   if (runDirs.length === 0) return unknownStep('Sockets and process files are gone');
   return {
     what: `Sockets and process files are gone (${runDirs.join(', ')})`,
@@ -79,7 +80,7 @@ export function leaveSteps(target: LeaveTarget, options: LeaveOptions): readonly
     consulStep(target),
     envoyStep(machine, target),
     unitsStep(machine),
-    rulesStep(machine),
+    rulesStep(machine, target),
     linkStep(machine),
     credentialStep(target, signal),
     stateStep(target),

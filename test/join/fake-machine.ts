@@ -10,6 +10,8 @@ export interface FakeMachine extends JoinMachine {
   /** `family name` of nftables' tables. */
   readonly tables: Set<string>;
   readonly links: Set<string>;
+  /** What `ip rule` and `ip address` show besides, by family: lines. */
+  readonly routing: Map<string, readonly string[]>;
   /** Command lines, by their beginning, that fail with this text. */
   readonly broken: Map<string, string>;
   hasSystemd: boolean;
@@ -77,6 +79,7 @@ export function fakeMachine(): FakeMachine {
     failed: new Set(),
     tables: new Set(),
     links: new Set(),
+    routing: new Map(),
     broken: new Map(),
     hasSystemd: true,
     uid: 0,
@@ -94,6 +97,14 @@ export function fakeMachine(): FakeMachine {
         return ok([...machine.tables].map((table) => `table ${table}\n`).join(''));
       if (program === 'nft')
         return machine.tables.delete(args.slice(2).join(' ')) ? ok() : no('No such file or directory');
+      if (program === 'ip' && (args[1] === 'rule' || args[1] === 'address')) {
+        const [family = '', what = '', verb] = args;
+        const lines = machine.routing.get(`${family} ${what}`) ?? [];
+        if (verb === 'del') machine.routing.set(`${family} ${what}`, lines.slice(1));
+        return ok(lines.join('\n'));
+      }
+      if (program === 'ip' && args[1] === 'route') return ok();
+      if (program === 'sh') return ok();
       const link = args.at(-1) ?? '';
       if (program === 'ip' && args[1] === 'show') return machine.links.has(link) ? ok() : no('does not exist');
       if (program === 'ip' && args[1] === 'del') return machine.links.delete(link) ? ok() : no('does not exist');

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { bypassDir, writeBypassState } from '../../src/agent/bypass-state.ts';
 import { type JoinReport, joinHost } from '../../src/agent/join.ts';
 import { joinState } from '../../src/agent/join-check.ts';
 import type { JoinSettings } from '../../src/agent/join-settings.ts';
@@ -187,11 +188,20 @@ test('join, again, with more services, check, and leave with the agent dead', as
   r.machine.active.delete('trysail.service');
   r.machine.tables.add('inet trysail').add('inet trysail_guard').add('inet filter').add('ip trysailing');
   r.machine.links.add('trysail0');
+  r.machine.routing.set('-4 rule', [
+    '32765: from all fwmark 0x539 lookup 133',
+    '32764: from all fwmark 0x539 lookup 133',
+  ]);
+  r.machine.routing.set('-6 address', ['    inet6 ::6/128 scope global nodad ']);
+  await writeBypassState(bypassDir(r.run), { entries: [{ name: '*' }], restoreRouteLocalnet: true });
   const left = await r.leave();
   assert.ok(!left.some(({ outcome }) => outcome === 'failed'), JSON.stringify(left, undefined, 2));
   assert.deepEqual(await services(), ['foreign'], 'what others registered stays');
   assert.deepEqual([...r.machine.tables], ['inet filter', 'ip trysailing']);
   assert.deepEqual([...r.machine.links], []);
+  assert.deepEqual([...r.machine.routing.values()].flat(), []);
+  assert.ok(r.machine.calls.includes('sh -c echo 0 >/proc/sys/net/ipv4/conf/all/route_localnet'));
+  await assert.rejects(stat(bypassDir(r.run)), { code: 'ENOENT' });
   assert.deepEqual([...r.machine.active], []);
   assert.deepEqual([...r.machine.enabled], []);
   for (const gone of [r.state, r.run]) await assert.rejects(stat(gone), { code: 'ENOENT' });
