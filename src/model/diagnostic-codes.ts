@@ -40,6 +40,9 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0405: 'A part of what Envoy is told cannot be encoded; its last good version stays, or it is left out.',
   TRY0406:
     'A TCP listener of a host with several calling identities names none of them; it does not exist, since anybody on the host could connect to it.',
+  TRY0407:
+    'A service by name has no address on which Envoy can listen, and no calls are captured; it cannot be reached.',
+  TRY0408: 'Several captured callers have one port; none of them has a listener, since they could not be told apart.',
   TRY0900: 'agent.yaml is missing, unreadable or not one YAML document.',
   TRY0801: 'A workload has no valid certificate, or it is past its renewal and cannot be renewed.',
   TRY0802: 'A certificate cannot be saved in the state folder; it is kept in memory alone.',

@@ -40,6 +40,14 @@ export function isMeshed({ mode }: Caller): boolean {
   return mode === undefined || mode === 'full' || mode === 'outbound';
 }
 
+/**
+ * The callers whose calls are captured. Those whose port is another's too are left out, both: at one port nobody can tell
+ * them apart, and one must not speak as the other.
+ */
+export function capturedCallers({ callers = [] }: Host): readonly Caller[] {
+  return callers.filter(({ capturePort }) => callers.filter((one) => one.capturePort === capturePort).length === 1);
+}
+
 /** The addresses of a service by name on which Envoy itself can listen. */
 export function bindableAddresses({ addresses }: NamedUpstream): readonly string[] {
   return addresses.filter(isLoopback);
@@ -51,7 +59,7 @@ export function hostCalling(host: Host): HostCalling {
   const unnamed = { identity, namespace: namespaceOf(identity) ?? host.workloads[0]?.namespace ?? DEFAULT_NAMESPACE };
   const calling = [
     ...host.upstreams.flatMap((upstream) => (upstream.mode === 'observe' ? [] : [named(upstream) ?? unnamed])),
-    ...(host.callers ?? []).filter(isMeshed),
+    ...capturedCallers(host).filter(isMeshed),
   ];
   const apart = new Set(calling.map((one) => one.identity)).size > 1;
   const bindable = (host.namedUpstreams ?? []).some((upstream) => bindableAddresses(upstream).length > 0);

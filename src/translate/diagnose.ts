@@ -1,26 +1,25 @@
 /** What translation had to leave out or to refuse, as diagnostics: where traffic will fail, why, and what to do. */
 import type { Diagnostic } from '../model/diagnostic.ts';
-import { formatListen, type Host, type Upstream } from '../model/host.ts';
+import { formatListen, type Host, type NamedUpstream, type Upstream } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
-import { type HostCalling, hostCalling, upstreamCalling } from './calling.ts';
+import type { Service } from '../model/service.ts';
+import {
+  bindableAddresses,
+  type Calling,
+  capturedCallers,
+  type HostCalling,
+  hostCalling,
+  isMeshed,
+  upstreamCalling,
+} from './calling.ts';
 import { clusterCallers } from './cluster-callers.ts';
 import { clusterSecurity } from './cluster-security.ts';
-import { listenerName } from './names.ts';
+import { collisions, type HostListener, hostListeners } from './host-listeners.ts';
 import { upstreamTarget } from './upstream-target.ts';
 
 function ofUpstream(mesh: Mesh, calling: HostCalling, upstream: Upstream): Diagnostic | undefined {
   const { serviceHost, servicePort, listen } = upstream;
   const object = `upstream ${serviceHost} at ${formatListen(listen)}`;
-  const who = upstreamCalling(upstream, calling);
-  if (who === undefined)
-    return {
-      code: 'TRY0406',
-      severity: 'error',
-      object,
-      message:
-        'several identities call from this host, anybody on it can connect there, and nobody is named whose calls these are; it has no listener',
-      remedy: 'Name one by "callAs" of the upstream, or give each caller a Unix socket of its own.',
-    };
   const service = mesh.services.get(serviceHost);
   const target = upstreamTarget(upstream, service);
   if (target.kind === 'ambiguous') {
@@ -53,53 +52,132 @@ function ofUpstream(mesh: Mesh, calling: HostCalling, upstream: Upstream): Diagn
           message: `${serviceHost} requires mutual TLS, and mode "observe" speaks plain text; calls fail with 503 or a closed connection`,
           remedy: 'Set "mode: outbound" or "full", or write "tls: migrating" into the Service record.',
         };
-  const security = clusterSecurity(
-    target.service.tls,
-    target.service.identities,
-    clusterCallers([who], false),
-    mesh.config,
-  );
-  if (security !== 'refused') return undefined;
+  const who = upstreamCalling(upstream, calling);
+  if (who === undefined)
+    return {
+      code: 'TRY0406',
+      severity: 'error',
+      object,
+      message: `${NOBODY_NAMED}; it has no listener`,
+      remedy: NAME_ONE,
+    };
+  return lacksTrust(mesh, target.service, who, object);
+}
+
+const NOBODY_NAMED =
+  'several identities call from this host, anybody on it can connect there, and nobody is named whose calls these are';
+const NAME_ONE = 'Name one by "callAs" of the upstream, or give each caller a Unix socket of its own.';
+
+/** A service that demands mutual TLS, of which this caller or the service itself has too little. */
+function lacksTrust(mesh: Mesh, service: Service, who: Calling, object: string): Diagnostic | undefined {
+  const { host, tls, identities } = service;
+  if (clusterSecurity(tls, identities, clusterCallers([who], false), mesh.config) !== 'refused') return undefined;
   const hasIdentity = who.identity !== undefined;
   return {
     code: 'TRY0403',
     severity: 'error',
     object,
     message: hasIdentity
-      ? `${serviceHost} requires mutual TLS and nobody is named who may serve it; calls fail with 503`
-      : `${serviceHost} requires mutual TLS and this host has no identity to call with; calls fail with 503`,
+      ? `${host} requires mutual TLS and nobody is named who may serve it; calls fail with 503`
+      : `${host} requires mutual TLS and this host has no identity to call with; calls fail with 503`,
     remedy: hasIdentity
       ? 'Name the service accounts in its Service record or ServiceEntry.'
       : 'Configure an identity provider and "callAs", or write "tls: migrating" into the Service record.',
   };
 }
 
-/** Listeners of one address: only the first of them is made. */
-function ofListeners(host: Host): readonly Diagnostic[] {
-  const inbound = host.workloads.flatMap((workload) =>
-    workload.inbound === undefined ? [] : [{ owner: `workload ${workload.serviceHost}`, at: workload.inbound.listen }],
-  );
-  const outbound = host.upstreams.map(({ serviceHost, listen }) => ({ owner: `upstream ${serviceHost}`, at: listen }));
-  const owners = new Map<string, string>();
-  const diagnostics: Diagnostic[] = [];
-  for (const { owner, at } of [...inbound, ...outbound]) {
-    const name = listenerName(at);
-    const first = owners.get(name);
-    owners.set(name, first ?? owner);
-    if (first === undefined) continue;
-    diagnostics.push({
-      code: 'TRY0404',
-      severity: 'error',
-      object: `${owner} at ${formatListen(at)}`,
-      message: `${first} listens there already and holds`,
-      remedy: 'Give it another address or port.',
-    });
-  }
-  return diagnostics;
+/** A service by name: whether it is known, and whether anybody's connections to its addresses reach Envoy. */
+function ofNamed(mesh: Mesh, host: Host, calling: HostCalling, upstream: NamedUpstream): readonly Diagnostic[] {
+  const { serviceHost, addresses } = upstream;
+  const object = `service by name ${serviceHost}`;
+  const service = mesh.services.get(serviceHost);
+  if (service === undefined || service.ports.length === 0)
+    return [
+      {
+        code: 'TRY0401',
+        severity: 'warning',
+        object,
+        message: `${service === undefined ? 'nothing is known of it' : 'it has no ports'}; connections to its addresses are refused or fail`,
+        remedy: 'Register the service, describe it by a ServiceEntry, or correct the upstream.',
+      },
+    ];
+  const callers = capturedCallers(host).filter(isMeshed);
+  if (callers.length === 0 && bindableAddresses(upstream).length === 0)
+    return (host.callers ?? []).length > 0
+      ? []
+      : [
+          {
+            code: 'TRY0407',
+            severity: 'error',
+            object,
+            message: `no calls are captured on this host, and Envoy cannot listen on ${addresses.length === 0 ? 'it, as it has no address' : `its addresses (${addresses.join(', ')})`}`,
+            remedy: 'Take loopback addresses for "dns.addresses", or capture the calls ("capture.outbound").',
+          },
+        ];
+  if (callers.length === 0 && !calling.bindsNames)
+    return [
+      { code: 'TRY0406', severity: 'error', object, message: `${NOBODY_NAMED}; it has no listeners`, remedy: NAME_ONE },
+    ];
+  const calls = [
+    ...(calling.bindsNames ? [{ who: calling.unnamed, of: object }] : []),
+    ...callers.map((who) => ({ who, of: `${object}, called from captured port ${who.capturePort}` })),
+  ];
+  return calls.flatMap(({ who, of }) => lacksTrust(mesh, service, who, of) ?? []);
 }
 
-/** In the order of the host's workloads and upstreams. */
+/** Callers at one port: neither of them has a listener. */
+function ofCallers(host: Host): readonly Diagnostic[] {
+  const captured = new Set(capturedCallers(host));
+  const ports = (host.callers ?? []).filter((caller) => !captured.has(caller)).map(({ capturePort }) => capturePort);
+  return [...new Set(ports)].map((port) => ({
+    code: 'TRY0408',
+    severity: 'error',
+    object: `captured calls at port ${port}`,
+    message: 'calls of several callers arrive there, and nobody could tell them apart; there is no listener',
+    remedy: 'Give each caller a port of its own.',
+  }));
+}
+
+/** Listeners of one address: only the first of them is made. */
+function ofListeners(listeners: readonly HostListener[]): readonly Diagnostic[] {
+  return collisions(listeners).map(({ listener: { owner, at }, first }) => ({
+    code: 'TRY0404',
+    severity: 'error',
+    object: `${owner} at ${formatListen(at)}`,
+    message: `${first.owner} listens there already and holds`,
+    remedy: 'Give it another address or port.',
+  }));
+}
+
+/** Services by name of one address: only the first of them is reached there. */
+function ofNamedAddresses(upstreams: readonly NamedUpstream[]): readonly Diagnostic[] {
+  const owners = new Map<string, string>();
+  return upstreams.flatMap(({ serviceHost, addresses }) =>
+    addresses.flatMap((address): Diagnostic[] => {
+      const first = owners.get(address);
+      owners.set(address, first ?? serviceHost);
+      if (first === undefined) return [];
+      return [
+        {
+          code: 'TRY0404',
+          severity: 'error',
+          object: `service by name ${serviceHost} at ${address}`,
+          message: `${first} has this address already and holds`,
+          remedy: 'Give each service by name addresses of its own.',
+        },
+      ];
+    }),
+  );
+}
+
+/** In the order of the host's listeners, upstreams, services by name and callers. */
 export function diagnose(mesh: Mesh, host: Host): readonly Diagnostic[] {
   const calling = hostCalling(host);
-  return [...ofListeners(host), ...host.upstreams.flatMap((upstream) => ofUpstream(mesh, calling, upstream) ?? [])];
+  return [
+    ...ofListeners(hostListeners(mesh, host, calling)),
+    ...host.upstreams.flatMap((upstream) => ofUpstream(mesh, calling, upstream) ?? []),
+    ...ofNamedAddresses(host.namedUpstreams ?? []),
+    ...(host.namedUpstreams ?? []).flatMap((upstream) => ofNamed(mesh, host, calling, upstream)),
+    ...ofCallers(host),
+  ];
 }

@@ -22,14 +22,19 @@ interface Inbound {
   readonly shared: boolean;
 }
 
+/** Whether connections to a workload's port, if it has one, pass Envoy. */
+export function isProxied({ mode }: Workload): boolean {
+  return mode !== 'off' && mode !== 'outbound';
+}
+
 /** The workloads whose inbound port is Envoy's, each address and port once: the first holds. */
-export function proxiedWorkloads({ workloads }: Host): readonly Omit<Inbound, 'shared'>[] {
+function proxiedWorkloads({ workloads }: Host): readonly Omit<Inbound, 'shared'>[] {
   const proxied = new Map<string, Omit<Inbound, 'shared'>>();
   for (const workload of workloads) {
-    const { inbound, mode = 'full' } = workload;
-    if (inbound === undefined || mode === 'off' || mode === 'outbound') continue;
+    const { inbound } = workload;
+    if (inbound === undefined || !isProxied(workload)) continue;
     const name = listenerName(inbound.listen);
-    if (!proxied.has(name)) proxied.set(name, { workload, inbound, observed: mode === 'observe' });
+    if (!proxied.has(name)) proxied.set(name, { workload, inbound, observed: workload.mode === 'observe' });
   }
   return [...proxied.values()];
 }

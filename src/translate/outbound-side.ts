@@ -2,7 +2,14 @@
 import type { Caller, Host, NamedUpstream, SocketAddress, SocketPath, Upstream } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { VirtualService } from '../model/virtual-service.ts';
-import { bindableAddresses, type Calling, type HostCalling, isMeshed, upstreamCalling } from './calling.ts';
+import {
+  bindableAddresses,
+  type Calling,
+  capturedCallers,
+  type HostCalling,
+  isMeshed,
+  upstreamCalling,
+} from './calling.ts';
 import { type CapturedChains, capturedChains } from './captured-chains.ts';
 import { callerState } from './cluster-callers.ts';
 import { type ResolvedDestination, type Target, unknownDestination } from './destination.ts';
@@ -50,7 +57,7 @@ export class OutboundSide {
     this.#view(of, calling.home);
     for (const upstream of host.upstreams) this.#upstream(of, upstream);
     if (calling.bindsNames) for (const upstream of host.namedUpstreams ?? []) this.#bound(of, upstream);
-    for (const caller of host.callers ?? []) this.#caller(of, caller);
+    for (const caller of capturedCallers(host)) this.#caller(of, caller);
     this.#clusters.make(units, mesh, host, calling.apart);
     for (const view of this.#views.values()) view.sweep();
     this.#chains.sweep();

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Host } from '../../src/model/host.ts';
 import { diagnose } from '../../src/translate/diagnose.ts';
-import { endpoint, host, mesh, service, upstream, workload } from './mesh-literals.ts';
+import { Translator } from '../../src/translate/translator.ts';
+import { TYPE_URL } from '../../src/xds/resource.ts';
+import { endpoint, host, mesh, service, spiffe, upstream, workload } from './mesh-literals.ts';
 
 const REVIEWS = service('reviews', 'HTTP');
 const codes = (...args: Parameters<typeof diagnose>): readonly string[] => diagnose(...args).map(({ code }) => code);
@@ -36,4 +39,56 @@ test('two listeners at one address', () => {
   const upstreams = [upstream('reviews', 9081)];
   const workloads = [workload('web', 'HTTP', 9081, 8080)];
   assert.deepEqual(codes(mesh([[REVIEWS, []]]), host({ upstreams, workloads })), ['TRY0404']);
+});
+
+const CALLER = { identity: spiffe('anna'), namespace: 'default', capturePort: 15001 };
+
+test('a service by name: unknown, without ports, or with addresses that reach nobody', () => {
+  const known = mesh([
+    [REVIEWS, []],
+    [{ ...REVIEWS, host: 'bare.default.mesh', ports: [] }, []],
+  ]);
+  const named = (serviceHost: string, ...addresses: readonly string[]) => [{ serviceHost, addresses }];
+  const of = (rest: Partial<Host>) => codes(known, host(rest));
+  assert.deepEqual(of({ namedUpstreams: named(REVIEWS.host, '127.240.0.1') }), []);
+  assert.deepEqual(of({ namedUpstreams: named('gone.default.mesh', '127.240.0.1') }), ['TRY0401']);
+  assert.deepEqual(of({ namedUpstreams: named('bare.default.mesh', '127.240.0.1') }), ['TRY0401']);
+  assert.deepEqual(of({ namedUpstreams: named(REVIEWS.host, '240.240.0.1') }), ['TRY0407']);
+  assert.deepEqual(of({ namedUpstreams: named(REVIEWS.host) }), ['TRY0407']);
+  assert.deepEqual(of({ namedUpstreams: named(REVIEWS.host, '240.240.0.1'), callers: [CALLER] }), []);
+  const twice = [...named(REVIEWS.host, '240.240.0.1'), ...named(REVIEWS.host, '240.240.0.1')];
+  assert.deepEqual(of({ namedUpstreams: twice, callers: [CALLER] }), ['TRY0404']);
+  // It could be anybody of two.
+  const upstreams = [upstream('reviews', 0, { listen: { path: '/run/x.sock' }, caller: spiffe('anna') })];
+  assert.deepEqual(of({ namedUpstreams: named(REVIEWS.host, '127.240.0.1'), upstreams }), ['TRY0406']);
+});
+
+test('a captured caller without an identity, before a service that requires one', () => {
+  const namedUpstreams = [{ serviceHost: REVIEWS.host, addresses: ['240.240.0.1'] }];
+  const callers = [CALLER, { ...CALLER, identity: undefined, capturePort: 15101 }];
+  assert.deepEqual(codes(mesh([[REVIEWS, []]]), host({ namedUpstreams, callers })), ['TRY0403']);
+});
+
+test('callers at one port have no listener at all', () => {
+  const callers = [CALLER, { ...CALLER, identity: spiffe('bert') }];
+  const self = host({ callers });
+  assert.deepEqual(codes(mesh([]), self), ['TRY0408']);
+  const resources = new Translator().translate(mesh([]), self);
+  assert.deepEqual([...(resources.get(TYPE_URL.listener)?.keys() ?? [])], []);
+});
+
+test('capture ports and what listens there', () => {
+  const known = mesh([[REVIEWS, []]]);
+  assert.deepEqual(
+    codes(known, host({ callerIdentity: spiffe('anna'), callers: [CALLER], upstreams: [upstream('reviews', 15001)] })),
+    ['TRY0404'],
+  );
+  const inbound = { address: '10.0.0.5', port: 8080 };
+  const captured = {
+    ...workload('web', 'HTTP', 8080, 8080),
+    inbound: { listen: inbound, application: inbound, protocol: 'HTTP', capture: 'redirect' },
+  } as const;
+  const self = { workloads: [captured], inboundCapturePort: 15006 };
+  assert.deepEqual(codes(known, host(self)), []);
+  assert.deepEqual(codes(known, host({ ...self, upstreams: [upstream('reviews', 15006)] })), ['TRY0404']);
 });
