@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { envoyFiles, launcherFiles } from '../envoy/files.ts';
 import { isRunning } from '../envoy/process-identity.ts';
 import { readRecord } from '../envoy/state-file.ts';
+import type { Host } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { HostNeeds, NeededApplication, NeededPort } from '../platform/vm/checks/host-check.ts';
+import { dnsDomains } from '../platform/vm/dns-domains.ts';
 import { PATHS } from '../platform/vm/paths.ts';
 import type { AgentSettings, ServiceSettings } from './settings.ts';
 import { toHost } from './settings-host.ts';
@@ -28,14 +30,7 @@ async function envoyPids({ paths, envoy }: AgentSettings): Promise<readonly numb
 
 const objectOf = ({ namespace, name }: ServiceSettings): string => `service ${namespace}/${name}`;
 
-/** Domains of the mesh's host names, without what stands for a service: `{service}.{namespace}.mesh` → `mesh`. */
-export function meshDomains({ serviceHosts }: Pick<MeshConfig, 'serviceHosts'>): readonly string[] {
-  const domains = serviceHosts.map((template) => template.slice(template.lastIndexOf('}') + 1).replace(/^\./, ''));
-  return [...new Set(domains.filter((domain) => domain !== ''))];
-}
-
-function portsOf(settings: AgentSettings, config: MeshConfig): readonly NeededPort[] {
-  const host = toHost(settings, config);
+function portsOf(host: Host): readonly NeededPort[] {
   const tcp = (
     object: string,
     { address, port }: { address: string; port: number },
@@ -90,6 +85,8 @@ function dialledOf({ host, services }: AgentSettings): readonly NeededPort[] {
 /** The needs of a host with these settings. */
 export async function hostNeeds(settings: AgentSettings, config: MeshConfig): Promise<HostNeeds> {
   const { capture, services, dns, paths, consul, identity } = settings;
+  const host = toHost(settings, config);
+  const named = (host.namedUpstreams ?? []).map(({ serviceHost }) => serviceHost);
   const inbound = new Set(services.map((service) => service.inbound?.capture));
   const outbound = capture.outbound !== 'none' || capture.interfaces.length > 0;
   const units = services.flatMap(({ caller }) => (caller !== undefined && 'unit' in caller ? [caller.unit] : []));
@@ -97,7 +94,7 @@ export async function hostNeeds(settings: AgentSettings, config: MeshConfig): Pr
   return {
     known: true,
     hostAddress: settings.host.address,
-    ports: portsOf(settings, config),
+    ports: portsOf(host),
     dialled: dialledOf(settings),
     applications: applicationsOf(settings),
     capture: {
@@ -108,7 +105,7 @@ export async function hostNeeds(settings: AgentSettings, config: MeshConfig): Pr
     units,
     users: [...users, ...capture.exclude.users].filter((user) => !/^\d+$/.test(user)),
     interfaces: capture.interfaces,
-    dns: dns.enabled ? { ...dns.listen, domains: meshDomains(config) } : undefined,
+    dns: dns.enabled ? { ...dns.listen, domains: dnsDomains(named).routed } : undefined,
     paths: { config: settings.file ?? PATHS.agentConfig, ...paths },
     secrets: [consul.tokenFile, consul.keyFile, identity.files?.keyFile, identity.ca.joinTokenFile].filter(
       (file) => file !== undefined,

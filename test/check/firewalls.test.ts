@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { CONTAINERS_CHECK, publishedPorts } from '../../src/platform/vm/checks/containers.ts';
 import { FIREWALLS_CHECK, ufwAllows } from '../../src/platform/vm/checks/firewalls.ts';
 import type { NeededPort } from '../../src/platform/vm/checks/host-check.ts';
 import { parseIptables, parseNftables } from '../../src/platform/vm/checks/packet-rules.ts';
+import { realHost } from '../../src/platform/vm/checks/real-host.ts';
 import { cannotCapture } from '../capture/netns.ts';
+import { tempDir } from '../support/temp-dir.ts';
 import { brief, judge } from './fake-host.ts';
 
 const port = (number: number, fromPeers = true): NeededPort => ({
@@ -266,4 +270,16 @@ test('containers: published ports that Envoy needs, and bridges that are not the
   assert.deepEqual(outcome.facts, ['2 published ports', '1 of 2 interfaces there']);
   assert.deepEqual((await judge(CONTAINERS_CHECK, {})).facts, ['no container engine']);
   assert.equal(publishedPorts({ message: 'no' }).length, 0);
+});
+
+test('containers: an engine is asked over its real socket, and one that does not answer is no fault', async (t) => {
+  const socket = join(await tempDir(t), 'docker.sock');
+  const answers = [JSON.stringify([{ Names: ['/a'], Ports: [{ PublicPort: 8080, Type: 'tcp' }] }]), '<html>'];
+  const server = createServer(({ url }, response) => response.end(url === '/containers/json' ? answers.shift() : ''));
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  t.after(() => server.close());
+  const io = realHost(() => Promise.resolve([]));
+  assert.equal(publishedPorts(await io.getJson(socket, '/containers/json'))[0]?.port, 8080);
+  assert.equal(await io.getJson(socket, '/containers/json'), undefined);
+  assert.equal(await io.getJson(`${socket}.none`, '/containers/json'), undefined);
 });

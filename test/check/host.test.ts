@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { checkHost, checkNames, type HostReport } from '../../src/agent/check-host.ts';
-import { meshDomains } from '../../src/agent/check-needs.ts';
 import { allListeners } from '../../src/envoy/port-owner.ts';
 import { freePort } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -105,12 +104,5 @@ test('listeners are those of the kernel, with their processes', async (t) => {
   assert.deepEqual(
     mine.map(({ address, pid }) => [address, pid]),
     [['127.0.0.1', process.pid]],
-  );
-});
-
-test('domains of the mesh are what its templates end in', () => {
-  assert.deepEqual(
-    meshDomains({ serviceHosts: ['{service}.{namespace}.mesh', '{service}.mesh', '{consulName}.service.consul'] }),
-    ['mesh', 'service.consul'],
   );
 });

@@ -127,6 +127,13 @@ test('circles of resolvers are found', async () => {
   assert.match((await judge(RESOLVER_CHECK, ownResolvConf)).findings[0]?.message ?? '', /dnsmasq → dnsmasq/);
 });
 
+test('a link that the agent has asked for and nobody made', async () => {
+  const files = { '/etc/resolv.conf': STUB, [UPLINKS]: 'nameserver 10.0.0.2\n', '/run/trysail/dns-domains': 'mesh\n' };
+  assert.deepEqual(brief(await judge(RESOLVER_CHECK, withFiles(files), DNS)), ['error TRY1131 link trysail0']);
+  const made = { ...files, '/sys/class/net/trysail0': '' };
+  assert.deepEqual((await judge(RESOLVER_CHECK, withFiles(made), DNS)).findings, []);
+});
+
 test('ndots makes mesh names slow', async () => {
   const files = { '/etc/resolv.conf': `${STUB}options ndots:5\n`, [UPLINKS]: 'nameserver 10.0.0.2\n' };
   assert.deepEqual(brief(await judge(RESOLVER_CHECK, withFiles(files), DNS)), ['warning TRY1133 /etc/resolv.conf']);

@@ -129,7 +129,7 @@ test('systemd: failed, disabled and changed units, users that are missing', asyn
     'error TRY1173 user orders',
     'error TRY1173 user trysail-envoy',
   ]);
-  assert.deepEqual(outcome.facts, ['version 252', '1 of 2 units active']);
+  assert.deepEqual(outcome.facts, ['version 252', 'trysail active', 'trysail-envoy failed']);
 });
 
 test('systemd: units that agent.yaml names and nobody knows', async () => {

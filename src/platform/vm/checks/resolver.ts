@@ -1,5 +1,6 @@
 /** Names on this host: who answers, whether queries could go in circles, and whether mesh names reach Envoy alone. */
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import type { Diagnostic } from '../../../model/diagnostic.ts';
 import { type CheckContext, finding, type HostCheck, type HostIo, type Listener } from './host-check.ts';
 import { describeListener, formatAddress, listenersAt } from './listening.ts';
@@ -19,6 +20,8 @@ const DNSMASQ = 'dnsmasq';
 const STUBS: ReadonlySet<string> = new Set(['127.0.0.53', '127.0.0.54']);
 /** So many servers are tried; the system's own resolver uses three. */
 const MAX_SERVERS = 3;
+/** A sample is enough: a server with a wildcard has it for most names. */
+const MAX_DOMAINS = 4;
 /** What a name of the mesh has at least, `reviews.mesh`. */
 const DOTS_OF_MESH_NAMES = 1;
 
@@ -104,6 +107,21 @@ async function loops({ io }: CheckContext, resolvers: Resolvers): Promise<readon
   ];
 }
 
+/** The agent has asked for routing domains by a file; a unit of root makes them on a link of its own. */
+async function unmadeLink({ io, needs }: CheckContext): Promise<readonly Diagnostic[]> {
+  if ((await io.stat(join(needs.paths.run, 'dns-domains'))) === undefined) return [];
+  if ((await io.stat('/sys/class/net/trysail0')) !== undefined) return [];
+  return [
+    finding(
+      'TRY1131',
+      'error',
+      'link trysail0',
+      'the agent has asked for the names of the mesh, and the link that routes them to Envoy is not there',
+      'See why: systemctl status trysail-dns.path trysail-dns.service',
+    ),
+  ];
+}
+
 /** Whether names of the mesh come to Envoy. */
 function reachesEnvoy(
   { needs }: CheckContext,
@@ -166,7 +184,8 @@ function searching({ needs }: CheckContext, { conf }: Resolvers): readonly Diagn
 async function elsewhere({ io, needs }: CheckContext, resolvers: Resolvers): Promise<readonly Diagnostic[]> {
   const { conf, resolvedUplinks } = resolvers;
   const servers = [...new Set([...(resolvedUplinks ?? []), ...conf.nameservers])].filter((each) => !STUBS.has(each));
-  const domains = needs.dns?.domains ?? ['mesh'];
+  const domains =
+    needs.dns === undefined || needs.dns.domains.length === 0 ? ['mesh'] : needs.dns.domains.slice(0, MAX_DOMAINS);
   const questions = servers.slice(0, MAX_SERVERS).flatMap((server) => domains.map((domain) => ({ server, domain })));
   const label = `trysail-check-${randomBytes(6).toString('hex')}`;
   const answers = await Promise.all(
@@ -206,7 +225,11 @@ export const RESOLVER_CHECK: HostCheck = {
   async run(context) {
     const resolvers = await look(context);
     const { conf, resolvedUplinks, local, dnsmasq } = resolvers;
-    const [circles, foreign] = await Promise.all([loops(context, resolvers), elsewhere(context, resolvers)]);
+    const [circles, foreign, unmade] = await Promise.all([
+      loops(context, resolvers),
+      elsewhere(context, resolvers),
+      unmadeLink(context),
+    ]);
     const link = await context.io.target('/etc/resolv.conf');
     const other = local.find(({ address }) => !STUBS.has(address));
     const consul = (await context.io.listeners('udp')).some(({ port }) => port === 8600);
@@ -221,9 +244,15 @@ export const RESOLVER_CHECK: HostCheck = {
           : []),
         ...(dnsmasq === undefined ? [] : ['dnsmasq']),
         ...(consul ? ['Consul answers DNS on 8600'] : []),
-        ...(circles.length === 0 ? ['no loop'] : []),
+        ...(circles.length === 0 && local.every(({ pid }) => pid !== undefined) ? ['no loop'] : []),
       ],
-      findings: [...circles, ...reachesEnvoy(context, resolvers), ...searching(context, resolvers), ...foreign],
+      findings: [
+        ...circles,
+        ...reachesEnvoy(context, resolvers),
+        ...unmade,
+        ...searching(context, resolvers),
+        ...foreign,
+      ],
     };
   },
 };

@@ -7,7 +7,15 @@ import { AGENT_UNIT, ENVOY_UNIT, type UnitProperties, unitsOf } from './units.ts
 
 /** The oldest that the units are written for. */
 const OLDEST = 239;
-const OUR_UNITS = [AGENT_UNIT, ENVOY_UNIT, 'trysail-drain.service', 'trysail-capture.service', 'trysail-dns.service'];
+const OUR_UNITS = [
+  AGENT_UNIT,
+  ENVOY_UNIT,
+  'trysail-drain.service',
+  'trysail-capture.service',
+  'trysail-dns.path',
+  'trysail-dns.service',
+  'trysail-server.service',
+];
 const PROPERTIES = ['ActiveState', 'SubState', 'UnitFileState', 'Result', 'NRestarts', 'User', 'NeedDaemonReload'];
 
 function judge(name: string, unit: UnitProperties): readonly Diagnostic[] {
@@ -116,11 +124,14 @@ export const SYSTEMD_CHECK: HostCheck = {
           `Use ${OLDEST} or later.`,
         ),
       );
-    const running = [...installed].filter(([, unit]) => unit['ActiveState'] === 'active').length;
+    const main = [AGENT_UNIT, ENVOY_UNIT].flatMap((name) => {
+      const unit = installed.get(name);
+      return unit === undefined ? [] : [`${name.replace('.service', '')} ${unit['ActiveState'] ?? 'unknown'}`];
+    });
     return {
       facts: [
         `version ${version}`,
-        installed.size === 0 ? 'no unit of ours installed' : `${running} of ${count(installed.size, 'unit')} active`,
+        ...(main.length === 0 ? ['no unit of ours installed'] : main),
         ...(needs.units.length === 0 ? [] : [`${count(needs.units.length, 'unit')} of agent.yaml looked up`]),
       ],
       findings,
