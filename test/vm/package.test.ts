@@ -40,7 +40,10 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
 
   await t.test('the units are sound, and may do little', async () => {
     const { stderr } = await machine.try('systemd-analyze verify /lib/systemd/system/trysail*');
-    assert.deepEqual(stderr.split('\n').filter((line) => line !== '' && !line.includes("Command 'man ")), []);
+    assert.deepEqual(
+      stderr.split('\n').filter((line) => line !== '' && !line.includes("Command 'man ")),
+      [],
+    );
     for (const unit of UNITS) {
       const text = await machine.run(`systemd-analyze security --no-pager ${unit}.service | tail -n 1`);
       const exposure = Number(/: ([\d.]+) /.exec(text)?.[1] ?? Number.NaN);
@@ -58,7 +61,10 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
     assert.match(await machine.run('systemctl status trysail --no-pager'), /Status: "running"/);
     await machine.run('trysail status');
     assert.equal((await machine.run('stat -c %U /proc/$(pgrep -x envoy)')).trim(), 'trysail-envoy');
-    assert.equal((await machine.run('stat -c %U /proc/$(systemctl show -p MainPID --value trysail)')).trim(), 'trysail');
+    assert.equal(
+      (await machine.run('stat -c %U /proc/$(systemctl show -p MainPID --value trysail)')).trim(),
+      'trysail',
+    );
   });
 
   await t.test('a reload takes new settings up, and touches no process', async () => {
@@ -80,7 +86,10 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
     await machine.run('systemctl kill --signal=KILL trysail');
     await eventually('systemd starts it again', async () => (await machine.unitState('trysail')).restarts === 1);
     await untilReady(machine);
-    await machine.write('/run/systemd/system/trysail.service.d/test.conf', '[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n');
+    await machine.write(
+      '/run/systemd/system/trysail.service.d/test.conf',
+      '[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n',
+    );
     await machine.run('systemctl daemon-reload && systemctl restart trysail');
     await untilReady(machine);
     const { mainPid } = await machine.unitState('trysail');
@@ -88,7 +97,11 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
     await machine.run('sleep 4');
     assert.equal((await machine.unitState('trysail')).mainPid, mainPid);
     await machine.run(`kill -STOP ${mainPid}`);
-    await eventually('the watchdog ends it', async () => (await machine.unitState('trysail')).mainPid !== mainPid, 20_000);
+    await eventually(
+      'the watchdog ends it',
+      async () => (await machine.unitState('trysail')).mainPid !== mainPid,
+      20_000,
+    );
     await untilReady(machine);
     assert.match(await machine.journal('trysail'), /watchdog/i);
     await machine.run('rm -r /run/systemd/system/trysail.service.d && systemctl daemon-reload');
@@ -100,15 +113,16 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
 
   for (const version of [VERSIONS[1], VERSIONS[0]])
     await t.test(`${version} over the other version: a new agent, and no request fails`, async () => {
-      const [agent, envoy] = [(await machine.unitState('trysail')).mainPid, await envoyPid(machine)];
+      const agent = (await machine.unitState('trysail')).mainPid;
       const requests = await startRequests(machine);
       await install(version);
       await untilReady(machine);
+      // The new agent hot-restarts Envoy into the program that came with it.
+      await machine.run('sleep 2');
       assert.notEqual((await machine.unitState('trysail')).mainPid, agent);
       const { done, failed } = await requests.stop();
       t.diagnostic(`${done} requests during the installation`);
       assert.deepEqual(failed, []);
-      assert.equal(await envoyPid(machine), envoy, 'the same program needs no new process');
       assert.match(await machine.run('cat /etc/trysail/agent.yaml'), /web-8090/);
     });
 

@@ -30,12 +30,13 @@ export async function buildPackages(
   return out;
 }
 
-const CHANGES_BY_ITSELF = [
-  ...['/proc', '/sys', '/dev', '/tmp', '/var/tmp', '/run', '/var/log', '/var/cache', '/root/.rpmdb', '/var/lib/rpm'],
-  ...['/var/lib/systemd', '/var/lib/dpkg/lock*', '/var/lib/dpkg/status*', '/var/lib/dpkg/triggers', '/packages'],
-  ...['passwd', 'group', 'shadow', 'gshadow'].map((name) => `/etc/${name}-`),
-  ...['/etc/.pwd.lock', '/var/lib/dpkg/available*'],
-];
+const CHANGES_BY_ITSELF = `
+/proc /sys /dev /tmp /var/tmp /run /var/log /var/cache /root/.rpmdb /var/lib/rpm /var/lib/systemd /packages
+/var/lib/dpkg/lock* /var/lib/dpkg/status* /var/lib/dpkg/triggers /var/lib/dpkg/available*
+/etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/.pwd.lock
+`
+  .trim()
+  .split(/\s+/);
 
 /** All that a package could leave on a host: files with owners, modes and content, users, units, links, firewall rules. */
 export async function hostState(machine: Machine): Promise<readonly string[]> {
@@ -54,15 +55,23 @@ export async function hostState(machine: Machine): Promise<readonly string[]> {
 /** What is in one state and not in the other. */
 export function difference(before: readonly string[], after: readonly string[]): readonly string[] {
   const [had, has] = [new Set(before), new Set(after)];
-  return [...after.filter((line) => !had.has(line)).map((line) => `+ ${line}`), ...before.filter((line) => !has.has(line)).map((line) => `- ${line}`)];
+  return [
+    ...after.filter((line) => !had.has(line)).map((line) => `+ ${line}`),
+    ...before.filter((line) => !has.has(line)).map((line) => `- ${line}`),
+  ];
 }
 
 const SERVICES = (ports: readonly number[]): string =>
-  ports.map((port) => `  - { name: web-${port}, port: ${port}, protocol: HTTP, application: "127.0.0.1:8000" }\n`).join('');
+  ports
+    .map((port) => `  - { name: web-${port}, port: ${port}, protocol: HTTP, application: "127.0.0.1:8000" }\n`)
+    .join('');
 
 /** Writes an agent.yaml that needs neither Consul nor a CA: one service a port, all the application on port 8000. */
 export async function configure(machine: Machine, ports: readonly number[] = [8080]): Promise<void> {
-  await machine.write('/etc/trysail/agent.yaml', `registry: files\nidentity: { provider: none }\nservices:\n${SERVICES(ports)}`);
+  await machine.write(
+    '/etc/trysail/agent.yaml',
+    `registry: files\nidentity: { provider: none }\nservices:\n${SERVICES(ports)}`,
+  );
 }
 
 /** Starts an application on port 8000 of loopback. */
