@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { parseDurationMs } from '../lib/duration.ts';
 import { TrysailError } from '../lib/errors.ts';
 import type { TokenSummary } from '../server/ca-admin.ts';
-import { caDirOption } from './ca.ts';
+import { caAdmin, caDirOption } from './ca.ts';
 import { alignColumns, type OutputFormat, outputOption, serialise } from './output.ts';
 
 interface CreateOptions {
@@ -40,7 +40,7 @@ async function create(options: CreateOptions): Promise<void> {
       remedy: 'Write --ttl as 30m, 1h or 24h.',
     });
   }
-  const { createToken } = await import('../server/ca-admin.ts');
+  const { createToken } = await caAdmin(options.dir);
   const made = await createToken(options.dir, {
     caAddresses: options.caAddress,
     allow: options.allow,
@@ -94,7 +94,7 @@ Examples:
     .addOption(caDirOption())
     .addOption(outputOption())
     .action(async ({ dir, output }: { readonly dir: string; readonly output: OutputFormat }) => {
-      const { listTokens } = await import('../server/ca-admin.ts');
+      const { listTokens } = await caAdmin(dir);
       const tokens = await listTokens(dir);
       process.stdout.write(output === 'text' ? tokensText(tokens) : await serialise(tokens, output));
     });
@@ -105,7 +105,7 @@ Examples:
     .argument('<id>', 'As "trysail token list" shows it.')
     .addOption(caDirOption())
     .action(async (id: string, { dir }: { readonly dir: string }) => {
-      const { revokeToken } = await import('../server/ca-admin.ts');
+      const { revokeToken } = await caAdmin(dir);
       await revokeToken(dir, id);
       process.stdout.write(`Token ${id} is revoked.\n`);
     });
