@@ -130,7 +130,8 @@ test('a change of the names loses no query, and each answer is the old one or th
         asked++;
         await client.ask('reviews.mesh', 'A', 2000).then(
           ({ code, addresses }) => {
-            if (code !== 'NOERROR' || !/^127\.240\.0\.1$/.test(addresses[0] ?? '')) lost.push(`${code} ${addresses}`);
+            if (code !== 'NOERROR' || !/^127\.240\.0\.1$/.test(addresses[0] ?? ''))
+              lost.push(`${code} ${addresses.join()}`);
           },
           (error: unknown) => lost.push(String(error)),
         );

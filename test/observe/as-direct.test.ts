@@ -111,7 +111,12 @@ test('HTTP/2 keeps its headers and trailers', async (t) => {
   const through = [await callHttp2(inbound.HTTP2), await callHttp2(outbound.HTTP2), await callHttp2(inbound.HTTP)];
   const [first, ...others] = seen.map(({ headers, url }) => ({ ...headers, url, ':authority': '' }));
   for (const other of others) assert.deepEqual(other, first);
-  const plain = ({ headers, body, ...rest }: typeof direct): object => ({ ...rest, headers: { ...headers, date: '' } });
+  // The body tells the request's headers, which name the port that was called.
+  const plain = ({ status, headers, trailers }: typeof direct): object => ({
+    status,
+    trailers,
+    headers: { ...headers, date: '' },
+  });
   for (const answer of through) assert.deepEqual(plain(answer), plain(direct));
 });
 

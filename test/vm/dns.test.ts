@@ -53,7 +53,7 @@ import socket, urllib.request
 at = socket.getaddrinfo("reviews.mesh", 9080, socket.AF_INET6, socket.SOCK_STREAM)[0][4]
 s = socket.socket(socket.AF_INET6)
 s.connect(at)
-s.sendall(b"GET /who HTTP/1.0\\r\\n\\r\\n")
+s.sendall(b"GET /who HTTP/1.1\\r\\nHost: reviews.mesh\\r\\nConnection: close\\r\\n\\r\\n")
 print(at[0], s.makefile().read()[-7:])
 `;
 

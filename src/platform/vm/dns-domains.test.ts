@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { dnsDomains, dnsDomainsText, MAX_DNS_DOMAINS, writeDnsDomains } from './dns-domains.ts';
+import { DnsDomainsFile, dnsDomains, dnsDomainsText, MAX_DNS_DOMAINS } from './dns-domains.ts';
 
 test('names below .mesh are one domain, others their own, and short ones stay where they are', () => {
   const names = [
@@ -34,16 +34,24 @@ test('the file is written when it changes, and goes when there is nothing to say
   t.after(() => rm(dir, { recursive: true, force: true }));
   const path = join(dir, 'dns-domains');
   const listen = { address: '127.0.0.1', port: 15_053 };
-  await writeDnsDomains(path, listen, ['mesh']);
+  const errors: unknown[] = [];
+  const file = new DnsDomainsFile(path, (error) => {
+    errors.push(error);
+  });
+  t.after(() => file.close());
+  await file.set(listen, ['mesh']);
   assert.equal(await readFile(path, 'utf8'), 'listen 127.0.0.1:15053\nmesh\n');
   const first = await stat(path);
   assert.equal(first.mode & 0o777, 0o640);
-  await writeDnsDomains(path, listen, ['mesh']);
+  await file.set(listen, ['mesh']);
   assert.equal((await stat(path)).ino, first.ino, 'whoever watches it is not woken');
-  await writeDnsDomains(path, listen, ['mesh', 'a.b.c']);
+  await file.set(listen, ['mesh', 'a.b.c']);
   assert.notEqual((await stat(path)).ino, first.ino);
-  await writeDnsDomains(path, listen, []);
-  await writeDnsDomains(path, listen, []);
+  await file.set(listen, []);
+  await file.set(listen, []);
   await assert.rejects(stat(path), { code: 'ENOENT' });
+  assert.deepEqual(errors, []);
+  await new DnsDomainsFile(join(dir, 'missing', 'x'), (error) => errors.push(error)).set(listen, ['mesh']);
+  assert.equal(errors.length, 1);
   assert.match(dnsDomainsText({ address: '::1', port: 53 }, []), /^listen \[::1\]:53\n$/);
 });

@@ -3,7 +3,7 @@
  * systemd-resolved from (`packaging/dns-link`). A routing domain takes all names below it with all their records, so it
  * is as narrow as can be.
  */
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, utimes } from 'node:fs/promises';
 import { writeFileAtomic } from '../../lib/atomic-file.ts';
 import type { SocketAddress } from '../../model/host.ts';
 
@@ -48,14 +48,59 @@ export function dnsDomainsText({ address, port }: SocketAddress, domains: readon
   return [`listen ${at}`, ...domains, ''].join('\n');
 }
 
-/**
- * Writes the file, if it says anything else. To be called once Envoy has acknowledged the listener: until then, and for
- * whoever is not told, names are asked where they always were.
- * @param domains none: the file goes
- */
-export async function writeDnsDomains(path: string, listen: SocketAddress, domains: readonly string[]): Promise<void> {
-  if (domains.length === 0) return rm(path, { force: true });
+/** Writes the file, if it says anything else; with no domains it goes. Resolves to whether it was written. */
+async function writeDomains(path: string, listen: SocketAddress, domains: readonly string[]): Promise<boolean> {
+  if (domains.length === 0) {
+    await rm(path, { force: true });
+    return false;
+  }
   const text = dnsDomainsText(listen, domains);
-  const before = await readFile(path, 'utf8').catch(() => undefined);
-  if (before !== text) await writeFileAtomic(path, text, 0o640);
+  if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return false;
+  await writeFileAtomic(path, text, 0o640);
+  return true;
+}
+
+/** After so long the file is touched: systemd does not see a change that comes while it acts on the one before. */
+const SECOND_LOOK_MS = 5000;
+
+/** Keeps the file as the last call of `set` says. */
+export class DnsDomainsFile {
+  readonly #path: string;
+  readonly #onError: (error: unknown) => void;
+  #writing: Promise<void> = Promise.resolve();
+  #secondLook: NodeJS.Timeout | undefined;
+
+  /**
+   * @param path `/run/trysail/dns-domains`
+   * @param onError the file cannot be written: names are asked where they were asked before
+   */
+  constructor(path: string, onError: (error: unknown) => void) {
+    this.#path = path;
+    this.#onError = onError;
+  }
+
+  /**
+   * To be called once Envoy has acknowledged the listener: until then names are asked where they always were. Never
+   * rejects.
+   * @param domains none: the file goes, and nobody asks Envoy any more
+   */
+  set(listen: SocketAddress, domains: readonly string[]): Promise<void> {
+    this.#writing = this.#writing
+      .then(async () => {
+        if (!(await writeDomains(this.#path, listen, domains))) return;
+        clearTimeout(this.#secondLook);
+        this.#secondLook = setTimeout(() => {
+          const now = new Date();
+          utimes(this.#path, now, now).catch(() => undefined);
+        }, SECOND_LOOK_MS).unref();
+      })
+      .catch(this.#onError);
+    return this.#writing;
+  }
+
+  /** Ends what is under way. The file stays: names resolve while the agent is away. */
+  async close(): Promise<void> {
+    clearTimeout(this.#secondLook);
+    await this.#writing;
+  }
 }
