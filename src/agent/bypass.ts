@@ -18,12 +18,15 @@ import { buildMesh } from '../sources/build-mesh.ts';
 import { readCatalogueSnapshot } from '../sources/catalogue-snapshot.ts';
 import { ResourceDirectory } from '../sources/resource-directory.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
+import { parseAddressRange } from './address-range.ts';
 import { loadMeshConfig } from './agent-files.ts';
 import { audit } from './audit-log.ts';
 import { type BypassInputs, bypassPlanOf, EVERYTHING, type PlannedBypass } from './bypass-plan.ts';
 import { type BypassEntry, bypassDir, readBypassState, uptimeS, writeBypassState } from './bypass-state.ts';
 import { proxyUsers } from './capture-offline.ts';
 import { capturedUnits, captureFacts, capturePlanOf } from './capture-plan-of.ts';
+import { capturePortsOf } from './capture-ports-file.ts';
+import { ServiceAddresses } from './service-addresses-file.ts';
 import type { AgentSettings } from './settings.ts';
 import { toHost } from './settings-host.ts';
 
@@ -83,7 +86,22 @@ async function inputsOf(settings: AgentSettings): Promise<BypassInputs> {
   const watcher = new CgroupWatcher({ units: capturedUnits(settings), onChange: () => undefined });
   const cgroups = watcher.current;
   watcher.close();
-  return { settings, mesh, host: toHost(settings, mesh.config), captured: capturePlanOf(settings, { facts, cgroups }) };
+  const capturePorts = await capturePortsOf(settings);
+  const addresses = await ServiceAddresses.open({
+    file: join(settings.paths.state, 'addresses.json'),
+    ranges: settings.dns.addresses.map(parseAddressRange),
+  });
+  const allocations = { capturePorts, serviceAddresses: (host: string) => addresses.of(host) };
+  // Twice: which services are called by name is known when the host is.
+  addresses.call(
+    (toHost(settings, mesh.config, allocations).namedUpstreams ?? []).map(({ serviceHost }) => serviceHost),
+  );
+  return {
+    settings,
+    mesh,
+    host: toHost(settings, mesh.config, allocations),
+    captured: capturePlanOf(settings, { facts, cgroups, capturePorts }),
+  };
 }
 
 async function loadRules(dir: string, text: string): Promise<void> {

@@ -7,6 +7,7 @@ import { CgroupWatcher, type UnitCgroup } from '../platform/vm/cgroup-watcher.ts
 import { PATHS } from '../platform/vm/paths.ts';
 import { userId } from '../platform/vm/users.ts';
 import { capturedUnits, captureFacts, capturePlanOf } from './capture-plan-of.ts';
+import { capturePortsOf } from './capture-ports-file.ts';
 import { NEVER_APPLIED, writeCaptureState } from './capture-state.ts';
 import type { AgentSettings } from './settings.ts';
 
@@ -48,7 +49,11 @@ export async function offlinePlan(settings: AgentSettings): Promise<OfflinePlan>
   const running = watcher.current;
   watcher.close();
   const usual = units.map((unit): [string, UnitCgroup] => [unit, { path: `system.slice/${unit}`, id: 0 }]);
-  const { plan, unknownUsers } = capturePlanOf(settings, { facts, cgroups: new Map([...usual, ...running]) });
+  const { plan, unknownUsers } = capturePlanOf(settings, {
+    facts,
+    cgroups: new Map([...usual, ...running]),
+    capturePorts: await capturePortsOf(settings),
+  });
   const waitingFor = units.filter((unit) => !running.has(unit));
   return { ...captureRuleset(plan), waitingFor, unknownUsers };
 }

@@ -22,10 +22,14 @@ const NOTHING: BypassPlan = {
   envoyUid: ENVOY,
 };
 
+async function routeLocalnet(where: Namespace): Promise<void> {
+  await where.run('sh', '-c', 'echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet');
+}
+
 async function bypass(t: TestContext, where: Namespace, plan: BypassPlan): Promise<void> {
   const file = join(await tempDir(t), 'bypass.nft');
   await writeFile(file, bypassRuleset(plan));
-  if (needsRouteLocalnet(plan)) await where.run('sysctl', '-qw', 'net.ipv4.conf.all.route_localnet=1');
+  if (needsRouteLocalnet(plan)) await routeLocalnet(where);
   await where.run('nft', '-f', file);
 }
 
@@ -100,7 +104,7 @@ test('listeners of a dead proxy are done without: upstreams on loopback, service
   assert.equal(await call(other, '10.9.0.1', 8080), 'app 10.9.0.2 -> 127.0.0.1:8081');
   assert.match(await call(host, '10.9.0.1', 8080, { uid: 1001 }), /^app /);
   await t.test('nobody out there reaches loopback by that', async () => {
-    await other.run('sysctl', '-qw', 'net.ipv4.conf.all.route_localnet=1');
+    await routeLocalnet(other);
     await other.run('ip', 'route', 'del', 'table', 'local', 'local', '127.0.0.0/8');
     await other.run('ip', 'route', 'del', 'table', 'local', 'local', '127.0.0.1');
     await other.run('ip', 'route', 'add', '127.0.0.0/8', 'via', '10.9.0.1', 'dev', 'v0', 'src', '10.9.0.2');
