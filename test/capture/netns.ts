@@ -53,7 +53,8 @@ export interface Hosts {
   readonly other: Namespace;
 }
 
-async function namespace(t: Owner): Promise<Namespace> {
+/** One host without a network but for loopback. */
+export async function namespace(t: Owner): Promise<Namespace> {
   // nft resolves cgroups below /sys/fs/cgroup only.
   const cgroup = CGROUP_ROOT === undefined ? ':' : `mount --bind ${CGROUP_ROOT} /sys/fs/cgroup`;
   const child = startChild(t, 'unshare', [
