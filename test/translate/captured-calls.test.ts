@@ -48,7 +48,7 @@ interface Scene {
   readonly self: Host;
   readonly instances: Mesh;
   /** What the client's Envoy is told. */
-  tell(next: Mesh, self?: Host): void;
+  readonly tell: (next: Mesh, self?: Host) => void;
   readonly reviews: Service;
   readonly ledger: Service;
 }
@@ -241,5 +241,18 @@ test('captured calls', { skip }, async (t) => {
     assert.equal(callerOf((await requests(here, REVIEWS, SERVICE_PORT, { uid: BERT_UID }))[0]), BERT.identity);
   });
 
+  assert.deepEqual(client.rejected, []);
+});
+
+test('a host that has switched IPv6 off, and a bridge that is not there yet', { skip }, async (t) => {
+  const { host: here } = await twoNamespaces(t);
+  await here.run('sh', '-c', 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6');
+  const self = host({ callerIdentity: undefined, callers: [{ ...ANNA, addresses: ['172.17.0.1'] }] });
+  const client = await startAgentlet(t, self, here);
+  client.serve(mesh([]), await authority.secrets(ANNA.identity));
+  await eventually('it listens', async () => {
+    const listening = await here.run('ss', '-ltn');
+    return ['127.0.0.1:15001', '172.17.0.1:15001'].every((at) => listening.includes(at));
+  });
   assert.deepEqual(client.rejected, []);
 });

@@ -168,10 +168,10 @@ test('a call that no listener has marked gets no connection, neither with a cert
         host({ upstreams }),
       );
       const secrets = await authority.secrets(ANNA, BERT);
-      const { stat } = await startEnvoyOn(inner, withoutMarks(resources), 'unmarked', secrets);
+      const envoy = await startEnvoyOn(inner, withoutMarks(resources), 'unmarked', secrets);
       assert.deepEqual(await ask(agentOf(inner), socket), { status: 503, caller: '' });
       const cluster = 'cluster.outbound|9080||reviews.default.mesh;';
-      assert.ok((await stat(`${cluster}.ssl.fail_verify_cert_hash`)) > 0);
+      assert.ok((await envoy.stat(`${cluster}.ssl.fail_verify_cert_hash`)) > 0);
       assert.equal(requests, 0);
     });
 });
