@@ -16,21 +16,36 @@ import type { Diagnostic } from '../model/diagnostic.ts';
 import { envoyVersion } from '../platform/vm/envoy-binary.ts';
 import { createNotifier } from '../platform/vm/notify.ts';
 import { sockets } from '../platform/vm/paths.ts';
+import { mtlsMode } from '../translate/peer-authentication.ts';
 import { EarlySocket } from '../xds/early-socket.ts';
 import { loadMeshConfig, prepareFolders } from './agent-files.ts';
+import { Allocations } from './allocations.ts';
 import { bypassable } from './bypassable.ts';
-import { captureCall } from './capture-calls.ts';
+import { needsCapture } from './capture-need.ts';
+import type { CaptureSide } from './capture-side.ts';
 import { EnvoySide, isExternal } from './envoy-side.ts';
 import { uidOf } from './free-addresses.ts';
 import type { MeshSide } from './mesh-side.ts';
 import { reloaded } from './reload.ts';
+import { ResolverSide } from './resolver-side.ts';
 import type { AgentSettings } from './settings.ts';
-import { toHost } from './settings-host.ts';
 import type { LoadedSettings } from './settings-load.ts';
 import { type AgentParts, reportStatus } from './status-report.ts';
 
 /** How long a reload waits for Consul before the health listener moves. */
 const HEALTH_MOVE_MS = 3000;
+
+/** Whether a policy guards the port of a service of this host. */
+function isGuarded(
+  { mesh: side, host }: AgentParts,
+  service: { readonly name: string; readonly namespace: string },
+): boolean {
+  const mesh = side?.loop.mesh;
+  const workload = host.workloads.find((one) => one.service === service.name && one.namespace === service.namespace);
+  if (mesh === undefined || workload?.inbound === undefined) return false;
+  const { port } = workload.inbound.listen;
+  return mtlsMode(mesh.peerAuthentications, workload, port, mesh.config.rootNamespace) === 'STRICT';
+}
 
 function notStarted(): TrysailError {
   return new TrysailError('AGENT_STARTING', 'the agent is still starting', { remedy: 'Try again in a moment.' });
@@ -53,10 +68,22 @@ export async function runAgent(
   const notifier = createNotifier();
   await prepareFolders(settings.paths);
   const { config, diagnostics } = await loadMeshConfig(settings.mesh.configFile);
-  const host = toHost(settings, config);
+  const allocations = await Allocations.open(settings.paths.state, log);
+  const host = await allocations.host(settings, config);
   const envoySide = await EnvoySide.create(settings, host, log.child({ room: 'envoy' }));
   const envoy = envoySide.process;
   const external = isExternal(settings);
+  let capture: CaptureSide | undefined;
+  const startCapture = async (of: AgentSettings): Promise<CaptureSide> => {
+    const { CaptureSide: Side } = await import('./capture-side.ts');
+    capture = await Side.start({
+      settings: of,
+      ports: () => allocations.capturePorts,
+      isGuarded: (service) => isGuarded(parts, service),
+      log: log.child({ room: 'capture' }),
+    });
+    return capture;
+  };
   const parts: AgentParts = { settings, config, configDiagnostics: diagnostics, host, since: new Date(), envoy };
   const reload = async (mesh: MeshSide): Promise<readonly Diagnostic[]> => {
     await notifier.reloading();
@@ -69,7 +96,7 @@ export async function runAgent(
       const { settings: before } = parts;
       parts.settings = next.settings;
       parts.config = next.config;
-      parts.host = toHost(next.settings, next.config);
+      parts.host = await allocations.host(next.settings, next.config);
       log.setLevel(next.settings.log.level);
       if (!isDeepStrictEqual(before.envoy.healthListener, next.settings.envoy.healthListener))
         await mesh.consul?.withoutProxyHealth(HEALTH_MOVE_MS);
@@ -77,6 +104,8 @@ export async function runAgent(
         .configure(next.settings, parts.host)
         .catch((error: unknown) => log.error({ error: errorMessage(error) }, 'the program of Envoy'));
       mesh.configure({ settings: next.settings, config: next.config, host: parts.host });
+      resolve(mesh);
+      if (capture === undefined && needsCapture(next.settings)) await startCapture(next.settings);
     }
     const diagnostics = [...next.diagnostics, ...mesh.resources.resources.diagnostics];
     log.info({ diagnostics: diagnostics.length }, 'settings, mesh configuration and resources are read again');
@@ -84,6 +113,13 @@ export async function runAgent(
     return diagnostics;
   };
   const reloads = new Slots(1);
+  let resolver: ResolverSide | undefined;
+  const resolve = (side: MeshSide): void => {
+    const { mesh } = side.loop;
+    if (mesh === undefined || (resolver === undefined && parts.host.dns === undefined)) return;
+    resolver ??= new ResolverSide({ runDir: settings.paths.run, isSettled: async () => side.isSettled(), log });
+    resolver.follow(mesh, parts.host);
+  };
   // The socket is the lock as well: a second agent in the same run folder ends here.
   const api = await serveApi({
     socket: paths.api,
@@ -92,7 +128,10 @@ export async function runAgent(
       status: async () => {
         const ports = await ListeningPorts.lookAside(envoy.pids);
         const envoyUid = external ? uidOf(envoy.pids[0]) : undefined;
-        return reportStatus(parts, bypassable(parts.settings, { ports, envoyUid, isKept: () => false }));
+        return reportStatus(
+          parts,
+          bypassable(parts.settings, { ports, envoyUid, isKept: (port) => capture?.isKept(port) ?? false }),
+        );
       },
       rotate: async (request) => {
         if (parts.mesh === undefined) throw notStarted();
@@ -103,7 +142,10 @@ export async function runAgent(
         const { mesh } = parts;
         return { diagnostics: await reloads.run(async () => reload(mesh)) };
       },
-      capture: async (request) => captureCall(undefined, request),
+      capture: async (request) => {
+        if (parts.mesh === undefined) throw notStarted();
+        return (capture ?? (await startCapture(parts.settings))).call(request);
+      },
     },
   });
   const onHangup = (): void => {
@@ -119,6 +161,7 @@ export async function runAgent(
   try {
     xdsSocket = await EarlySocket.open(paths.xds, external ? 0o660 : undefined);
     log.info({ version: VERSION, host: host.nodeId }, 'the agent starts');
+    if (needsCapture(settings)) await startCapture(settings);
     await envoy.start();
     const ports = ListeningPorts.lookAside(envoy.pids);
     const { MeshSide } = await import('./mesh-side.ts');
@@ -133,6 +176,11 @@ export async function runAgent(
         ...(envoySide.lastGood === undefined ? {} : { lastGoodBootstrap: envoySide.lastGood }),
         ports,
         listenersWarming: async () => envoySide.listenersWarming(),
+        onChange: (change) => {
+          if (parts.mesh === undefined) return;
+          if (change === 'open') capture?.configure(parts.settings);
+          resolve(parts.mesh);
+        },
       },
       signal,
     );
@@ -163,10 +211,11 @@ export async function runAgent(
     log.info(external ? 'the agent stops; Envoy serves on' : 'the agent stops: deregister, drain, end Envoy');
     await notifier.stopping();
     // Where Envoy has a unit of its own, that unit's end is the end of the services.
-    if (!external) await mesh.consul?.deregister();
+    if (!external) await Promise.all([resolver?.withdraw(), mesh.consul?.deregister()]);
   } finally {
     clearInterval(watchdog);
     process.removeListener('SIGHUP', onHangup);
+    await Promise.all([resolver?.close(), capture?.close()]);
     // An agent that cannot start takes nothing down that an earlier one has left serving.
     if (parts.isDraining !== true && envoy.status.adopted) await envoy.leave();
     else await envoy.stop();

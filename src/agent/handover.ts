@@ -116,7 +116,7 @@ export class Handover {
   async #run(move: Move, signal: AbortSignal): Promise<void> {
     let opened = false;
     while (!signal.aborted) {
-      for (const [key, phase] of [...move.phases]) await this.#advance(move, key, phase);
+      for (const [key, phase] of move.phases) await this.#advance(move, key, phase);
       if (signal.aborted) return;
       if (!opened && this.opening.length === 0) {
         opened = true;

@@ -57,6 +57,8 @@ export interface MeshSideOptions extends Configuration {
   readonly lastGoodBootstrap?: LastGoodBootstrap;
   /** Who listens where, but for that Envoy. */
   readonly ports: Promise<ListeningPorts>;
+  /** Called when the mesh has changed, or the host, and when every way in to its services is open. */
+  readonly onChange?: (change: 'mesh' | 'open') => void;
   /** How many listeners Envoy has accepted and not put in force yet; undefined: Envoy does not say. */
   readonly listenersWarming: () => Promise<number | undefined>;
 }
@@ -91,6 +93,7 @@ export class MeshSide {
       register: (settings, keep) => this.consul?.registerAs(settings, keep),
       isOpen: async (workload, settings) => this.#isOpen(workload, settings),
       registrar: () => this.consul?.registrar.status(),
+      onOpen: () => options.onChange?.('open'),
       log: options.log,
     });
     this.identity = parts.identity;
@@ -140,6 +143,7 @@ export class MeshSide {
       onMesh: (_mesh, meshedHosts) => {
         const catalogue = consul?.watcher.state;
         if (catalogue !== undefined) lastGood.keep({ catalogue, meshedHosts });
+        options.onChange?.('mesh');
       },
     });
     const consul = usesConsul
@@ -200,6 +204,13 @@ export class MeshSide {
       ...this.identity.status().diagnostics,
       ...this.#lastGood.diagnostics,
     ];
+  }
+
+  /** Whether Envoy has everything in force that it was sent. */
+  async isSettled(): Promise<boolean> {
+    const client = this.xds.status().clients.findLast(({ types }) => TYPE_URL.listener in types);
+    // Accepted is not in force: a listener waits for its routes and certificates first.
+    return client?.upToDate === true && (await this.#options.listenersWarming()) === 0;
   }
 
   /** Registers this host's services: Envoy is ready for them. */
@@ -277,10 +288,7 @@ export class MeshSide {
       return service?.inbound === undefined || connects(service.inbound.application);
     }
     const served = this.loop.host.workloads.some((one) => wayOf(one) === wayOf(workload));
-    const client = this.xds.status().clients.findLast(({ types }) => TYPE_URL.listener in types);
-    if (!served || client?.upToDate !== true) return false;
-    // Accepted is not in force: a listener waits for its routes and certificates first.
-    if ((await this.#options.listenersWarming()) !== 0) return false;
+    if (!served || !(await this.isSettled())) return false;
     const { address, port } =
       inbound.capture === undefined ? inbound.listen : { address: '127.0.0.1', port: PORTS.inboundCapture };
     return (await ListeningPorts.lookAside()).owner(address, port) !== undefined;

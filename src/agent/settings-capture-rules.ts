@@ -1,6 +1,7 @@
 /** What settings must satisfy together where modes, capture and names are concerned. */
 import { isIP } from 'node:net';
 import type { Path } from '../lib/yaml-document.ts';
+import { parseAddressRange } from './address-range.ts';
 import { callerKey } from './callers.ts';
 import { isLoopback } from './setting-forms.ts';
 import type { AgentSettings } from './settings.ts';
@@ -161,6 +162,14 @@ export function nameComplaints(settings: AgentSettings): readonly Complaint[] {
           'Write a range, such as 127.240.0.0/16.',
         ),
       );
+    else if (!isUsableRange(range))
+      complaints.push(
+        complaint(
+          path,
+          `${range} has too many addresses, or too few`,
+          'Write a prefix of at least 8 bits that leaves 2 or more.',
+        ),
+      );
     else if (dns.addresses.slice(0, i).some((other) => isIP(other.split('/')[0] ?? '') === isIP(address)))
       complaints.push(
         complaint(path, `${range} is the second range of its family`, 'Keep one of IPv4 and one of IPv6.'),
@@ -175,4 +184,13 @@ export function nameComplaints(settings: AgentSettings): readonly Complaint[] {
       );
   }
   return complaints;
+}
+
+function isUsableRange(range: string): boolean {
+  try {
+    parseAddressRange(range);
+    return true;
+  } catch {
+    return false;
+  }
 }

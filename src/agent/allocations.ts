@@ -1,0 +1,81 @@
+/** What a host gives away once and keeps over restarts: addresses of services by name, and capture ports of callers. */
+import { join } from 'node:path';
+import { errorMessage } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import type { Host } from '../model/host.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
+import { parseAddressRange } from './address-range.ts';
+import { assignCapturePorts, capturedCallers } from './callers.ts';
+import { readCapturePorts, saveCapturePorts } from './capture-ports-file.ts';
+import { ServiceAddresses } from './service-addresses-file.ts';
+import type { AgentSettings } from './settings.ts';
+import { toHost } from './settings-host.ts';
+
+export class Allocations {
+  readonly #stateDir: string;
+  readonly #log: Log;
+  #ports: ReadonlyMap<string, number>;
+  #ranges = '';
+  #addresses: ServiceAddresses | undefined;
+
+  private constructor(stateDir: string, ports: ReadonlyMap<string, number>, log: Log) {
+    this.#stateDir = stateDir;
+    this.#ports = ports;
+    this.#log = log;
+  }
+
+  /** Reads what an earlier agent gave away. Never rejects. */
+  static async open(stateDir: string, log: Log): Promise<Allocations> {
+    return new Allocations(stateDir, await readCapturePorts(stateDir), log);
+  }
+
+  /** Ports of callers by `CapturedCaller.key`, of those too that are gone. */
+  get capturePorts(): ReadonlyMap<string, number> {
+    return this.#ports;
+  }
+
+  get diagnostics(): readonly Diagnostic[] {
+    return this.#addresses?.diagnostics ?? [];
+  }
+
+  /**
+   * The host of these settings, with everything that it is given, which is saved before anybody hears of it.
+   * @throws TrysailError `IDENTITY_INVALID`
+   */
+  async host(settings: AgentSettings, config: MeshConfig): Promise<Host> {
+    await this.#assignPorts(settings);
+    const bare = toHost(settings, config);
+    const named = (bare.namedUpstreams ?? []).map(({ serviceHost }) => serviceHost);
+    if (named.length > 0 || this.#addresses !== undefined) await this.#assignAddresses(settings, named);
+    const addresses = this.#addresses;
+    return toHost(settings, config, {
+      capturePorts: this.#ports,
+      serviceAddresses: (serviceHost) => addresses?.of(serviceHost) ?? [],
+    });
+  }
+
+  async #assignPorts(settings: AgentSettings): Promise<void> {
+    const keys = capturedCallers(settings).map(({ key }) => key);
+    if (keys.every((key) => this.#ports.has(key))) return;
+    this.#ports = assignCapturePorts(keys, this.#ports);
+    try {
+      await saveCapturePorts(this.#stateDir, this.#ports);
+    } catch (error) {
+      this.#log.error({ error: errorMessage(error) }, 'the ports of captured callers cannot be saved');
+    }
+  }
+
+  async #assignAddresses({ dns }: AgentSettings, hosts: readonly string[]): Promise<void> {
+    const ranges = dns.addresses.join(' ');
+    if (this.#addresses === undefined || ranges !== this.#ranges) {
+      this.#ranges = ranges;
+      this.#addresses = await ServiceAddresses.open({
+        file: join(this.#stateDir, 'addresses.json'),
+        ranges: dns.addresses.map(parseAddressRange),
+      });
+    }
+    this.#addresses.call(hosts);
+    await this.#addresses.save();
+  }
+}

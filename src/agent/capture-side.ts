@@ -1,0 +1,134 @@
+/** Transparent capture as part of the running agent: its rules follow the settings, and Envoy's listeners go before them. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CaptureReport, CaptureRequest } from '../api/capture.ts';
+import { ListeningPorts } from '../envoy/port-owner.ts';
+import { errorMessage } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { sleep } from '../lib/sleep.ts';
+import { CaptureHolder } from '../platform/vm/capture-holder.ts';
+import { capturePorts } from '../platform/vm/capture-plan.ts';
+import { programDir } from './agent-files.ts';
+import { capturedCallers } from './callers.ts';
+import { captureCall } from './capture-calls.ts';
+import { CaptureKeeper } from './capture-keeper.ts';
+import { captureDir, captureFiles, proxyUsers } from './capture-offline.ts';
+import { capturedUnits, captureFacts, capturePlanOf, capturesAnything } from './capture-plan-of.ts';
+import type { AgentSettings } from './settings.ts';
+
+const POLL_MS = 200;
+/** The launcher gives it to every Envoy: without one that holds it, the rules go. */
+const FIFO_VARIABLE = 'TRYSAIL_CAPTURE_FIFO';
+
+/** The script beside the program, as a package has it, or in the checkout that the program is in. */
+function findHolder(dir: string): string {
+  const packaged = join(dir, 'capture-holder');
+  return existsSync(packaged) ? packaged : join(dir, '../platform/vm/capture-holder.sh');
+}
+
+export interface CaptureSideOptions {
+  readonly settings: AgentSettings;
+  /** By `CapturedCaller.key`; those of now. */
+  readonly ports: () => ReadonlyMap<string, number>;
+  /** Whether a policy guards a service's port, which must not be reached past the proxy then. */
+  readonly isGuarded: (service: { readonly name: string; readonly namespace: string }) => boolean;
+  readonly log: Log;
+}
+
+export class CaptureSide {
+  readonly #options: CaptureSideOptions;
+  readonly #holder: CaptureHolder;
+  readonly #keeper: CaptureKeeper;
+  #turn = new AbortController();
+  #inForce: ReadonlySet<number> = new Set();
+
+  private constructor(options: CaptureSideOptions) {
+    const { settings, log } = options;
+    const files = captureFiles(settings.paths.state);
+    this.#options = options;
+    this.#holder = new CaptureHolder({
+      dir: captureDir(settings),
+      script: settings.envoy.launcher === 'systemd' ? undefined : findHolder(programDir()),
+      guardFile: files.guard,
+      log,
+    });
+    this.#keeper = new CaptureKeeper({ holder: this.#holder, stateFile: files.state, log });
+  }
+
+  /**
+   * To be made before Envoy starts, which holds the rules. Never rejects: what is missing for capture is told when
+   * somebody applies it.
+   */
+  static async start(options: CaptureSideOptions): Promise<CaptureSide> {
+    const side = new CaptureSide(options);
+    if (capturesAnything(options.settings)) await side.#hold();
+    await side.#keeper.start();
+    return side;
+  }
+
+  /** Goes after these settings, as soon as Envoy listens where they lead connections to. Returns at once. */
+  configure(settings: AgentSettings): void {
+    this.#turn.abort();
+    this.#turn = new AbortController();
+    this.#keeper.listening(false);
+    const { signal } = this.#turn;
+    this.#configure(settings, signal).catch((error: unknown) =>
+      this.#options.log.error({ error: errorMessage(error) }, 'capture cannot be planned'),
+    );
+  }
+
+  async call(request: CaptureRequest): Promise<CaptureReport> {
+    return captureCall(this.#keeper, request);
+  }
+
+  /** Whether the rules lead connections of others to this port to the proxy. */
+  isKept(port: number): boolean {
+    const { state } = this.#keeper.report();
+    return (state === 'on' || state === 'trial') && this.#inForce.has(port);
+  }
+
+  /** Ends the work; the rules stay as long as Envoy does. */
+  async close(): Promise<void> {
+    this.#turn.abort();
+    await this.#keeper.close();
+  }
+
+  async #hold(): Promise<void> {
+    try {
+      await this.#holder.start();
+      process.env[FIFO_VARIABLE] = this.#holder.control;
+    } catch (error) {
+      this.#options.log.error({ error: errorMessage(error) }, 'nothing can be captured');
+    }
+  }
+
+  async #configure(settings: AgentSettings, signal: AbortSignal): Promise<void> {
+    if (!capturesAnything(settings)) {
+      this.#keeper.listening(true);
+      this.#keeper.want(undefined);
+      this.#inForce = new Set();
+      return;
+    }
+    const { ports, isGuarded } = this.#options;
+    const facts = await captureFacts(settings, await proxyUsers(settings));
+    if (signal.aborted) return;
+    const planned = (cgroups: Parameters<typeof capturePlanOf>[1]['cgroups']): ReturnType<typeof capturePlanOf> =>
+      capturePlanOf(settings, { facts, cgroups, capturePorts: ports(), isGuarded });
+    const { plan } = planned(new Map());
+    const needed = [...new Set([...capturePorts(plan), ...callerPorts(settings, ports())])];
+    this.#keeper.want({ units: capturedUnits(settings), plan: planned });
+    while (!(await listened(needed))) if (!(await sleep(POLL_MS, signal))) return;
+    this.#inForce = new Set(plan.inbound.map(({ port }) => port));
+    this.#keeper.listening(true);
+  }
+}
+
+/** Ports of all callers, of units too that do not run yet. */
+function callerPorts(settings: AgentSettings, ports: ReadonlyMap<string, number>): readonly number[] {
+  return capturedCallers(settings).flatMap(({ key }) => ports.get(key) ?? []);
+}
+
+async function listened(needed: readonly number[]): Promise<boolean> {
+  const now = await ListeningPorts.lookAside();
+  return needed.every((port) => now.listeners(port).length > 0);
+}
