@@ -10,7 +10,8 @@ import { createServer as createTlsServer, connect as tlsConnect } from 'node:tls
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ListenerSchema } from '../../src/gen/envoy/config/listener/v3/listener_pb.ts';
 import type { Host } from '../../src/model/host.ts';
-import type { Endpoint, Service } from '../../src/model/service.ts';
+import type { Mesh } from '../../src/model/mesh.ts';
+import type { Endpoint, Protocol, Service } from '../../src/model/service.ts';
 import type { SpiffeId } from '../../src/model/spiffe-id.ts';
 import { diagnose } from '../../src/translate/diagnose.ts';
 import { Translator } from '../../src/translate/translator.ts';
@@ -192,6 +193,30 @@ test('a caller whose certificate has not come gets 503, the other one is served'
   assert.deepEqual(await ask(bert, bertSocket), { status: 503, caller: '' });
   client.serve(reviews, await authority.secrets(ANNA, BERT));
   await eventually('bert is served', async () => (await ask(bert, bertSocket)).caller.endsWith(BERT));
+  assert.deepEqual(client.rejected, []);
+});
+
+test('a Unix socket stays through changes of what is behind it', async (t) => {
+  const inboundPort = await startReviews(t);
+  const socket = join(await tempDir(t), 'anna.sock');
+  const self = host({
+    nodeId: 'client',
+    upstreams: [upstream('reviews', 0, { listen: { path: socket }, caller: ANNA })],
+  });
+  const client = await startAgentlet(t, self);
+  const secrets = await authority.secrets(ANNA);
+  const of = (protocol: Protocol): Mesh => mesh([[service('reviews', protocol), [endpoint('127.0.0.1', inboundPort)]]]);
+  client.serve(of('HTTP'), secrets);
+  const agent = agentOf(t);
+  await eventually('it is served', async () => (await ask(agent, socket)).status === 200);
+  const modified = async (): Promise<string> => client.stats('listener_manager.listener_modified');
+  for (const protocol of ['AUTO', 'HTTP', 'AUTO'] as const) {
+    const before = await modified();
+    client.serve(of(protocol), secrets);
+    await eventually('the listener is another', async () => (await modified()) !== before);
+    for (let i = 0; i < 20; i++) assert.equal((await ask(agent, socket)).status, 200);
+    assert.equal((await ask(agentOf(t), socket)).status, 200);
+  }
   assert.deepEqual(client.rejected, []);
 });
 
