@@ -10,22 +10,30 @@ import type { HostNeeds, NeededApplication, NeededPort } from '../platform/vm/ch
 import { dnsDomains } from '../platform/vm/dns-domains.ts';
 import { PATHS } from '../platform/vm/paths.ts';
 import type { AgentSettings, ServiceSettings } from './settings.ts';
+import { isProxied } from './settings-complete.ts';
 import { toHost } from './settings-host.ts';
 
 const ANY = '0.0.0.0';
+
+/** Pids that a launcher has written down. */
+async function launchedIn(dir: string): Promise<readonly number[]> {
+  const { envoyPids: pattern } = launcherFiles(dir);
+  const names = await readdir(dir).catch(() => []);
+  const written = await Promise.all(
+    names
+      .filter((name) => pattern.test(name))
+      .map(async (name) => Number(await readFile(join(dir, name), 'utf8').catch(() => ''))),
+  );
+  return written.filter((pid) => pid > 0);
+}
 
 /** The processes that listen for us. */
 async function envoyPids({ paths, envoy }: AgentSettings): Promise<readonly number[]> {
   const record = await readRecord(envoyFiles(paths.run).record);
   const ours = record !== undefined && isRunning(record) ? [record.pid] : [];
-  const { envoyPids: pattern } = launcherFiles(envoy.runDir);
-  const names = await readdir(envoy.runDir).catch(() => []);
-  const written = await Promise.all(
-    names
-      .filter((name) => pattern.test(name))
-      .map(async (name) => Number(await readFile(join(envoy.runDir, name), 'utf8').catch(() => ''))),
-  );
-  return [...new Set([...ours, ...written.filter((pid) => pid > 0)])];
+  // The unit of the agent says who launches Envoy, and not every shell knows what the unit says.
+  const dirs = new Set([envoy.runDir, ...(paths.run === PATHS.run ? [PATHS.envoyRun] : [])]);
+  return [...new Set([...ours, ...(await Promise.all([...dirs].map(launchedIn))).flat()])];
 }
 
 const objectOf = ({ namespace, name }: ServiceSettings): string => `service ${namespace}/${name}`;
@@ -62,12 +70,13 @@ function portsOf(host: Host): readonly NeededPort[] {
   ];
 }
 
-/** What `full` promises of the application behind Envoy: that peers must come through it. */
+/** Behind Envoy an application is to be out of the reach of peers, unless capture keeps them from its port. */
 function applicationsOf({ services }: AgentSettings): readonly NeededApplication[] {
   return services.flatMap((service) => {
     const { inbound, mode } = service;
     if (inbound === undefined) return [];
-    const guarded = mode === 'full' && inbound.capture === undefined;
+    const isKept = inbound.capture !== undefined && inbound.application.port === inbound.port;
+    const guarded = isProxied(mode) && !isKept;
     return [{ object: objectOf(service), ...inbound.application, guarded }];
   });
 }

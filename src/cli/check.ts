@@ -1,5 +1,6 @@
 /** `trysail check`: what is wrong with this host, its files, and what it needs of others. */
 import { type Command, Option } from 'commander';
+import { withUnitEnvironment } from '../agent/check-environment.ts';
 import { checkHost, checkNames, type HostReport } from '../agent/check-host.ts';
 import { checkText } from './check-text.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
@@ -55,7 +56,7 @@ async function check(
   const { show, end } = progress(process.stderr);
   let report: HostReport;
   try {
-    const loaded = await settingsOf(options);
+    const loaded = await settingsOf(options, await withUnitEnvironment(options.config, process.env));
     report = await checkHost(options.config, loaded, { offline: options.offline === true, only, onProgress: show });
   } finally {
     end();

@@ -27,14 +27,17 @@ export function addSettingsOptions(command: Command): Command {
 }
 
 /** The settings as the options of a command, the environment and the file together say. */
-export async function settingsOf(options: Readonly<Record<string, unknown>>): Promise<LoadedSettings> {
+export async function settingsOf(
+  options: Readonly<Record<string, unknown>>,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<LoadedSettings> {
   const flags = Object.fromEntries(
     SETTINGS.flatMap(({ path, flag }) => {
       const value = flag === undefined ? undefined : options[optionName(flag)];
       return typeof value === 'string' ? [[path, value]] : [];
     }),
   );
-  return loadAgentSettings({ file: String(options['config']), flags, env: process.env, machine: await thisMachine() });
+  return loadAgentSettings({ file: String(options['config']), flags, env, machine: await thisMachine() });
 }
 
 /** The error of a command that needs settings without faults. @param cannot such as `the agent cannot start` */

@@ -20,13 +20,24 @@ capture: {outbound: listed}
 envoy: {binary: ${ROOT}/.tools/envoy/envoy}
 `;
 
+const PAYMENTS = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: payments}
+spec:
+  hosts: [payments.default.mesh]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 10.77.0.9}]
+`;
+
 test('a booted machine that can do all that capture by unit and names need, and what is told when it cannot', {
   skip: reason ?? false,
 }, async (t) => {
   const network = await startNetwork(t);
   const machine = await network.machine({ name: 'checked', number: 2, binds: { [ROOT]: ROOT } });
   await machine.write('/etc/trysail/agent.yaml', AGENT_YAML);
-  await machine.run('mkdir -p /etc/trysail/resources.d');
+  await machine.write('/etc/trysail/resources.d/payments.yaml', PAYMENTS);
   await machine.run('systemd-run --unit=orders python3 -m http.server 8081 --bind 127.0.0.1');
   const check = async (...names: readonly string[]): Promise<HostReport> => {
     const { stdout, stderr } = await machine.try(
@@ -37,7 +48,7 @@ test('a booted machine that can do all that capture by unit and names need, and 
   };
   const found = async (...names: readonly string[]): Promise<readonly string[]> =>
     (await check(...names)).checks.flatMap(({ findings }) =>
-      findings.map(({ severity, code, object }) => `${severity} ${code} ${object ?? ''}`),
+      findings.map(({ severity, code, object, path }) => `${severity} ${code} ${object ?? path ?? ''}`),
     );
   const first = await check();
   const stateOf = (name: string): string | undefined => first.checks.find((each) => each.name === name)?.state;
@@ -96,6 +107,17 @@ ct state established,related accept
       'error TRY1173 user trysail',
       'error TRY1124 unit orders.service',
     ]);
+  });
+
+  await t.test('what the unit says of the settings counts', async () => {
+    await machine.write(
+      '/etc/systemd/system/trysail.service',
+      '[Service]\nEnvironment=TRYSAIL_LOG_LEVEL=loud "TRYSAIL_HOST_NAME=two words"\nExecStart=/bin/false\n',
+    );
+    await machine.run('systemctl daemon-reload');
+    assert.deepEqual(await found('configuration'), ['error TRY0901 host.name', 'error TRY0901 log.level']);
+    await machine.run('rm /etc/systemd/system/trysail.service && systemctl daemon-reload');
+    assert.deepEqual(await found('configuration'), []);
   });
 
   await t.test('a disk that is full', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseEnvironment } from '../../src/agent/check-environment.ts';
 import { TrysailError } from '../../src/lib/errors.ts';
 import type { HostCheck } from '../../src/platform/vm/checks/host-check.ts';
 import { finding } from '../../src/platform/vm/checks/host-check.ts';
@@ -67,4 +68,13 @@ test('what only agent.yaml can say is left out while that has errors', async () 
   const needs = needsWith({ known: false });
   const [result] = await runChecks([{ ...good, needsConfiguration: true }], { ...context, needs });
   assert.deepEqual([result?.state, result?.facts], ['skipped', ['agent.yaml has errors']]);
+});
+
+test('the environment of a unit, as systemctl shows it', () => {
+  assert.deepEqual(parseEnvironment('A=1 "B=two words" "C=a \\"quote\\"" D= noise'), {
+    A: '1',
+    B: 'two words',
+    C: 'a "quote"',
+    D: '',
+  });
 });

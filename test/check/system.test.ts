@@ -6,6 +6,7 @@ import { availableMemoryMb, CAPACITY_CHECK, descriptorLimit } from '../../src/pl
 import { CLOCK_CHECK } from '../../src/platform/vm/checks/clock.ts';
 import { envoyProgramCheck } from '../../src/platform/vm/checks/envoy-program.ts';
 import { FILES_CHECK } from '../../src/platform/vm/checks/files.ts';
+import type { FileFacts } from '../../src/platform/vm/checks/host-check.ts';
 import { isAtLeast, KERNEL_CHECK } from '../../src/platform/vm/checks/kernel.ts';
 import { NFTABLES_CHECK } from '../../src/platform/vm/checks/nftables.ts';
 import { realHost } from '../../src/platform/vm/checks/real-host.ts';
@@ -165,6 +166,24 @@ test('files: modes and owners', async () => {
   assert.match(outcome.findings[3]?.message ?? '', /belongs to user 0, and \/var\/lib\/trysail to user 990/);
   const hidden = await judge(FILES_CHECK, { modes: { '/var/lib/trysail': { mode: 0o700, uid: 990 } }, uid: 1000 });
   assert.deepEqual(brief(hidden), ['info TRY1100 /var/lib/trysail']);
+});
+
+test('files: what the user of the unit may not read', async () => {
+  const host = (token: Partial<FileFacts>): Parameters<typeof judge>[1] => ({
+    files: {
+      '/run/systemd/system': '',
+      '/etc/passwd': 'trysail:x:990:991::/:/bin/false\n',
+      '/etc/group': 'trysail:x:991:\nconsul-readers:x:44:other,trysail\n',
+    },
+    modes: { '/etc/trysail/consul.token': token },
+    programs: { systemctl: 'Id=trysail.service\nLoadState=loaded\nUser=trysail\n' },
+  });
+  const found = async (token: Partial<FileFacts>): Promise<readonly string[]> =>
+    brief(await judge(FILES_CHECK, host(token), { secrets: ['/etc/trysail/consul.token'] }));
+  assert.deepEqual(await found({ mode: 0o600, uid: 0, gid: 0 }), ['error TRY1171 /etc/trysail/consul.token']);
+  assert.deepEqual(await found({ mode: 0o640, uid: 0, gid: 44 }), []);
+  assert.deepEqual(await found({ mode: 0o640, uid: 0, gid: 991 }), []);
+  assert.deepEqual(await found({ mode: 0o600, uid: 990, gid: 0 }), []);
 });
 
 test('files of this machine', async (t) => {

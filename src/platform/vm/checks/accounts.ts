@@ -24,3 +24,12 @@ export async function accountOf(io: HostIo, user: string | number): Promise<Acco
   const asked = await io.run('getent', ['passwd', String(user)]);
   return asked?.code === 0 ? parseAccounts(asked.stdout).find(wanted) : undefined;
 }
+
+/** The ids of all groups that a user is in, by /etc/group and the account itself. */
+export function groupsOf({ name, gid }: Account, groupFile: string): ReadonlySet<number> {
+  const named = groupFile.split('\n').flatMap((line) => {
+    const [, , id, members = ''] = line.split(':');
+    return id !== undefined && members.split(',').includes(name) ? [Number(id)] : [];
+  });
+  return new Set([gid, ...named]);
+}

@@ -1,7 +1,9 @@
 /** Owners and modes of our folders and secrets: nobody else may read keys or change what the agent believes. */
 import { join } from 'node:path';
 import type { Diagnostic } from '../../../model/diagnostic.ts';
-import { type CheckContext, finding, type HostCheck, type HostIo } from './host-check.ts';
+import { type Account, accountOf, groupsOf } from './accounts.ts';
+import { type CheckContext, type FileFacts, finding, type HostCheck, type HostIo } from './host-check.ts';
+import { AGENT_UNIT, unitsOf } from './units.ts';
 
 const octal = (mode: number): string => `0${mode.toString(8).padStart(3, '0')}`;
 
@@ -40,6 +42,34 @@ async function owners({ io, needs }: CheckContext, paths: readonly string[]): Pr
     );
 }
 
+/** Who may read a file by its mode; capabilities and lists of access rights do not count. */
+function mayRead({ mode, uid, gid }: FileFacts, account: Account, groups: ReadonlySet<number>): boolean {
+  if (account.uid === 0) return true;
+  if (uid === account.uid) return (mode & 0o400) !== 0;
+  return ((groups.has(gid) ? mode >> 3 : mode) & 0o004) !== 0;
+}
+
+/** Whoever checks may be root; the agent is not. */
+async function unreadable({ io, needs }: CheckContext): Promise<readonly Diagnostic[]> {
+  const user = (await unitsOf(io, [AGENT_UNIT], ['User']))?.get(AGENT_UNIT)?.['User'] ?? '';
+  const account = user === '' ? undefined : await accountOf(io, user);
+  if (account === undefined) return [];
+  const groups = groupsOf(account, (await io.read('/etc/group')) ?? '');
+  const files = [needs.paths.config, ...needs.secrets];
+  const found = await Promise.all(files.map(async (path) => ({ path, facts: await io.stat(path) })));
+  return found
+    .filter(({ facts }) => facts !== undefined && !mayRead(facts, account, groups))
+    .map(({ path }) =>
+      finding(
+        'TRY1171',
+        'error',
+        path,
+        `user ${user}, as which ${AGENT_UNIT} runs, may not read it`,
+        `Run: chgrp ${user} ${path} && chmod 0640 ${path}`,
+      ),
+    );
+}
+
 export const FILES_CHECK: HostCheck = {
   name: 'files',
   async run(context) {
@@ -60,6 +90,7 @@ export const FILES_CHECK: HostCheck = {
     const judged = await Promise.all(rules.map(async (rule) => judge(io, rule)));
     const findings = [
       ...judged.filter((each) => each !== undefined),
+      ...(await unreadable(context)),
       ...(await owners(context, [run, ...keys.map((name) => join(identity, name))])),
     ];
     const hidden = io.uid !== 0 && state_ !== undefined && state_.uid !== io.uid;

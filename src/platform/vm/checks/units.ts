@@ -25,7 +25,7 @@ export function parseUnits(text: string): ReadonlyMap<string, UnitProperties> {
 
 /** The properties of those units that are installed, by name; undefined: this host does not run systemd. */
 export async function unitsOf(
-  io: HostIo,
+  io: Pick<HostIo, 'stat' | 'run'>,
   names: readonly string[],
   properties: readonly string[],
 ): Promise<ReadonlyMap<string, UnitProperties> | undefined> {
