@@ -29,8 +29,9 @@ export type Verdict =
 /** The version of what two Envoys of a hot restart share, as the program says it. Never rejects. */
 async function hotRestartVersion(binary: string): Promise<string | undefined> {
   return new Promise((resolve) => {
-    execFile(binary, ['--hot-restart-version'], { timeout: VERSION_TIMEOUT_MS }, (error, stdout) =>
-      resolve(error === null ? stdout.trim() : undefined),
+    execFile(binary, ['--hot-restart-version'], { timeout: VERSION_TIMEOUT_MS }, (_, stdout, stderr) =>
+      // Envoy says it on the one, others may on the other.
+      resolve(/^\d+\.\d+\S*$/m.exec(`${stdout}\n${stderr}`)?.[0]),
     );
   });
 }

@@ -69,6 +69,16 @@ export function withEpoch(args: readonly string[], epoch: number): readonly stri
   return [...first.with(at + 1, String(epoch)), ...(epoch > 0 ? [SUCCESSOR] : [])];
 }
 
+/**
+ * The same arguments with at least as many workers as a running Envoy has: each worker has a queue of connections of its
+ * own, and those in the queue of a worker that its successor lacks would be reset.
+ */
+export function withWorkersOf(running: readonly string[], args: readonly string[]): readonly string[] {
+  const workers = Number(argumentOf(running, '--concurrency') ?? 0);
+  const at = args.indexOf('--concurrency') + 1;
+  return at > 0 && workers > Number(args[at]) ? args.with(at, String(workers)) : args;
+}
+
 /** The value that follows `flag`. */
 export function argumentOf(args: readonly string[], flag: string): string | undefined {
   const at = args.indexOf(flag);

@@ -8,7 +8,8 @@
 #   start EPOCH FILE   start an Envoy; FILE holds the program and its arguments, one a line
 #   then EPOCH FILE    the same as soon as the last Envoy has ended, instead of this script's end
 #   end EPOCH          SIGTERM to that Envoy; "kill EPOCH": SIGKILL
-# What the script tells itself comes the same way: "ended NUMBER STATUS", "quiet", "stop", "late".
+# What the script and its subshells tell themselves comes the same way, with its process id before it, for an earlier
+# script's may come late: "ended NUMBER STATUS", "quiet", "stop", "late", "gone".
 #
 # RUNDIR/launcher.pid and RUNDIR/envoy.EPOCH.pid say who runs. The script ends when its last Envoy has ended, with that
 # one's status. At SIGTERM it ends all of them: SIGTERM, and SIGKILL after TRYSAIL_ENVOY_STOP_S seconds (5).
@@ -17,6 +18,10 @@
 #   TRYSAIL_CAPTURE_FIFO   a FIFO of which every Envoy, and nothing else here, holds a write end as descriptor 9
 set -u
 umask 027
+# There `read` ends at a signal whose trap has run.
+[ -z "${BASH_VERSION:-}" ] || set -o posix
+# Bytes that are no characters must not hide the end of a line.
+LC_ALL=C
 
 run=${1:?a run folder}
 case $run in /*) ;; *)
@@ -35,6 +40,8 @@ newest=   # the number of the last one, whether it runs or not
 base_ids= # whose shared memory is to be removed
 later=    # what `then` has asked for
 status=0
+pid=
+timer=
 
 say() { printf 'launcher: %s\n' "$*" >&2; }
 
@@ -43,7 +50,7 @@ digits() { case $1 in '' | *[!0-9]* | ??????????*) return 1 ;; esac; }
 runs() { case " $live " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 # Open for reading and writing, a FIFO neither blocks nor needs a reader.
-tell() { [ -p "$control" ] && printf '\n%s\n' "$*" 1<>"$control"; }
+tell() { [ -p "$control" ] && printf '\n%s\n' "$$ $*" 1<>"$control"; }
 
 # One Envoy: runs as a process of its own, Envoy's parent.
 envoy() {
@@ -63,20 +70,12 @@ envoy() {
   "$@" &
   pid=$!
   exec 9>&-
-  # Set now, so that Envoy has not inherited them. A signal to all of a group or unit must not end this process.
-  trap 'interrupted=1; kill -TERM "$pid" 2>/dev/null' TERM
-  trap 'interrupted=1; kill -KILL "$pid" 2>/dev/null' USR1
-  trap 'interrupted=1' INT HUP
+  # Set now, so that Envoy has not inherited it. A signal to all of a group or unit must not end this process; nor may one
+  # interrupt `wait`, whose answer some shells have lost then.
+  trap '' TERM INT HUP USR1 USR2
   printf '%s\n' "$pid" >"$out"
-  code=
-  while :; do
-    interrupted=
-    wait "$pid"
-    got=$?
-    # A trapped signal ends `wait` early; 127 then means that the status was had before.
-    [ -n "$code" ] && [ "$got" -eq 127 ] || code=$got
-    [ -n "$interrupted" ] && [ "$got" -ne 127 ] || break
-  done
+  wait "$pid"
+  code=$?
   tell "ended $number $code"
 }
 
@@ -109,14 +108,25 @@ start() {
   live="$live $count"
   : >"$run/envoy.$1.pid"
   envoy "$count" "$1" "$2" &
-  eval "process_$count=$! epoch_$count=$1"
+  eval "epoch_$count=$1"
 }
 
-# signal NAME [EPOCH]: to all Envoys or to one, by their parents
+# pid_of EPOCH: sets `pid`, waiting for one that is about to start
+pid_of() {
+  pid=
+  tries=0
+  until read -r pid <"$run/envoy.$1.pid" && digits "$pid"; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 50 ] || return 1
+    sleep 0.02
+  done
+}
+
+# signal NAME [EPOCH]: to all Envoys or to one
 signal() {
   for each in $live; do
-    eval "of=\$epoch_$each to=\$process_$each"
-    [ "${2:-$of}" != "$of" ] || kill "-$1" "$to" 2>/dev/null
+    eval "of=\$epoch_$each"
+    [ "${2:-$of}" != "$of" ] || ! pid_of "$of" || kill "-$1" "$pid" 2>/dev/null
   done
 }
 
@@ -127,6 +137,7 @@ finish() {
   set -- "$control" "$run/launcher.pid" "$run"/envoy.*.pid "$run"/hot_*_[0-9]*
   for each in $base_ids; do set -- "$@" "$(shared "$each")"; done
   rm -f -- "$@"
+  [ -z "$timer" ] || kill "$timer" 2>/dev/null
   exit "$status"
 }
 
@@ -141,6 +152,13 @@ unmark() {
   done
 }
 
+begin_later() {
+  rest=$later
+  later=
+  start "${rest%% *}" "${rest#* }"
+}
+
+# ended NUMBER STATUS
 ended() {
   runs "$1" && digits "$2" || return
   left=
@@ -151,12 +169,7 @@ ended() {
     [ "$1" != "$newest" ] || unmark
     return
   fi
-  if [ -n "$later" ]; then
-    request=$later
-    later=
-    # shellcheck disable=SC2086 # two words
-    start ${request%% *} "${request#* }" && return
-  fi
+  [ -n "$later" ] && begin_later && return
   finish
 }
 
@@ -170,6 +183,7 @@ stop() {
     sleep 2
     tell gone
   } 3<&- >/dev/null 2>&1 &
+  timer=$!
 }
 
 handle() {
@@ -181,18 +195,23 @@ handle() {
       ;;
     'then '*' /'*)
       later=${1#then }
-      [ -n "$live" ] || { request=$later; later=; start "${request%% *}" "${request#* }"; }
+      [ -n "$live" ] || begin_later
       ;;
-    'ended '*' '*)
-      rest=${1#ended }
+    'end '*) signal TERM "${1#end }" ;;
+    'kill '*) signal KILL "${1#kill }" ;;
+    "$$ ended "*' '*)
+      rest=${1#"$$ ended "}
       ended "${rest%% *}" "${rest#* }"
       ;;
-    quiet) [ "$count" -gt 0 ] || { say 'nobody asks for an Envoy: the last good one'; start 0 "$last_good"; } ;;
-    stop) stop ;;
-    'end '*) signal TERM "${1#end }" ;;
-    'kill '*) signal USR1 "${1#kill }" ;;
-    late) signal USR1 ;;
-    gone) finish ;;
+    "$$ quiet")
+      [ "$count" -gt 0 ] || {
+        say 'nobody asks for an Envoy: the last good one'
+        start 0 "$last_good"
+      }
+      ;;
+    "$$ stop") stop ;;
+    "$$ late") signal KILL ;;
+    "$$ gone") finish ;;
     *) say 'not understood, ignored' ;;
   esac
 }
@@ -210,6 +229,7 @@ elif [ -n "$last_good" ]; then
     sleep "${TRYSAIL_LAST_GOOD_AFTER_S:-3}"
     tell quiet
   } 3<&- >/dev/null 2>&1 &
+  timer=$!
 fi
 while :; do
   line=

@@ -6,6 +6,7 @@
 import { sleep } from '../lib/sleep.ts';
 import type { AdminClient } from './admin.ts';
 import { type LiveEnvoy, terminate } from './live-envoy.ts';
+import { isRunning } from './process-identity.ts';
 
 const POLL_MS = 250;
 /** After the moment at which its successor has to end it. */
@@ -31,15 +32,11 @@ export async function watchParent(parent: LiveEnvoy, options: ParentOptions): Pr
   const { admin, shutdownMs, signal, onConnections } = options;
   const end = performance.now() + shutdownMs + GRACE_MS;
   let connections: number | undefined;
-  let gone = false;
-  void parent.exited.then(() => {
-    gone = true;
-  });
-  while (!gone) {
+  while (isRunning(parent.identity)) {
     const stats = await admin.stats('^server\\.(parent_connections|hot_restart_generation)$').catch(() => undefined);
     const count = stats?.get('server.parent_connections');
     // The gauge is there, and zero, from the start: a generation above one says that the parent was heard.
-    if (count !== undefined && (stats?.get('server.hot_restart_generation') ?? 0) > 1 && !gone) {
+    if (count !== undefined && (stats?.get('server.hot_restart_generation') ?? 0) > 1) {
       if (count !== connections) onConnections(count);
       connections = count;
     }

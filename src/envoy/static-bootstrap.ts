@@ -33,25 +33,29 @@ function mapObjects(value: JsonValue, change: (object: JsonObject) => JsonObject
   return change(Object.fromEntries(Object.entries(value).map(([key, child]) => [key, mapObjects(child, change)])));
 }
 
+function text(value: JsonValue | undefined): string {
+  return typeof value === 'string' ? value : '';
+}
+
 /** What an object lacks: a part that refers to what is not there must be left out whole. */
 class Missing extends Error {}
 
 /** The same with what it refers to, or undefined when something of that is missing. */
-function complete<T extends JsonValue>(
-  value: T,
+function complete(
+  value: JsonValue,
   routes: ReadonlyMap<string, JsonObject>,
   secrets: ReadonlyMap<string, JsonObject>,
 ): JsonValue | undefined {
   const inline = (object: JsonObject): JsonObject => {
     const { rds, sds_config, ...rest } = object;
     if (isObject(rds)) {
-      const route = routes.get(String(rds['route_config_name']));
+      const route = routes.get(text(rds['route_config_name']));
       if (route === undefined) throw new Missing();
       // A cluster may be left out: its requests fail, and those of others do not.
       return { ...rest, route_config: { ...route, validate_clusters: false } };
     }
     if (sds_config === undefined) return object;
-    if (!secrets.has(String(object['name']))) throw new Missing();
+    if (!secrets.has(text(object['name']))) throw new Missing();
     // A secret without a source is one of the bootstrap's.
     return rest;
   };
@@ -89,7 +93,7 @@ function completeListener(
 function withEndpoints(cluster: JsonObject, assignments: ReadonlyMap<string, JsonObject>): JsonObject {
   const { eds_cluster_config: eds, ...rest } = cluster;
   if (!isObject(eds)) return cluster;
-  const name = String(eds['service_name'] ?? cluster['name']);
+  const name = text(eds['service_name'] ?? cluster['name']);
   return { ...rest, type: 'STATIC', load_assignment: assignments.get(name) ?? { cluster_name: name } };
 }
 

@@ -12,6 +12,7 @@ import { eventually } from '../support/eventually.ts';
 import { freePorts } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { envoyBinary, ROOT } from '../support/tools.ts';
+import type { Ports } from './load.ts';
 
 /** The launcher's script. */
 export const LAUNCHER = join(ROOT, 'src/envoy/launcher.sh');
@@ -25,9 +26,9 @@ export interface TestEnvoy {
   readonly options: Omit<EnvoyProcessOptions, 'log' | 'onChange'>;
 }
 
-function listener(port: number): Bootstrap {
+function listener(port: number, cluster = 'application', name = 'inbound'): Bootstrap {
   return {
-    name: 'inbound',
+    name,
     traffic_direction: 'INBOUND',
     address: { socket_address: { address: '127.0.0.1', port_value: port } },
     filter_chains: [
@@ -50,7 +51,7 @@ function listener(port: number): Bootstrap {
                   {
                     name: 'all',
                     domains: ['*'],
-                    routes: [{ match: { prefix: '/' }, route: { cluster: 'application' } }],
+                    routes: [{ match: { prefix: '/' }, route: { cluster } }],
                   },
                 ],
               },
@@ -62,7 +63,7 @@ function listener(port: number): Bootstrap {
   };
 }
 
-function tcpListener(port: number): Bootstrap {
+function tcpListener(port: number, cluster = 'application'): Bootstrap {
   return {
     name: 'tcp',
     traffic_direction: 'INBOUND',
@@ -75,7 +76,7 @@ function tcpListener(port: number): Bootstrap {
             typed_config: {
               '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
               stat_prefix: 'tcp',
-              cluster: 'application',
+              cluster,
             },
           },
         ],
@@ -84,12 +85,20 @@ function tcpListener(port: number): Bootstrap {
   };
 }
 
-function application(port: number): Bootstrap {
+function application(port: number, name = 'application', http2 = false): Bootstrap {
   return {
-    name: 'application',
+    name,
     type: 'STATIC',
+    ...(http2 && {
+      typed_extension_protocol_options: {
+        'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+          '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+          explicit_http_config: { http2_protocol_options: {} },
+        },
+      },
+    }),
     load_assignment: {
-      cluster_name: 'application',
+      cluster_name: name,
       endpoints: [
         {
           lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } }],
@@ -99,7 +108,30 @@ function application(port: number): Bootstrap {
   };
 }
 
+/** Listeners and clusters that bring each kind of traffic to its port of the application. */
+export function fourKinds(
+  listen: Ports,
+  applications: Ports,
+): { readonly listeners: Bootstrap[]; readonly clusters: Bootstrap[] } {
+  return {
+    listeners: [
+      listener(listen.http, 'http', 'http'),
+      listener(listen.http2, 'http2', 'http2'),
+      listener(listen.grpc, 'grpc', 'grpc'),
+      tcpListener(listen.tcp, 'tcp'),
+    ],
+    clusters: [
+      application(applications.http, 'http'),
+      application(applications.http2, 'http2', true),
+      application(applications.grpc, 'grpc', true),
+      application(applications.tcp, 'tcp'),
+    ],
+  };
+}
+
 interface TestEnvoyOptions {
+  /** Instead of the one inbound listener. */
+  readonly resources?: ReturnType<typeof fourKinds>;
   readonly server?: Server;
   readonly tcp?: boolean;
   readonly binary?: string;
@@ -127,8 +159,11 @@ export async function testEnvoy(t: TestContext, settings: TestEnvoyOptions = {})
   const bootstrap = {
     ...rest,
     static_resources: {
-      clusters: [...fixed.clusters, application(upstream)],
-      listeners: [...fixed.listeners, settings.tcp === true ? tcpListener(port) : listener(port)],
+      clusters: [...fixed.clusters, ...(settings.resources?.clusters ?? [application(upstream)])],
+      listeners: [
+        ...fixed.listeners,
+        ...(settings.resources?.listeners ?? [settings.tcp === true ? tcpListener(port) : listener(port)]),
+      ],
     },
   };
   t.after(() => endEnvoys(runDir));
