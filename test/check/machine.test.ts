@@ -115,7 +115,10 @@ ct state established,related accept
       '[Service]\nEnvironment=TRYSAIL_LOG_LEVEL=loud "TRYSAIL_HOST_NAME=two words"\nExecStart=/bin/false\n',
     );
     await machine.run('systemctl daemon-reload');
-    assert.deepEqual(await found('configuration'), ['error TRY0901 host.name', 'error TRY0901 log.level']);
+    assert.deepEqual(await found('configuration'), [
+      'error TRY0901 host.name (environment variable TRYSAIL_HOST_NAME)',
+      'error TRY0901 log.level (environment variable TRYSAIL_LOG_LEVEL)',
+    ]);
     await machine.run('rm /etc/systemd/system/trysail.service && systemctl daemon-reload');
     assert.deepEqual(await found('configuration'), []);
   });
