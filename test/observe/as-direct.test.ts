@@ -1,8 +1,10 @@
 /** Mode `observe` and a direct connection, compared byte by byte on both sides. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/ports.ts';
 import { callHttp2, http2Application } from '../translate/applications.ts';
@@ -101,6 +103,20 @@ test('an application that resets a connection as soon as it has it: bytes end at
   const conversation: Conversation = { client: [], application: [{ end: 'reset' }] };
   assert.equal((await converse(application.port, application, conversation)).end, 'reset');
   assert.match((await converse(inbound.AUTO, application, conversation)).end, /closed|reset/);
+});
+
+test('on a port of requests the caller speaks first', async (t) => {
+  const application = await rawApplication(t);
+  const { inbound } = await observe(t, application.port);
+  application.perform([{ say: 'ready' }]);
+  const socket = connect(inbound.HTTP, '127.0.0.1');
+  t.after(() => socket.destroy());
+  let seen = '';
+  socket.on('data', (chunk: Buffer) => (seen += chunk.toString()));
+  await delay(200);
+  assert.deepEqual([seen, application.seen.length], ['', 0]);
+  socket.write('no request\r\n\r\n');
+  await eventually('what is no request passes as bytes', () => seen === 'ready');
 });
 
 test('HTTP/2 keeps its headers and trailers', async (t) => {
