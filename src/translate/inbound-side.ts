@@ -91,8 +91,11 @@ export class InboundSide {
       );
       return undefined;
     }
-    return this.#chains.get(name, inputs, () =>
-      capturedChains(`${port}`, { port, addresses: shared ? [address] : [] }, chains()),
+    const destination = { port, addresses: shared ? [address] : [] };
+    return units.lastGood(
+      `captured port ${name}`,
+      () => this.#chains.get(name, [...inputs, shared], () => capturedChains(`${port}`, destination, chains())),
+      () => this.#chains.keep(name),
     );
   }
 

@@ -35,6 +35,13 @@ export class Memo<T> {
     return value;
   }
 
+  /** What the last translation has for unit `key`, whatever it was built from; it stays known. */
+  keep(key: string): T | undefined {
+    const known = this.#current.get(key) ?? this.#last.get(key);
+    if (known !== undefined) this.#current.set(key, known);
+    return known?.value;
+  }
+
   /** Ends a translation: what it did not ask for is forgotten. */
   sweep(): void {
     this.#last = this.#current;

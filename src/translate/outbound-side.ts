@@ -13,7 +13,7 @@ import {
 import { type CapturedChains, capturedChains } from './captured-chains.ts';
 import { callerState } from './cluster-callers.ts';
 import { type ResolvedDestination, type Target, unknownDestination } from './destination.ts';
-import { listener } from './listener.ts';
+import { type ListenerChains, listener } from './listener.ts';
 import { Memo } from './memo.ts';
 import { MeshView } from './mesh-view.ts';
 import { listenerName } from './names.ts';
@@ -142,20 +142,25 @@ export class OutboundSide {
       for (const address of addresses) taken.add(address);
       const [first] = addresses;
       if (first === undefined) return [];
-      return portsOf(of, upstream).map((target) => {
+      return portsOf(of, upstream).flatMap((target) => {
         const destination = { port: target.port.number, addresses };
         const name = listenerName({ address: first, port: destination.port });
-        const key = `${caller.capturePort} ${name}`;
+        const make = (inputs: readonly unknown[], chains: () => ListenerChains): readonly CapturedChains[] => {
+          const key = `${name} of captured port ${caller.capturePort}`;
+          const all = [...addresses, ...inputs];
+          const made = of.units.lastGood(
+            `calls to ${key}`,
+            () => this.#chains.get(key, all, () => capturedChains(name, destination, chains())),
+            () => this.#chains.keep(key),
+          );
+          return made === undefined ? [] : [made];
+        };
         if (!isMeshed(caller)) {
           const observed = this.#observed(of, target, name);
-          return this.#chains.get(key, [...addresses, ...Object.values(observed)], () =>
-            capturedChains(name, destination, observeChains(observed)),
-          );
+          return make(Object.values(observed), () => observeChains(observed));
         }
         const calls = this.#calls(of, upstream.serviceHost, target, caller);
-        return this.#chains.get(key, [...addresses, ...inputsOf(calls)], () =>
-          capturedChains(name, destination, outboundChains(calls, `outbound_${name}`)),
-        );
+        return make(inputsOf(calls), () => outboundChains(calls, `outbound_${name}`));
       });
     });
   }

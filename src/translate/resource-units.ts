@@ -93,7 +93,11 @@ export class ResourceUnits {
   make(kind: Kind, name: string, inputs: readonly unknown[], build: () => Resource | undefined): Resource | undefined {
     const known = this.#made[kind].get(name);
     if (known !== undefined) return known;
-    const made = this.#lastGood(kind, name, () => this.#memos[kind].get(name, inputs, build));
+    const made = this.lastGood(
+      `${LABELS[kind]} ${name}`,
+      () => this.#memos[kind].get(name, inputs, build),
+      () => this.#last?.get(TYPE_OF[kind])?.get(name),
+    );
     if (made !== undefined) this.#made[kind].set(name, made);
     return made;
   }
@@ -112,16 +116,20 @@ export class ResourceUnits {
     return this.#last;
   }
 
-  /** One unit that cannot be built must not take the others with it. */
-  #lastGood(kind: Kind, name: string, build: () => Resource | undefined): Resource | undefined {
+  /**
+   * What `build` makes, or, when that fails, what was last made: one thing that cannot be built must not take the others
+   * with it.
+   * @param what names it in the diagnostic
+   */
+  lastGood<T>(what: string, build: () => T, kept: () => T | undefined): T | undefined {
     try {
       return build();
     } catch (error) {
-      const last = this.#last?.get(TYPE_OF[kind])?.get(name);
+      const last = kept();
       this.#failures.push({
         code: 'TRY0405',
         severity: 'error',
-        object: `${LABELS[kind]} ${name}`,
+        object: what,
         message: `it cannot be encoded (${errorMessage(error)}); ${last === undefined ? 'it is left out' : 'its last good version stays'}`,
         remedy:
           'Look for a value out of range in the resources that it comes from, and report it: they should have been refused.',

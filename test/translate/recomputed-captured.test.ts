@@ -1,7 +1,7 @@
 /** What a change costs on a host of several callers whose calls are captured. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DestinationRule } from '../../src/model/destination-rule.ts';
+import type { ConnectionPool, DestinationRule } from '../../src/model/destination-rule.ts';
 import type { Host } from '../../src/model/host.ts';
 import type { Mesh } from '../../src/model/mesh.ts';
 import type { Protocol } from '../../src/model/service.ts';
@@ -38,6 +38,22 @@ function fleet(protocols: Readonly<Record<string, Protocol>> = {}): Mesh {
 function meta(kind: string, namespace: string) {
   return { kind, namespace, name: 'x', labels: {}, source: { file: 'x.yaml', line: 1 }, age: 0 };
 }
+
+const NO_POOL: ConnectionPool = {
+  maxConnections: undefined,
+  connectTimeoutMs: undefined,
+  tcpKeepalive: undefined,
+  maxConnectionDurationMs: undefined,
+  tcpIdleTimeoutMs: undefined,
+  http1MaxPendingRequests: undefined,
+  http2MaxRequests: undefined,
+  maxRequestsPerConnection: undefined,
+  maxRetries: undefined,
+  httpIdleTimeoutMs: undefined,
+  h2UpgradePolicy: 'DEFAULT',
+  useClientProtocol: false,
+  maxConcurrentStreams: undefined,
+};
 
 /** A rule for calls of `payments` alone. */
 const RULE: DestinationRule = {
@@ -141,4 +157,36 @@ test('one caller: no marks, names and clusters as with listeners of its own', ()
   const listener = resources.get(TYPE_URL.listener)?.get('virtualOutbound_15101');
   assert.ok(listener);
   assert.doesNotMatch(Buffer.from(listener.value).toString('latin1'), /trysail\.caller/);
+});
+
+test('calls of one service that cannot be encoded keep their last good version and take nothing with them', () => {
+  const translator = new Translator();
+  const first = fleet({ s3: 'TCP', s4: 'TCP' });
+  const before = translator.translate(first, HOST);
+  const broken: DestinationRule = {
+    ...RULE,
+    meta: meta('DestinationRule', 'default'),
+    exportTo: [],
+    trafficPolicy: {
+      loadBalancer: undefined,
+      connectionPool: { ...NO_POOL, tcpIdleTimeoutMs: Number.NaN },
+      outlierDetection: undefined,
+      portLevelSettings: [],
+    },
+  };
+  const { services } = fleet({ s3: 'TCP', s4: 'HTTP' });
+  const after = translator.translate({ ...first, services, destinationRules: [broken] }, HOST);
+  const failed = translator.failures.map(({ code, object }) => `${code} ${object}`);
+  assert.deepEqual(
+    failed.filter((each) => each.includes('calls to')),
+    CALLERS.map(({ capturePort }) => `TRY0405 calls to 240.240.0.3_9080 of captured port ${capturePort}`),
+  );
+  // The other change has come through, and what failed is as it was.
+  for (const name of LISTENERS) {
+    const text = (resources: Resources): string =>
+      Buffer.from(resources.get(TYPE_URL.listener)?.get(name)?.value ?? []).toString('latin1');
+    assert.match(text(before), /240\.240\.0\.4_9080-tcp/);
+    assert.match(text(after), /240\.240\.0\.4_9080-http/);
+    assert.match(text(after), /240\.240\.0\.3_9080-tcp/);
+  }
 });
