@@ -7,16 +7,27 @@ import { AGENT_UNIT, ENVOY_UNIT, type UnitProperties, unitsOf } from './units.ts
 
 /** The oldest that the units are written for. */
 const OLDEST = 239;
+const CAPTURE_UNIT = 'trysail-capture.service';
+const DNS_UNIT = 'trysail-dns.path';
 const OUR_UNITS = [
   AGENT_UNIT,
   ENVOY_UNIT,
   'trysail-drain.service',
-  'trysail-capture.service',
-  'trysail-dns.path',
+  CAPTURE_UNIT,
+  DNS_UNIT,
   'trysail-dns.service',
   'trysail-server.service',
 ];
-const PROPERTIES = ['ActiveState', 'SubState', 'UnitFileState', 'Result', 'NRestarts', 'User', 'NeedDaemonReload'];
+const PROPERTIES = [
+  'ActiveState',
+  'SubState',
+  'UnitFileState',
+  'Result',
+  'NRestarts',
+  'User',
+  'Wants',
+  'NeedDaemonReload',
+];
 
 function judge(name: string, unit: UnitProperties): readonly Diagnostic[] {
   const findings: Diagnostic[] = [];
@@ -46,6 +57,31 @@ function judge(name: string, unit: UnitProperties): readonly Diagnostic[] {
       ),
     );
   return findings;
+}
+
+/** Units beside the agent that what agent.yaml asks for needs; nobody but root can start them. */
+function helpers({ needs }: CheckContext, installed: ReadonlyMap<string, UnitProperties>): readonly Diagnostic[] {
+  const wanted = [
+    ...(needs.capture.redirect || needs.capture.tproxy ? [{ name: CAPTURE_UNIT, lost: 'nothing is captured' }] : []),
+    ...(needs.dns === undefined ? [] : [{ name: DNS_UNIT, lost: 'names of the mesh do not resolve' }]),
+  ];
+  const agentRuns = installed.get(AGENT_UNIT)?.['ActiveState'] === 'active';
+  return wanted.flatMap(({ name, lost }) => {
+    const unit = installed.get(name);
+    if (unit === undefined || unit['ActiveState'] === 'active' || unit['ActiveState'] === 'failed') return [];
+    // Before the agent is started it is enough that the boot starts them; the agent's unit asks for some itself.
+    const wants = installed.get(AGENT_UNIT)?.['Wants']?.split(' ').includes(name) === true;
+    if (!agentRuns && (wants || unit['UnitFileState'] === 'enabled')) return [];
+    return [
+      finding(
+        'TRY1170',
+        agentRuns ? 'error' : 'warning',
+        name,
+        `agent.yaml needs it and it is ${unit['ActiveState'] ?? 'not there'}: ${lost}`,
+        `Run: systemctl enable --now ${name}`,
+      ),
+    ];
+  });
 }
 
 async function accounts(
@@ -111,6 +147,7 @@ export const SYSTEMD_CHECK: HostCheck = {
     const version = Number(/systemd (\d+)/.exec((await io.run('systemctl', ['--version']))?.stdout ?? '')?.[1]);
     const findings = [
       ...[...installed].flatMap(([name, unit]) => judge(name, unit)),
+      ...helpers(context, installed),
       ...(await accounts(context, installed)),
       ...(await namedUnits(context)),
     ];
