@@ -27,6 +27,8 @@ export interface HandoverOptions {
   readonly log: Log;
   /** Default 30,000. */
   readonly healthyMs?: number;
+  /** Between two looks; default 200. */
+  readonly pollMs?: number;
 }
 
 type Phase =
@@ -123,7 +125,7 @@ export class Handover {
         this.#options.onOpen?.();
       }
       if (move.phases.size === 0) break;
-      if (!(await sleep(POLL_MS, signal))) return;
+      if (!(await sleep(this.#options.pollMs ?? POLL_MS, signal))) return;
     }
     if (signal.aborted) return;
     this.#move = undefined;

@@ -140,3 +140,21 @@ test('a Service record gives its service another name in Consul', () => {
     ['storefront', 'web'],
   );
 });
+
+test('what peers are told of a port follows the mode', () => {
+  const identity = { provider: 'trysail-ca', ca: { address: '10.0.0.1:15012' } };
+  const told = (service: Readonly<Record<string, unknown>>): readonly unknown[] => {
+    const { address, port, servicePort, offersMtls, proxyHealth } = only(
+      { application: '10.0.0.5:8080', ...service },
+      { identity },
+    );
+    return [`${address}:${port}`, servicePort, offersMtls, proxyHealth !== undefined];
+  };
+  assert.deepEqual(told({ mode: 'full' }), ['10.0.0.5:9080', undefined, true, true]);
+  assert.deepEqual(told({ mode: 'observe' }), ['10.0.0.5:9080', undefined, false, true]);
+  assert.deepEqual(told({ mode: 'outbound' }), ['10.0.0.5:8080', 9080, false, false]);
+  assert.deepEqual(told({ mode: 'off' }), ['10.0.0.5:8080', 9080, false, false]);
+  assert.deepEqual(told({ mode: 'off', application: '10.0.0.5:9080' }), ['10.0.0.5:9080', undefined, false, false]);
+  assert.deepEqual(told({ mode: 'off', application: '172.17.0.2:80' }), ['172.17.0.2:80', 9080, false, false]);
+  assert.deepEqual(told({ capture: 'redirect', application: undefined }), ['10.0.0.5:9080', undefined, true, true]);
+});
