@@ -13,14 +13,20 @@ import { type CaptureState, NEVER_APPLIED, readCaptureState, writeCaptureState }
 
 /** How long a first application stays without a confirmation. */
 export const TRIAL_MS = 60_000;
-/** Between two looks whether the rules are still there. */
-const VERIFY_MS = 10_000;
+/** Between two looks whether the holder of the rules lives: it dies with Envoy, and comes again with it. */
+const ALIVE_MS = 500;
+/** How many of them to one question to the kernel. */
+const LOOKS_PER_VERIFICATION = 20;
+/** Between two looks whether a new Envoy listens. */
+const LISTENING_MS = 100;
 
 /** What is to be captured. */
 export interface WantedCapture {
   /** Systemd units whose cgroups the plan needs. */
   readonly units: readonly string[];
   plan(cgroups: ReadonlyMap<string, UnitCgroup>): PlannedCapture;
+  /** Asked before rules are loaded, since Envoy may have started anew. Absent: as `CaptureKeeper.listening` says. */
+  isListening?(): Promise<boolean>;
 }
 
 export interface CaptureKeeperOptions {
@@ -209,10 +215,16 @@ export class CaptureKeeper {
         this.#applied = undefined;
         return;
       }
+      if (this.#wanted.isListening !== undefined && !(await this.#wanted.isListening())) {
+        if (!(await this.#options.holder.status()).alive) this.#applied = undefined;
+        this.#error = undefined;
+        this.#next(LISTENING_MS, async () => this.#reconcile());
+        return;
+      }
       const leftMs = (this.#state.trialEndsAtMs ?? 0) - Date.now();
       await this.#load(this.#state.confirmed ? undefined : Math.max(1000, Math.min(leftMs, this.#trialMs)));
       this.#backoff.reset();
-      this.#next(VERIFY_MS, async () => this.#reverify());
+      this.#next(ALIVE_MS, async () => this.#look(1));
     } catch (error) {
       const message = errorMessage(error);
       if (this.#error?.message !== message)
@@ -221,13 +233,19 @@ export class CaptureKeeper {
         message,
         ...(error instanceof TrysailError && error.remedy !== undefined ? { remedy: error.remedy } : {}),
       };
-      this.#next(this.#backoff.nextMs(), async () => this.#reconcileSoon());
+      this.#next(this.#backoff.nextMs(), async () => this.#reconcile());
     }
   }
 
-  async #reverify(): Promise<void> {
-    if (await this.#options.holder.verify()) this.#next(VERIFY_MS, async () => this.#reverify());
-    else this.#reconcileSoon();
+  async #look(count: number): Promise<void> {
+    const { holder } = this.#options;
+    const isThere = count % LOOKS_PER_VERIFICATION === 0 ? await holder.verify() : (await holder.status()).alive;
+    if (isThere) this.#next(ALIVE_MS, async () => this.#look(count + 1));
+    else {
+      this.#options.log.warn('the rules of capture are gone with their holder, as after the end of Envoy');
+      this.#applied = undefined;
+      await this.#reconcile();
+    }
   }
 
   #next(ms: number, work: () => Promise<void>): void {

@@ -64,7 +64,7 @@ test('the first application takes itself back, also when the agent has ended; a 
 }, async (t) => {
   const { host } = await twoNamespaces(t);
   const { holder, keeper, dir } = await kept(t, host);
-  await startProxy(t, host, [{ address: '127.0.0.1', port: 15101, to: 'answer' }], holder.control);
+  const proxy = await startProxy(t, host, [{ address: '127.0.0.1', port: 15101, to: 'answer' }], holder.control);
   const first = await keeper({ trialMs: 2000 });
   assert.equal(first.report().state, 'unconfigured');
   await assert.rejects(first.apply(), { code: 'CAPTURE_UNCONFIGURED' });
@@ -90,17 +90,25 @@ test('the first application takes itself back, also when the agent has ended; a 
   });
   await t.test('confirmed, it is put in force by the next agent, and follows agent.yaml', async () => {
     const third = await keeper();
-    third.want(wanting(UID_1001));
+    const isListening = async (): Promise<boolean> => (await host.run('ss', '-ltn')).includes('127.0.0.1:15101 ');
+    third.want({ ...wanting(UID_1001), isListening });
     assert.equal(third.report().state, 'waiting');
     third.listening(true);
     await eventually('in force', () => assert.equal(third.report().state, 'on'));
     await eventually('in the kernel', () => capturing(host));
     // Changes need no trial any more.
-    third.want(wanting({ ...UID_1001, exclude: { ...EMPTY_PLAN.exclude, uids: [4711] } }));
+    third.want({ isListening, ...wanting({ ...UID_1001, exclude: { ...EMPTY_PLAN.exclude, uids: [4711] } }) });
     await eventually('loaded', async () =>
       assert.match(await readFile(join(dir, 'capture/rules.nft'), 'utf8'), /4711/),
     );
     assert.equal(third.report().state, 'on');
+    // A crash of Envoy takes them away, and its next start brings them back.
+    await proxy.stop('SIGKILL');
+    await eventually('gone', () => !capturing(host), 2000);
+    await eventually('noticed', () => assert.equal(third.report().state, 'waiting', JSON.stringify(third.report())));
+    await startProxy(t, host, [{ address: '127.0.0.1', port: 15101, to: 'answer' }], holder.control);
+    await eventually('in force again', () => assert.equal(third.report().state, 'on'));
+    assert.equal(capturing(host), true);
     assert.equal((await third.clean()).state, 'unapplied');
     assert.equal(capturing(host), false);
   });

@@ -23,6 +23,10 @@ control=$dir/control
 umask 007
 [ -p "$control" ] || mkfifo "$control" || exit 1
 
+# One at a time: what an earlier one still has to tidy away is not this one's. All its processes share the lock.
+exec 7>"$dir/lock"
+if command -v flock >/dev/null; then flock -w 5 7 || exit 1; fi
+
 nft delete table inet trysail 2>/dev/null
 if [ -n "$guard" ] && [ -f "$guard" ]; then nft -f "$guard" >>"$dir/output" 2>&1; fi
 
@@ -63,7 +67,7 @@ relay() {
         (
           sleep "$rest"
           echo "expire $rev" 1<>"$control"
-        ) </dev/null >/dev/null 2>&1 &
+        ) </dev/null >/dev/null 2>&1 7>&- &
         ;;
       confirm) rm -f "$dir/trial" ;;
       expire)
