@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { argumentOf, argumentsHash, baseId, envoyArguments, parentShutdownMs, withEpoch } from './arguments.ts';
+import {
+  argumentOf,
+  argumentsHash,
+  baseId,
+  envoyArguments,
+  parentShutdownMs,
+  withEpoch,
+  withWorkersOf,
+} from './arguments.ts';
 
 const OPTIONS = {
   bootstrapPath: '/run/trysail/envoy-bootstrap.json',
@@ -37,4 +45,11 @@ test('envoyArguments() quietens the discovery log only at the usual level', () =
 test('argumentsHash() tells arguments apart, also where only their borders differ', () => {
   assert.equal(argumentsHash(envoyArguments(OPTIONS)), argumentsHash(envoyArguments({ ...OPTIONS })));
   assert.notEqual(argumentsHash(['a', 'bc']), argumentsHash(['ab', 'c']));
+});
+
+test('withWorkersOf() never takes workers away', () => {
+  const args = envoyArguments(OPTIONS);
+  assert.equal(withWorkersOf(envoyArguments({ ...OPTIONS, concurrency: 1 }), args), args);
+  assert.equal(withWorkersOf([], args), args);
+  assert.equal(argumentOf(withWorkersOf(envoyArguments({ ...OPTIONS, concurrency: 4 }), args), '--concurrency'), '4');
 });

@@ -19,7 +19,7 @@ import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import { AdminClient, type ServerInfo } from './admin.ts';
 import { judge, type Wanted } from './adoption.ts';
-import { type ArgumentOptions, argumentsHash, envoyArguments, parentShutdownMs } from './arguments.ts';
+import { type ArgumentOptions, argumentsHash, envoyArguments, parentShutdownMs, withWorkersOf } from './arguments.ts';
 import { type Bootstrap, bootstrapText, hashText } from './bootstrap.ts';
 import { type DrainResult, drain } from './drain.ts';
 import { EnvoyLog } from './envoy-log.ts';
@@ -30,7 +30,7 @@ import { watchHealth } from './health-watch.ts';
 import type { LauncherKind } from './launcher.ts';
 import { type LiveEnvoy, terminate, watchProcess } from './live-envoy.ts';
 import { watchParent } from './parent.ts';
-import { isRunning } from './process-identity.ts';
+import { commandLine, isRunning } from './process-identity.ts';
 import { describeWait } from './readiness.ts';
 import { binaryStamp, type Found, findRunning } from './running-envoy.ts';
 import { runDirError, startEnvoy } from './start-envoy.ts';
@@ -181,7 +181,8 @@ export class EnvoyProcess {
     this.#options = { ...this.#options, ...change };
     this.#text = bootstrapText(change.bootstrap);
     this.#wanted = wantedOf(this.#options, this.#files, this.#launcherDir, this.#text);
-    if (isDeepStrictEqual(before, this.#wanted)) return false;
+    const after = { ...this.#wanted, args: this.#argsAfter(this.#live) };
+    if (isDeepStrictEqual(before, this.#wanted) || isDeepStrictEqual(before, after)) return false;
     const what = before.bootstrapHash === this.#wanted.bootstrapHash ? 'arguments' : 'bootstrap';
     this.#due = { reason: `another ${what} is wanted`, atMs: Date.now() };
     this.#hotRestartBackoff.reset();
@@ -277,7 +278,8 @@ export class EnvoyProcess {
       await this.#startNew(undefined);
       return;
     }
-    const verdict = await judge(newest, this.#wanted, this.#files, this.admin);
+    const args = withWorkersOf(newest.commandLine, this.#wanted.args);
+    const verdict = await judge(newest, { ...this.#wanted, args }, this.#files, this.admin);
     const live = this.#adopted(newest);
     for (const other of others) await this.#takeOlder(other, newest);
     this.#live = live;
@@ -357,7 +359,7 @@ export class EnvoyProcess {
       const startedAtMs = Date.now();
       const live = await startEnvoy({
         binary,
-        args: this.#wanted.args,
+        args: this.#argsAfter(from),
         epoch,
         files: this.#files,
         bootstrap: { text: this.#text, hash: this.#wanted.bootstrapHash },
@@ -384,6 +386,11 @@ export class EnvoyProcess {
     } catch (error) {
       return spawnFailure(binary, error);
     }
+  }
+
+  /** Fewer workers than a running Envoy has come with the next start that is no hot restart. */
+  #argsAfter(from: LiveEnvoy | undefined): readonly string[] {
+    return from === undefined ? this.#wanted.args : withWorkersOf(commandLine(from.identity.pid), this.#wanted.args);
   }
 
   /** Starts a process; state `backoff` when that fails. */

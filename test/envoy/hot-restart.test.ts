@@ -4,8 +4,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { argumentOf } from '../../src/envoy/arguments.ts';
 import { EnvoyProcess, type EnvoyProcessOptions } from '../../src/envoy/process.ts';
-import { isRunning } from '../../src/envoy/process-identity.ts';
+import { commandLine, isRunning } from '../../src/envoy/process-identity.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { startChild } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
@@ -88,17 +89,21 @@ test('another bootstrap, other arguments, another program: no request fails', as
   const more = at.other('b').options;
   const third = await handOver(t, second, at.with({ ...more, concurrency: 2 }), load);
   assert.deepEqual([third.status.epoch, third.status.hotRestart?.reason], [2, 'other arguments']);
-  const fewer = await handOver(t, third, at.with({ ...more, concurrency: 1 }), load);
-  assert.equal(fewer.status.epoch, 3);
-  const upgraded = at.with({ ...more, binary: await anotherProgram(t, more.binary) });
+  // Fewer workers would lose what is queued for those that go: they come with the next start.
+  const thirdPid = pidOf(third);
+  await third.leave();
+  const fewer = await running(t, at.with({ ...more, concurrency: 1 }));
+  assert.deepEqual([pidOf(fewer), fewer.status.adopted], [thirdPid, true]);
+  const upgraded = at.with({ ...more, concurrency: 1, binary: await anotherProgram(t, more.binary) });
   const last = await handOver(t, fewer, upgraded, load);
-  assert.deepEqual([last.status.epoch, last.status.hotRestart?.reason], [4, 'another binary']);
+  assert.deepEqual([last.status.epoch, last.status.hotRestart?.reason], [3, 'another binary']);
   // And a crash after all that is an ordinary one.
   const pid = pidOf(last);
   await load.stop();
   process.kill(pid, 'SIGKILL');
   await eventually('another one is ready', () => last.status.state.kind === 'ready' && pidOf(last) !== pid);
   assert.equal(last.status.epoch, 0);
+  assert.equal(argumentOf(commandLine(pidOf(last)), '--concurrency'), '1');
 });
 
 test('a connection that outlives the drain is closed at its bound, and that is said', async (t) => {
