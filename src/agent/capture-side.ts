@@ -116,7 +116,8 @@ export class CaptureSide {
       capturePlanOf(settings, { facts, cgroups, capturePorts: ports(), isGuarded });
     const { plan } = planned(new Map());
     const needed = [...new Set([...capturePorts(plan), ...callerPorts(settings, ports())])];
-    this.#keeper.want({ units: capturedUnits(settings), plan: planned });
+    const isListening = async (): Promise<boolean> => listened(needed);
+    this.#keeper.want({ units: capturedUnits(settings), plan: planned, isListening });
     while (!(await listened(needed))) if (!(await sleep(POLL_MS, signal))) return;
     this.#inForce = new Set(plan.inbound.map(({ port }) => port));
     this.#keeper.listening(true);

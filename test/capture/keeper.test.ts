@@ -29,7 +29,7 @@ interface Kept {
   readonly dir: string;
   readonly holder: CaptureHolder;
   /** A keeper as an agent that starts now would have it. */
-  keeper(options?: Partial<CaptureKeeperOptions>): Promise<CaptureKeeper>;
+  readonly keeper: (options?: Partial<CaptureKeeperOptions>) => Promise<CaptureKeeper>;
 }
 
 async function kept(t: TestContext, host: Namespace): Promise<Kept> {
