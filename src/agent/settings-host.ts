@@ -90,7 +90,13 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
   const named = settings.upstreams.flatMap(({ service, listen }): NamedUpstream[] => {
     if (listen !== undefined) return [];
     const serviceHost = hostOf(service, callNamespace);
-    return [{ serviceHost, addresses: allocations?.serviceAddresses(serviceHost) ?? [] }];
+    return [
+      {
+        serviceHost,
+        addresses: allocations?.serviceAddresses(serviceHost) ?? [],
+        ...(settings.mode === 'observe' ? { mode: 'observe' as const } : {}),
+      },
+    ];
   });
   return {
     nodeId: host.name,

@@ -79,6 +79,8 @@ export interface NamedUpstream {
   readonly serviceHost: string;
   /** At most one IPv4 and one IPv6 address, of this service alone, stable for as long as the host lives. */
   readonly addresses: readonly string[];
+  /** Of calls to addresses at which Envoy listens itself; as of `Upstream`. */
+  readonly mode?: Mode;
 }
 
 /** A unit or user of this host whose calls are captured, with the identity that they carry. */

@@ -90,14 +90,7 @@ export class OutboundSide {
     const { serviceHost, listen } = upstream;
     const target = upstreamTarget(upstream, of.mesh.services.get(serviceHost));
     if (target.kind === 'ambiguous') return;
-    if (upstream.mode === 'observe' && target.kind === 'known') {
-      const name = listenerName(listen);
-      const observed = this.#observed(of, target, name);
-      of.units.make('listeners', name, Object.values(observed), () =>
-        listener({ address: listen, direction: 'outbound', ...observeChains(observed) }),
-      );
-      return;
-    }
+    if (upstream.mode === 'observe' && target.kind === 'known') return this.#observe(of, listen, target);
     const who = upstreamCalling(upstream, of.calling);
     if (who !== undefined) this.#listen(of, listen, serviceHost, target, who);
   }
@@ -105,8 +98,19 @@ export class OutboundSide {
   /** A service by name where calls are not captured: a listener for each address and port. */
   #bound(of: Outbound, upstream: NamedUpstream): void {
     for (const target of portsOf(of, upstream))
-      for (const address of bindableAddresses(upstream))
-        this.#listen(of, { address, port: target.port.number }, upstream.serviceHost, target, of.calling.unnamed);
+      for (const address of bindableAddresses(upstream)) {
+        const listen = { address, port: target.port.number };
+        if (upstream.mode === 'observe') this.#observe(of, listen, target);
+        else this.#listen(of, listen, upstream.serviceHost, target, of.calling.unnamed);
+      }
+  }
+
+  #observe(of: Outbound, listen: SocketAddress | SocketPath, target: Extract<UpstreamTarget, { kind: 'known' }>): void {
+    const name = listenerName(listen);
+    const observed = this.#observed(of, target, name);
+    of.units.make('listeners', name, Object.values(observed), () =>
+      listener({ address: listen, direction: 'outbound', ...observeChains(observed) }),
+    );
   }
 
   #listen(

@@ -8,6 +8,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/ports.ts';
 import { callHttp2, http2Application } from '../translate/applications.ts';
+import { startEnvoy } from '../translate/envoy.ts';
+import { endpoint, host, mesh, SERVICE_PORT, service } from '../translate/mesh-literals.ts';
 import { CASES, type Case } from './http-cases.ts';
 import { observe } from './observed-application.ts';
 import { type Conversation, converse, type Outcome, rawApplication } from './raw-conversation.ts';
@@ -117,6 +119,22 @@ test('on a port of requests the caller speaks first', async (t) => {
   assert.deepEqual([seen, application.seen.length], ['', 0]);
   socket.write('no request\r\n\r\n');
   await eventually('what is no request passes as bytes', () => seen === 'ready');
+});
+
+test('a service that is called by its name is observed in the same way', async (t) => {
+  const application = await rawApplication(t);
+  const called = service('named', 'HTTP', { tls: 'plain' });
+  const namedUpstreams = [{ serviceHost: called.host, addresses: ['127.240.88.1'], mode: 'observe' as const }];
+  const all = mesh([[called, [endpoint('127.0.0.1', application.port)]]]);
+  const envoy = await startEnvoy(t, all, host({ callerIdentity: undefined, namedUpstreams }), []);
+  const conversation: Conversation = {
+    client: [{ say: 'GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n\r\n' }],
+    application: [{ after: /\r\n\r\n$/, say: 'HTTP/1.1 200 Fine\r\nDate: x\r\nContent-Length: 2\r\n\r\nok' }],
+    until: /ok$/,
+  };
+  const direct = await converse(application.port, application, conversation);
+  assert.deepEqual(await converse(SERVICE_PORT, application, { ...conversation, to: '127.240.88.1' }), direct);
+  assert.equal(await envoy.stat(`cluster.observe|${SERVICE_PORT}||${called.host};.upstream_rq_2xx`), 1);
 });
 
 test('HTTP/2 keeps its headers and trailers', async (t) => {

@@ -18,6 +18,8 @@ export interface Conversation {
   readonly until?: RegExp;
   /** Address that the client calls from. */
   readonly from?: string;
+  /** Address that it calls; absent: 127.0.0.1. */
+  readonly to?: string;
 }
 
 export interface Outcome {
@@ -105,8 +107,8 @@ export async function converse(
   application?.perform(conversation.application);
   let text = '';
   let end: Outcome['end'] = 'open';
-  const { from, until } = conversation;
-  const socket = connect({ port, host: '127.0.0.1', ...(from !== undefined && { localAddress: from }) });
+  const { from, to = '127.0.0.1', until } = conversation;
+  const socket = connect({ port, host: to, ...(from !== undefined && { localAddress: from }) });
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`nothing more came after ${JSON.stringify(text)}`)), PATIENCE_MS);
     const done = (): void => {
