@@ -25,6 +25,11 @@ interface Handshake {
   readonly untrusted: unknown;
 }
 
+/** Node tells a stream of its connection's end before it tells why. */
+function originOf(error: Error): Error {
+  return errorCode(error) === 'ERR_HTTP2_STREAM_CANCEL' && error.cause instanceof Error ? error.cause : error;
+}
+
 /** One request for a method that there is not, over TLS; with `rootsPem` only to a server of these roots and names. */
 async function shake(
   address: CaAddress,
@@ -55,7 +60,7 @@ async function shake(
         te: 'trailers',
       });
       stream.once('response', ({ date }) => resolve(typeof date === 'string' ? date : undefined));
-      stream.once('error', reject);
+      stream.once('error', (error) => reject(originOf(error)));
       stream.once('close', () => reject(new Error('the connection was closed')));
       stream.resume();
       stream.end();
