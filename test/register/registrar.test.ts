@@ -251,14 +251,17 @@ test('command checks: exit codes become healths, and a hanging command is killed
   );
   const client = createConsulClient({ address: consul.address });
   t.after(() => client.close());
-  const outputs = [...(await client.agent.checks()).values()].map((c) => c.output).toSorted();
-  assert.deepEqual(outputs, [
-    'exit code 0',
-    'exit code 1',
-    'exit code above 1',
-    'the command cannot be started',
-    'the command took too long',
-  ]);
+  await eventually('reasons', async () => {
+    const outputs = [...(await client.agent.checks()).values()].map((c) => c.output).toSorted();
+    assert.deepEqual(outputs, [
+      'exit code 0',
+      'exit code 1',
+      'exit code above 1',
+      'the command cannot be started',
+      'the command took too long',
+    ]);
+    return true;
+  });
 });
 
 test('a ttl check is what the application reports, and expires', async (t) => {
@@ -340,4 +343,27 @@ test('gRPC and TCP checks are made by Consul', async (t) => {
   await eventually('healths', () => healths() === 'passing,passing,critical', 20_000);
   serving = 2;
   await eventually('not serving', () => healths() === 'critical,passing,critical', 20_000);
+});
+
+test('confirmed and current tell when Consul has what is wanted, the healths of it included', async (t) => {
+  const consul = await startConsul(t);
+  const registrar = await startRegistrar(t, consul.address, [instance({ name: 'stays' }), instance({ name: 'goes' })]);
+  const settled = (): boolean => {
+    const { current, services } = registrar.status();
+    return current && services.every(({ confirmed }) => confirmed);
+  };
+  await eventually('both are there', settled);
+  registrar.setInstances([instance({ name: 'stays', port: 4711 })]);
+  assert.equal(registrar.status().current, false);
+  assert.deepEqual(
+    registrar.status().services.map(({ confirmed }) => confirmed),
+    [false],
+  );
+  await eventually('one is changed, one is gone', settled);
+  const client = createConsulClient({ address: consul.address });
+  t.after(() => client.close());
+  assert.deepEqual(
+    [...(await client.agent.services()).values()].map(({ name, port }) => [name, port]),
+    [['stays', 4711]],
+  );
 });
