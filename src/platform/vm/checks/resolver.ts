@@ -2,110 +2,16 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Diagnostic } from '../../../model/diagnostic.ts';
-import { type CheckContext, finding, type HostCheck, type HostIo, type Listener } from './host-check.ts';
-import { describeListener, formatAddress, listenersAt } from './listening.ts';
-import {
-  asksResolved,
-  type DnsmasqConf,
-  findLoop,
-  parseDnsmasq,
-  parseResolvConf,
-  type ResolvConf,
-} from './resolver-files.ts';
-import { unitsOf } from './units.ts';
+import { type CheckContext, finding, type HostCheck } from './host-check.ts';
+import { describeListener, formatAddress } from './listening.ts';
+import { DNSMASQ, lookAtResolvers, type Resolvers, resolverLoops, STUBS } from './resolver-chain.ts';
 
-const RESOLVED = 'systemd-resolved';
-const RESOLVED_UNIT = 'systemd-resolved.service';
-const DNSMASQ = 'dnsmasq';
-const STUBS: ReadonlySet<string> = new Set(['127.0.0.53', '127.0.0.54']);
 /** So many servers are tried; the system's own resolver uses three. */
 const MAX_SERVERS = 3;
 /** A sample is enough: a server with a wildcard has it for most names. */
 const MAX_DOMAINS = 4;
 /** What a name of the mesh has at least, `reviews.mesh`. */
 const DOTS_OF_MESH_NAMES = 1;
-
-interface Resolvers {
-  readonly conf: ResolvConf;
-  /** Undefined: systemd-resolved does not run. */
-  readonly resolvedUplinks: readonly string[] | undefined;
-  /** Undefined: no dnsmasq listens. */
-  readonly dnsmasq: DnsmasqConf | undefined;
-  readonly local: readonly Listener[];
-  readonly throughNss: boolean;
-}
-
-/** Its file outlives it, and its stub can be off. */
-async function uplinksOfResolved(io: HostIo): Promise<readonly string[] | undefined> {
-  const [text, units] = await Promise.all([
-    io.read('/run/systemd/resolve/resolv.conf'),
-    unitsOf(io, [RESOLVED_UNIT], ['ActiveState']),
-  ]);
-  const stopped = units !== undefined && units.get(RESOLVED_UNIT)?.['ActiveState'] !== 'active';
-  return text === undefined || stopped ? undefined : parseResolvConf(text).nameservers;
-}
-
-async function look({ io }: CheckContext): Promise<Resolvers> {
-  const [conf = '', uplinks, nss = '', udp, drop = []] = await Promise.all([
-    io.read('/etc/resolv.conf'),
-    uplinksOfResolved(io),
-    io.read('/etc/nsswitch.conf'),
-    io.listeners('udp'),
-    io.list('/etc/dnsmasq.d'),
-  ]);
-  const local = udp.filter(({ port }) => port === 53);
-  const masq = local.some(({ program }) => program?.endsWith(DNSMASQ) === true);
-  const files = ['/etc/dnsmasq.conf', ...drop.map((name) => `/etc/dnsmasq.d/${name}`)];
-  const text = masq ? (await Promise.all(files.map(async (file) => (await io.read(file)) ?? ''))).join('\n') : '';
-  return {
-    conf: parseResolvConf(conf),
-    resolvedUplinks: uplinks,
-    dnsmasq: masq ? parseDnsmasq(text) : undefined,
-    local,
-    throughNss: asksResolved(nss),
-  };
-}
-
-/** What stands behind an address of a DNS server. */
-function serverAt(address: string, { local, dnsmasq }: Resolvers, own: readonly string[]): string {
-  const host = address.replace(/#.*/, '');
-  if (STUBS.has(host)) return RESOLVED;
-  const isOwn = host.startsWith('127.') || host === '::1' || own.includes(host);
-  const [listener] = isOwn ? listenersAt(local, { address: host, port: 53 }) : [];
-  return dnsmasq !== undefined && listener?.program?.endsWith(DNSMASQ) === true && !address.includes('#')
-    ? DNSMASQ
-    : address;
-}
-
-async function loops({ io }: CheckContext, resolvers: Resolvers): Promise<readonly Diagnostic[]> {
-  const { conf, resolvedUplinks, dnsmasq } = resolvers;
-  const own = io.addresses();
-  const named = (servers: readonly string[]): readonly string[] =>
-    servers.map((each) => serverAt(each, resolvers, own));
-  const edges = new Map<string, readonly string[]>();
-  if (resolvedUplinks !== undefined) edges.set(RESOLVED, named(resolvedUplinks));
-  if (dnsmasq !== undefined) {
-    const { resolvFile, servers } = dnsmasq;
-    const more =
-      resolvFile === undefined
-        ? conf.nameservers.slice(0, 0)
-        : parseResolvConf((await io.read(resolvFile)) ?? '').nameservers;
-    edges.set(DNSMASQ, named([...servers, ...more]));
-  }
-  const loop = findLoop(edges);
-  if (loop === undefined) return [];
-  return [
-    finding(
-      'TRY1130',
-      'error',
-      loop[0] ?? '',
-      `queries go in circles: ${loop.join(' → ')}`,
-      loop.includes(DNSMASQ)
-        ? 'Give dnsmasq the servers of the network (no-resolv and server=<address>), and systemd-resolved none of this host.'
-        : 'Give systemd-resolved the servers of the network (DNS= in /etc/systemd/resolved.conf), none of this host.',
-    ),
-  ];
-}
 
 /** The agent has asked for routing domains by a file; a unit of root makes them on a link of its own. */
 async function unmadeLink({ io, needs }: CheckContext): Promise<readonly Diagnostic[]> {
@@ -223,10 +129,10 @@ async function elsewhere({ io, needs }: CheckContext, resolvers: Resolvers): Pro
 export const RESOLVER_CHECK: HostCheck = {
   name: 'resolver',
   async run(context) {
-    const resolvers = await look(context);
+    const resolvers = await lookAtResolvers(context);
     const { conf, resolvedUplinks, local, dnsmasq } = resolvers;
     const [circles, foreign, unmade] = await Promise.all([
-      loops(context, resolvers),
+      resolverLoops(context, resolvers),
       elsewhere(context, resolvers),
       unmadeLink(context),
     ]);
