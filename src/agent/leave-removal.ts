@@ -39,7 +39,7 @@ export async function removeFolder(path: string): Promise<void> {
 }
 
 /** Removes a folder that holds nothing any more. */
-export async function removeIfEmpty(path: string): Promise<void> {
+async function removeIfEmpty(path: string): Promise<void> {
   try {
     await rmdir(path);
   } catch (error) {

@@ -22,7 +22,6 @@ export interface LeaveTarget {
   readonly bypassDirs: readonly string[];
   /** Files of configuration that are there, resources included. */
   readonly configFiles: readonly string[];
-  readonly resourcesDir: string;
   /** Why less is known than could be, a sentence each. */
   readonly notes: readonly string[];
 }
@@ -73,7 +72,6 @@ export async function leaveTarget(configFile: string): Promise<LeaveTarget> {
       settings?.identity.ca.joinTokenFile ?? join(folder, 'join.token'),
       ...(await yamlFiles(resourcesDir)),
     ]),
-    resourcesDir,
     notes,
   };
 }

@@ -6,7 +6,7 @@ import type { JoinMachine } from './join-machine.ts';
 import { checkRights } from './join-preflight.ts';
 import { linkStep, rulesStep } from './leave-network.ts';
 import { agentStep, envoyStep, unitsStep } from './leave-processes.ts';
-import { exists, isEmpty, removeFolder, removeIfEmpty } from './leave-removal.ts';
+import { exists, isEmpty, removeFolder } from './leave-removal.ts';
 import { consulStep, credentialStep } from './leave-services.ts';
 import type { LeaveStep } from './leave-step.ts';
 import { type LeaveTarget, leaveTarget } from './leave-target.ts';
@@ -59,14 +59,13 @@ function runStep({ runDirs: processDirs, bypassDirs }: LeaveTarget): LeaveStep {
   };
 }
 
-function configStep({ configFiles, resourcesDir }: LeaveTarget, keepConfig: boolean): LeaveStep {
+function configStep({ configFiles }: LeaveTarget, keepConfig: boolean): LeaveStep {
   return {
     what: 'The configuration is gone',
     ...(keepConfig ? { skip: `--keep-config: ${configFiles.join(', ')}` } : {}),
     isUndone: async () => !(await Promise.all(configFiles.map(exists))).some(Boolean),
     undo: async () => {
       for (const file of configFiles) await rm(file, { force: true });
-      await removeIfEmpty(resourcesDir);
       return configFiles.join(', ');
     },
   };

@@ -11,14 +11,10 @@ export function caDirOption(): Option {
   return new Option('--dir <folder>', "The CA's folder.").env('TRYSAIL_CA_DIR').default(CA_DIR);
 }
 
-/** The administration of a CA's folder, as the owner of the folder. */
-export async function caAdmin(dir: string): Promise<typeof import('../server/ca-admin.ts')> {
-  const [admin, { becomeOwner }] = await Promise.all([
-    import('../server/ca-admin.ts'),
-    import('../server/ca-owner.ts'),
-  ]);
+/** Goes on as the owner of the CA's folder, so that the server can read what is made. */
+export async function asOwnerOf(dir: string): Promise<void> {
+  const { becomeOwner } = await import('../server/ca-owner.ts');
   await becomeOwner(dir);
-  return admin;
 }
 
 interface Reading {
@@ -88,7 +84,8 @@ Next:
     .addOption(outputOption())
     .option('--address <host:port>', 'Ask there too whether this CA answers.')
     .action(async ({ dir, output, address }: Reading & { readonly address?: string }) => {
-      const { caStatus } = await caAdmin(dir);
+      const { caStatus } = await import('../server/ca-admin.ts');
+      await asOwnerOf(dir);
       const report = await caStatus(dir, address);
       await print(report, statusText(report), output);
       if (report.server?.answers === false) process.exitCode = 1;
@@ -99,7 +96,8 @@ Next:
     .addOption(caDirOption())
     .addOption(outputOption())
     .action(async ({ dir, output }: Reading) => {
-      const { listHosts } = await caAdmin(dir);
+      const { listHosts } = await import('../server/ca-admin.ts');
+      await asOwnerOf(dir);
       const hosts = await listHosts(dir);
       await print(hosts, hostsText(hosts), output);
     });
@@ -116,7 +114,8 @@ Holds at once for whatever the host asks of the CA; it does not come back by its
 lifetime (24 h unless configured otherwise).`,
     )
     .action(async (host: string, { dir }: { readonly dir: string }) => {
-      const { revokeHost } = await caAdmin(dir);
+      const { revokeHost } = await import('../server/ca-admin.ts');
+      await asOwnerOf(dir);
       await revokeHost(dir, host);
       process.stdout.write(
         `${host} is revoked. To admit it again: trysail token create --dir ${dir} --host ${host} …\n`,

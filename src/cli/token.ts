@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { parseDurationMs } from '../lib/duration.ts';
 import { TrysailError } from '../lib/errors.ts';
 import type { TokenSummary } from '../server/ca-admin.ts';
-import { caAdmin, caDirOption } from './ca.ts';
+import { asOwnerOf, caDirOption } from './ca.ts';
 import { alignColumns, type OutputFormat, outputOption, serialise } from './output.ts';
 
 interface CreateOptions {
@@ -40,7 +40,8 @@ async function create(options: CreateOptions): Promise<void> {
       remedy: 'Write --ttl as 30m, 1h or 24h.',
     });
   }
-  const { createToken } = await caAdmin(options.dir);
+  const { createToken } = await import('../server/ca-admin.ts');
+  await asOwnerOf(options.dir);
   const made = await createToken(options.dir, {
     caAddresses: options.caAddress,
     allow: options.allow,
@@ -94,7 +95,8 @@ Examples:
     .addOption(caDirOption())
     .addOption(outputOption())
     .action(async ({ dir, output }: { readonly dir: string; readonly output: OutputFormat }) => {
-      const { listTokens } = await caAdmin(dir);
+      const { listTokens } = await import('../server/ca-admin.ts');
+      await asOwnerOf(dir);
       const tokens = await listTokens(dir);
       process.stdout.write(output === 'text' ? tokensText(tokens) : await serialise(tokens, output));
     });
@@ -105,7 +107,8 @@ Examples:
     .argument('<id>', 'As "trysail token list" shows it.')
     .addOption(caDirOption())
     .action(async (id: string, { dir }: { readonly dir: string }) => {
-      const { revokeToken } = await caAdmin(dir);
+      const { revokeToken } = await import('../server/ca-admin.ts');
+      await asOwnerOf(dir);
       await revokeToken(dir, id);
       process.stdout.write(`Token ${id} is revoked.\n`);
     });

@@ -40,6 +40,7 @@ test('a host joins by one command, comes back after a reboot, and leaves without
   await startConsul();
   const before = await hostState(vm);
   await vm.run('dpkg -i /packages/*.deb', { timeoutMs: 120_000 });
+  const installed = await hostState(vm);
   assert.equal((await vm.try('trysail join --check')).code, 9);
 
   const unused = await vm.try(`echo ${(await newToken()).slice(0, 50)} | trysail join --token-file -`);
@@ -75,6 +76,7 @@ test('a host joins by one command, comes back after a reboot, and leaves without
   const again = await vm.try('trysail leave --yes');
   assert.equal(again.code, 0, `${again.stdout}${again.stderr}`);
   assert.doesNotMatch(again.stdout, /^done/m);
+  assert.deepEqual(difference(installed, await hostState(vm)), []);
   await vm.run('dpkg --purge trysail', { timeoutMs: 120_000 });
   assert.deepEqual(difference(before, await hostState(vm)), []);
 });
