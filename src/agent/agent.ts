@@ -114,6 +114,7 @@ export async function runAgent(
   };
   const reloads = new Slots(1);
   let resolver: ResolverSide | undefined;
+  parts.hostDiagnostics = () => [...allocations.diagnostics, ...(resolver?.diagnostics ?? [])];
   const resolve = (side: MeshSide): void => {
     const { mesh } = side.loop;
     if (mesh === undefined || (resolver === undefined && parts.host.dns === undefined)) return;

@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { DnsDomainsFile, dnsDomains } from '../platform/vm/dns-domains.ts';
 import { dnsTable } from '../translate/dns-names.ts';
+import { ResolverWatch } from './resolver-watch.ts';
 
 const POLL_MS = 500;
 /** For no domains. */
@@ -22,6 +24,7 @@ export interface ResolverSideOptions {
 export class ResolverSide {
   readonly #options: ResolverSideOptions;
   readonly #file: DnsDomainsFile;
+  readonly #watch = new ResolverWatch();
   #turn = new AbortController();
   #work: Promise<void> = Promise.resolve();
   #written: string | undefined;
@@ -38,20 +41,29 @@ export class ResolverSide {
   /** Goes after this mesh and host, as soon as Envoy does. Returns at once. */
   follow(mesh: Mesh, host: Host): void {
     const { dns } = host;
-    const { routed } =
-      dns === undefined ? { routed: [] } : dnsDomains(dnsTable(mesh.services, mesh.config, host).keys());
-    const wanted = JSON.stringify([dns, routed]);
+    const table = dnsTable(mesh.services, mesh.config, host);
+    const domains = dns === undefined ? { routed: [], left: [] } : dnsDomains(table.keys());
+    const wanted = JSON.stringify([dns, domains]);
     if (wanted === this.#written) return;
     this.#written = wanted;
     this.#turn.abort();
     this.#turn = new AbortController();
     const { signal } = this.#turn;
-    this.#work = this.#work.then(async () => this.#write(host, routed, signal));
+    this.#work = this.#work.then(async () => {
+      if (!(await this.#write(host, domains.routed, signal))) return;
+      this.#watch.follow(dns === undefined ? undefined : { listen: dns.listen, table, domains });
+    });
+  }
+
+  /** Names that do not reach applications. */
+  get diagnostics(): readonly Diagnostic[] {
+    return this.#watch.diagnostics;
   }
 
   /** Has nobody asked any more: Envoy ends. */
   async withdraw(): Promise<void> {
     this.#turn.abort();
+    this.#watch.close();
     await this.#work;
     await this.#file.set(NOWHERE, []);
   }
@@ -59,13 +71,16 @@ export class ResolverSide {
   /** Ends the work; the file stays. */
   async close(): Promise<void> {
     this.#turn.abort();
+    this.#watch.close();
     await this.#work;
     await this.#file.close();
   }
 
-  async #write({ dns }: Host, routed: readonly string[], signal: AbortSignal): Promise<void> {
+  async #write({ dns }: Host, routed: readonly string[], signal: AbortSignal): Promise<boolean> {
     // Names go back at once, and come when they are answered.
-    if (dns !== undefined) while (!(await this.#options.isSettled())) if (!(await sleep(POLL_MS, signal))) return;
-    if (!signal.aborted) await this.#file.set(dns?.listen ?? NOWHERE, routed);
+    if (dns !== undefined) while (!(await this.#options.isSettled())) if (!(await sleep(POLL_MS, signal))) return false;
+    if (signal.aborted) return false;
+    await this.#file.set(dns?.listen ?? NOWHERE, routed);
+    return true;
   }
 }

@@ -24,6 +24,8 @@ export interface AgentParts {
   config: MeshConfig;
   /** Of agent.yaml and meshconfig.yaml, as they were read last. */
   configDiagnostics: readonly Diagnostic[];
+  /** Of what the host is given: addresses, names. */
+  hostDiagnostics?: () => readonly Diagnostic[];
   host: Host;
   readonly since: Date;
   readonly envoy: EnvoyProcess;
@@ -206,8 +208,11 @@ export function reportStatus(
     certificates: reportCertificates(parts),
     plainText:
       mesh?.loop.mesh === undefined ? [] : reportPlainText(host, mesh.loop.mesh, settings.identity.provider !== 'none'),
-    diagnostics: [...parts.configDiagnostics, ...envoyDiagnostics(envoy), ...(mesh?.diagnostics ?? [])].sort(
-      compareDiagnostics,
-    ),
+    diagnostics: [
+      ...parts.configDiagnostics,
+      ...(parts.hostDiagnostics?.() ?? []),
+      ...envoyDiagnostics(envoy),
+      ...(mesh?.diagnostics ?? []),
+    ].sort(compareDiagnostics),
   };
 }

@@ -29,10 +29,14 @@ test('who resolves names is read from the host’s files', async (t) => {
 test('what keeps names from resolving says what to do', () => {
   const domains = { routed: ['mesh'], left: ['example.com'] };
   assert.deepEqual(
-    resolverDiagnostics('resolved', LISTEN, domains).map(({ object }) => object),
+    resolverDiagnostics('resolved', LISTEN, domains, true).map(({ object }) => object),
     ['name example.com'],
   );
-  assert.match(resolverDiagnostics('other', LISTEN, domains)[0]?.remedy ?? '', /server=\/mesh\/127\.0\.0\.1#15053/);
-  assert.match(resolverDiagnostics('passed-by', LISTEN, domains)[0]?.remedy ?? '', /stub-resolv\.conf/);
-  assert.deepEqual(resolverDiagnostics('other', LISTEN, { routed: [], left: [] }), []);
+  assert.match(resolverDiagnostics('resolved', LISTEN, domains, false)[0]?.remedy ?? '', /trysail-dns/);
+  assert.match(
+    resolverDiagnostics('other', LISTEN, domains, false)[0]?.remedy ?? '',
+    /server=\/mesh\/127\.0\.0\.1#15053/,
+  );
+  assert.match(resolverDiagnostics('passed-by', LISTEN, domains, false)[0]?.remedy ?? '', /stub-resolv\.conf/);
+  assert.deepEqual(resolverDiagnostics('other', LISTEN, { routed: [], left: [] }, false), []);
 });

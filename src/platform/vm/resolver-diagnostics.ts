@@ -27,37 +27,41 @@ export async function hostResolver(root = ''): Promise<HostResolver> {
   return STUBS.has(first) || asksResolved(nss) ? 'resolved' : 'passed-by';
 }
 
+/** The most likely cause of names that do not reach Envoy, with what to do about it. */
+const CAUSES: Readonly<
+  Record<HostResolver, (toEnvoy: string) => { readonly message: string; readonly remedy: string }>
+> = {
+  other: (toEnvoy) => ({
+    message: 'systemd-resolved does not run on this host; names of the mesh do not resolve',
+    remedy: `Run "systemctl enable --now systemd-resolved", or have another resolver of this host ask Envoy; dnsmasq by: ${toEnvoy}`,
+  }),
+  'passed-by': () => ({
+    message: '/etc/resolv.conf does not ask systemd-resolved; names of the mesh do not resolve',
+    remedy: 'Run "ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf".',
+  }),
+  resolved: () => ({
+    message: 'systemd-resolved does not ask Envoy for names of the mesh; they do not resolve',
+    remedy: 'Look at "resolvectl status trysail0" and "systemctl status trysail-dns.path trysail-dns.service".',
+  }),
+};
+
 /**
  * What keeps names from resolving (`TRY0109`); nothing where no names are answered.
  * @param listen where Envoy answers
  * @param domains as `dnsDomains` gives them
+ * @param reached whether a name was seen to resolve
  */
 export function resolverDiagnostics(
   resolver: HostResolver,
   listen: SocketAddress,
   domains: { readonly routed: readonly string[]; readonly left: readonly string[] },
+  reached: boolean,
 ): readonly Diagnostic[] {
   const { routed, left } = domains;
   const code = 'TRY0109';
   const toEnvoy = routed.map((domain) => `server=/${domain}/${listen.address}#${listen.port}`).join(' ');
   const unreached: readonly Diagnostic[] =
-    resolver === 'resolved' || routed.length === 0
-      ? []
-      : [
-          {
-            code,
-            severity: 'error',
-            object: 'DNS',
-            message:
-              resolver === 'other'
-                ? 'systemd-resolved does not run on this host; names of the mesh do not resolve'
-                : '/etc/resolv.conf does not ask systemd-resolved; names of the mesh do not resolve',
-            remedy:
-              resolver === 'other'
-                ? `Run "systemctl enable --now systemd-resolved", or have another resolver of this host ask Envoy; dnsmasq by: ${toEnvoy}`
-                : 'Run "ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf".',
-          },
-        ];
+    reached || routed.length === 0 ? [] : [{ code, severity: 'error', object: 'DNS', ...CAUSES[resolver](toEnvoy) }];
   const unrouted = left.map(
     (name): Diagnostic => ({
       code,
