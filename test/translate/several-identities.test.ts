@@ -142,6 +142,19 @@ test('1,000 requests of two callers over pooled HTTP/2: the server sees each as 
   assert.equal(await two.client.stat(`${cluster}.upstream_cx_http1_total`), 0);
 });
 
+test('services that Envoy resolves by DNS: each caller as itself', async (t) => {
+  const inboundPort = await startReviews(t);
+  for (const resolution of ['STRICT_DNS', 'LOGICAL_DNS'] as const)
+    await t.test(resolution, async (inner) => {
+      const reviews = service('reviews', 'HTTP', { resolution });
+      const two = await startTwo(inner, reviews, [endpoint('localhost', inboundPort)]);
+      for (let i = 0; i < 5; i++) {
+        assert.match((await ask(two.anna, two.annaSocket)).caller, new RegExp(`URI=${ANNA}$`));
+        assert.match((await ask(two.bert, two.bertSocket)).caller, new RegExp(`URI=${BERT}$`));
+      }
+    });
+});
+
 test('a call that no listener has marked gets no connection, neither with a certificate nor in plain text', async (t) => {
   // It has the right certificate, takes anybody, and would answer.
   const pair = await authority.issue(spiffe('reviews'));
