@@ -84,6 +84,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY1153: 'The host has not joined the mesh and has no join token.',
   TRY1160: 'The kernel lacks a feature; an error when agent.yaml needs it.',
   TRY1161: 'Traffic is to be captured, and nft is not installed.',
+  TRY1162: 'Traffic is to be captured, Envoy runs, and no rules are in force.',
   TRY1170: 'A systemd unit of ours has failed, is not enabled, or has changed.',
   TRY1171: 'A file or folder of ours has the wrong owner or mode.',
   TRY1172: 'The host has too little room: descriptors, memory, disk, connections.',

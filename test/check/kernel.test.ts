@@ -43,6 +43,21 @@ test('nftables: what is missing is an error only where agent.yaml needs it', asy
   assert.match((await judge(NFTABLES_CHECK, {})).skipped ?? '', /not installed/);
 });
 
+test('nftables: rules that are not in force beside a running Envoy', async () => {
+  const programs = {
+    'nft --version': 'nftables v1.0.6\n',
+    nft: '',
+    'nft list table inet trysail': { code: 1, stderr: 'Error: No such file or directory\n' },
+  };
+  const host = { files: UNIFIED, folders: { '/sys/fs/cgroup': ['system.slice'] }, programs };
+  const needs = { capture: ALL, envoyPids: [7] };
+  assert.deepEqual(brief(await judge(NFTABLES_CHECK, host, needs)), ['warning TRY1162 table inet trysail']);
+  assert.deepEqual((await judge(NFTABLES_CHECK, host, { capture: ALL })).findings, []);
+  assert.deepEqual((await judge(NFTABLES_CHECK, host, { envoyPids: [7] })).findings, []);
+  const there = { ...host, programs: { ...programs, 'nft list table inet trysail': 'table inet trysail {\n}\n' } };
+  assert.deepEqual((await judge(NFTABLES_CHECK, there, needs)).findings, []);
+});
+
 test('nftables: who may not try is told what the kernel’s version says', async () => {
   const nft = { 'nft --version': 'nftables v1.0.6\n', nft: { code: 1, stderr: 'Operation not permitted' } };
   const folders = { '/sys/fs/cgroup': ['system.slice'] };

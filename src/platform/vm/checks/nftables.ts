@@ -78,6 +78,22 @@ async function verdictOf(feature: Feature, context: CheckContext, release: strin
   return isAtLeast(release, ...feature.since) ? 'denied' : 'missing';
 }
 
+/** Whether the rules are in force, where they could be: beside a running Envoy. Only root can tell. */
+async function inForce({ io, needs }: CheckContext): Promise<readonly Diagnostic[]> {
+  if (!(needs.capture.redirect || needs.capture.tproxy) || needs.envoyPids.length === 0) return [];
+  const listed = await io.run('nft', ['list', 'table', 'inet', 'trysail']);
+  if (listed === undefined || listed.code === 0 || !/no such file/i.test(listed.stderr)) return [];
+  return [
+    finding(
+      'TRY1162',
+      'warning',
+      'table inet trysail',
+      'agent.yaml has traffic captured, and no rules are in force: calls go past Envoy',
+      'Run: trysail capture apply (and confirm); or trysail capture plan to see the rules first.',
+    ),
+  ];
+}
+
 export const NFTABLES_CHECK: HostCheck = {
   name: 'nftables',
   async run(context) {
@@ -127,7 +143,7 @@ export const NFTABLES_CHECK: HostCheck = {
         ...(there.length === 0 ? [] : [there.join(', ')]),
         ...(byVersion.length === 0 ? [] : [`${byVersion.join(', ')} by the kernel's version (only root can try)`]),
       ],
-      findings,
+      findings: [...findings, ...(await inForce(context))],
     };
   },
 };
