@@ -1,6 +1,7 @@
 /** `trysail join`: makes a host with nothing but the package a member of a mesh. */
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { callApi } from '../api/client.ts';
 import type { Status } from '../api/status.ts';
 import type { JoinDescription } from '../identity/host-method.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
@@ -223,13 +224,19 @@ function reportOf(plan: Plan, state: JoinReport['state']): JoinReport {
   };
 }
 
-/** Whether an agent answers that nobody of systemd's started. */
-async function answers(socket: string): Promise<boolean> {
-  const { callApi } = await import('../api/client.ts');
-  return callApi(socket, 'status', undefined, { timeoutMs: 3000 }).then(
-    () => true,
-    () => false,
-  );
+/** Whether an agent answers that nobody of systemd's started; it is told what is new. */
+async function foundRunning(socket: string, isNews: boolean, say: (line: string) => void): Promise<boolean> {
+  try {
+    await callApi(socket, 'status', undefined, { timeoutMs: 3000 });
+  } catch {
+    return false;
+  }
+  if (isNews) {
+    await callApi(socket, 'reload', undefined).catch((error: unknown) =>
+      say(`The running agent does not take the new settings, start it again: ${errorMessage(error)}`),
+    );
+  }
+  return true;
 }
 
 /**
@@ -251,7 +258,8 @@ export async function joinHost(options: JoinOptions): Promise<JoinReport> {
   if (plan.needsToken) await writeToken(tokenFile, tokenText, machine, units.length > 0);
   const isNews = plan.needsToken || [plan.agentYaml, plan.meshConfig].some(({ added }) => added.length > 0);
   await startUnits(machine, units, { isNews, say });
-  if (units.length === 0 && !(await answers(socket))) return { ...reportOf(plan, 'configured'), ...byHand };
+  if (units.length === 0 && !(await foundRunning(socket, isNews, say)))
+    return { ...reportOf(plan, 'configured'), ...byHand };
   const status = await waitForMesh({ socket, timeoutMs, machine, units, say, signal });
   try {
     await rm(tokenFile, { force: true });
