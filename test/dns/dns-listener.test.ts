@@ -1,6 +1,5 @@
 /** Envoy's answers for the names of the mesh, over our own xDS. */
 import assert from 'node:assert/strict';
-import { createSocket } from 'node:dgram';
 import { Resolver } from 'node:dns/promises';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
@@ -11,7 +10,7 @@ import { freePort } from '../support/ports.ts';
 import { startAgentlet } from '../translate/agentlet.ts';
 import { call, httpApplication } from '../translate/applications.ts';
 import { endpoint, host, mesh, SERVICE_PORT, service } from '../translate/mesh-literals.ts';
-import { type DnsAnswer, dnsClient } from './dns-client.ts';
+import { type DnsAnswer, dnsClient, freeUdpPort } from './dns-client.ts';
 
 const REVIEWS = service('reviews', 'HTTP', { tls: 'plain' });
 const RATINGS = service('ratings', 'HTTP', { tls: 'plain', host: 'ratings.shop.mesh', namespace: 'shop' });
@@ -24,18 +23,6 @@ const NAMED: readonly NamedUpstream[] = [
   { serviceHost: 'api.example.com', addresses: ['127.240.0.3'] },
   { serviceHost: 'unknown.default.mesh', addresses: ['127.240.0.4'] },
 ];
-
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4');
-  await new Promise<void>((resolve) => {
-    socket.bind(0, '127.0.0.1', resolve);
-  });
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => {
-    socket.close(resolve);
-  });
-  return port;
-}
 
 async function named(
   namedUpstreams: readonly NamedUpstream[] = NAMED,
