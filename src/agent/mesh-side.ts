@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import type { LastGoodBootstrap } from '../envoy/last-good-bootstrap.ts';
 import { ListeningPorts } from '../envoy/port-owner.ts';
 import { IdentityKeeper } from '../identity/identity-keeper.ts';
+import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { sleep } from '../lib/sleep.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host, SocketAddress, Workload } from '../model/host.ts';
 import type { ServiceName } from '../model/host-names.ts';
@@ -22,10 +24,11 @@ import { createProvider } from './certificate-source.ts';
 import { ConsulSide } from './consul-side.ts';
 import { withFreeAddresses } from './free-addresses.ts';
 import { Handover } from './handover.ts';
-import { serviceKey, wayOf, withWorkloads, workloadKey } from './inbound-ways.ts';
+import { servedWorkloads, serviceKey, wayOf, withWorkloads, workloadKey } from './inbound-ways.ts';
 import { LastGood } from './last-good.ts';
 import { MeshLoop } from './mesh-loop.ts';
 import { Secrets } from './secrets.ts';
+import { keepServed, readServed } from './served-before.ts';
 import type { AgentSettings } from './settings.ts';
 import { neededIdentities } from './settings-host.ts';
 
@@ -36,6 +39,8 @@ const CONFIRMATION_MS = 1000;
 /** How often a port that was in use is looked at again. */
 const PORT_RETRY_MS = 5000;
 const XDS_CLOSE_MS = 500;
+/** How long a start leaves the registrations of an earlier agent alone while Envoy opens what is new. */
+const FIRST_OPENING_MS = 10_000;
 
 /** For a look whether an application listens. */
 const CONNECT_TIMEOUT_MS = 1000;
@@ -77,23 +82,33 @@ export class MeshSide {
   /** The host with the ways in that are to be open now. */
   #serving: Host;
   #begun = false;
+  readonly #ended = new AbortController();
+  /** Resolves when all services are where they are to be reached from now on. */
+  readonly #opened = Promise.withResolvers<void>();
+  #keeping: Promise<void> = Promise.resolve();
   #restored = false;
   #addressDiagnostics: readonly Diagnostic[] = [];
   #portRetry: NodeJS.Timeout | undefined;
 
   private constructor(
     options: MeshSideOptions,
-    parts: Pick<MeshSide, 'identity' | 'loop' | 'xds' | 'resources' | 'consul'> & { readonly lastGood: LastGood },
+    parts: Pick<MeshSide, 'identity' | 'loop' | 'xds' | 'resources' | 'consul'> & {
+      readonly lastGood: LastGood;
+      readonly serving: Host;
+    },
   ) {
     this.#options = options;
     this.#configuration = options;
-    this.#serving = options.host;
-    this.#handover = new Handover(options.settings, options.host.workloads, {
+    this.#serving = parts.serving;
+    this.#handover = new Handover(options.settings, parts.serving.workloads, {
       serve: (workloads) => this.#serve(workloads),
       register: (settings, keep) => this.consul?.registerAs(settings, keep),
       isOpen: async (workload, settings) => this.#isOpen(workload, settings),
       registrar: () => this.consul?.registrar.status(),
-      onOpen: () => options.onChange?.('open'),
+      onOpen: () => {
+        this.#opened.resolve();
+        options.onChange?.('open');
+      },
       log: options.log,
     });
     this.identity = parts.identity;
@@ -109,10 +124,12 @@ export class MeshSide {
     const { settings, config, host, log } = options;
     const usesConsul = settings.registry === 'consul';
     const lastGood = new LastGood(settings.paths.state, log);
-    const [provider, restored] = await Promise.all([
+    const [provider, restored, before] = await Promise.all([
       createProvider(settings, config, log),
       usesConsul ? lastGood.read() : undefined,
+      readServed(settings.paths.run),
     ]);
+    const serving = withWorkloads(host, servedWorkloads(before ?? [], host.workloads, new Set()));
     const secrets = new Secrets();
     let served: Resources | undefined;
     const xds: XdsServer = new XdsServer({
@@ -132,7 +149,7 @@ export class MeshSide {
     });
     const loop = new MeshLoop({
       config,
-      host,
+      host: serving,
       usesConsul,
       localServices: meshedServices(options),
       seenMeshed: restored?.meshedHosts ?? new Set(),
@@ -167,7 +184,7 @@ export class MeshSide {
     });
     const identity = new IdentityKeeper({
       provider,
-      identities: neededIdentities(host),
+      identities: neededIdentities(serving),
       stateDir: settings.paths.state,
       persist: settings.identity.persist,
       log: log.child({ room: 'identity' }),
@@ -176,7 +193,7 @@ export class MeshSide {
         loop.update({ secrets: secrets.resources });
       },
     });
-    const side = new MeshSide(options, { identity, loop, xds, resources, consul, lastGood });
+    const side = new MeshSide(options, { identity, loop, xds, resources, consul, lastGood, serving });
     if (restored?.catalogue !== undefined && consul !== undefined) {
       consul.watcher.restore(restored.catalogue);
       loop.update({ catalogue: consul.watcher.state });
@@ -217,7 +234,12 @@ export class MeshSide {
   register(): void {
     const { settings, host } = this.#configuration;
     this.#handover.move(settings, host.workloads);
-    this.consul?.register();
+    if (this.#handover.opening.length === 0) this.consul?.register();
+    // An earlier agent's registrations stay until what is to replace them is open, but not for ever.
+    else
+      void Promise.race([this.#opened.promise, sleep(FIRST_OPENING_MS, this.#ended.signal)]).then(() => {
+        if (!this.#ended.signal.aborted) this.consul?.register();
+      });
   }
 
   /**
@@ -232,7 +254,9 @@ export class MeshSide {
   }
 
   async stop(): Promise<void> {
+    this.#ended.abort();
     await this.#handover.stop();
+    await this.#keeping;
     clearTimeout(this.#portRetry);
     this.consul?.close();
     this.loop.stop();
@@ -265,8 +289,16 @@ export class MeshSide {
   #serve(workloads: readonly Workload[]): void {
     this.#serving = withWorkloads(this.#configuration.host, workloads);
     if (!this.#begun) return;
+    this.#keepServed(workloads);
     void this.identity.setIdentities(neededIdentities(this.#serving));
     this.#useFreeAddresses();
+  }
+
+  #keepServed(workloads: readonly Workload[]): void {
+    const { settings, log } = this.#options;
+    this.#keeping = this.#keeping
+      .then(async () => keepServed(settings.paths.run, workloads))
+      .catch((error: unknown) => log.warn({ error: errorMessage(error) }, 'the open ways in cannot be written down'));
   }
 
   /** Leaves out listeners whose port somebody else has, and tries again later. */

@@ -102,10 +102,7 @@ test('reload', async (t) => {
       settings.services = settings.services.map((service) => ({ ...service, tags: ['blue'] }));
     });
     assert.equal(code, 0);
-    assert.match(
-      out,
-      /warning TRY0907 paths: paths has changed, which takes effect with a restart of the agent/,
-    );
+    assert.match(out, /warning TRY0907 paths: paths has changed, which takes effect with a restart of the agent/);
     await eventually(
       'the tag is in Consul',
       async () => (await registered())['backend-backend-host']?.Tags[0] === 'blue',
@@ -176,6 +173,30 @@ test('reload', async (t) => {
     });
     await eventually('the old port is closed', async () =>
       fetch(`http://${mesh.backendAddress}:${mesh.servicePort}/`, { headers: { connection: 'close' } }).then(
+        () => false,
+        () => true,
+      ),
+    );
+    await unharmed();
+  });
+
+  await t.test('the same with the agent dead while the file changes: the next one knows what was open', async () => {
+    const [port = 0] = await freePorts(1, mesh.backendAddress);
+    const settings = JSON.parse(await readFile(backend.configFile, 'utf8')) as Written;
+    const before = settings.services[0]?.['port'];
+    await backend.child.stop('SIGKILL');
+    settings.services = settings.services.map((service) => ({ ...service, port }));
+    await writeFile(backend.configFile, JSON.stringify(settings));
+    backend.start();
+    await backend.ready();
+    await eventually('the new port serves', async () =>
+      fetch(`http://${mesh.backendAddress}:${port}/`).then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    );
+    await eventually('the old port is closed', async () =>
+      fetch(`http://${mesh.backendAddress}:${String(before)}/`, { headers: { connection: 'close' } }).then(
         () => false,
         () => true,
       ),
