@@ -1,0 +1,50 @@
+/** Names while Envoy is replaced by another: none is lost. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { dnsListener } from '../../src/translate/dns-listener.ts';
+import { TYPE_URL } from '../../src/xds/resource.ts';
+import { type Child, startChild } from '../support/child.ts';
+import { eventually } from '../support/eventually.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { envoyBinary } from '../support/tools.ts';
+import { staticBootstrap } from '../translate/static-bootstrap.ts';
+import { dnsClient, freeUdpPort } from './dns-client.ts';
+
+test('a hot restart of Envoy loses no query', async (t) => {
+  const [dir, port] = await Promise.all([tempDir(t), freeUdpPort()]);
+  const listen = { address: '127.0.0.1', port };
+  const listeners = [dnsListener(listen, new Map([['reviews.mesh', ['127.240.0.1']]]))];
+  const resources = new Map([[TYPE_URL.listener, new Map(listeners.map((item) => [item.name, item]))]]);
+  const path = join(dir, 'bootstrap.json');
+  await writeFile(path, JSON.stringify(await staticBootstrap(resources, { nodeId: 'dns', secrets: [] })));
+  const start = (epoch: number): Child =>
+    startChild(t, envoyBinary(), [
+      ...['-c', path, '--restart-epoch', String(epoch), '--base-id', String(100_000 + process.pid)],
+      ...['--drain-time-s', '1', '--parent-shutdown-time-s', '2', '--concurrency', '1', '-l', 'warning'],
+    ]);
+  const first = start(0);
+  const client = dnsClient(t, port);
+  await eventually('the first answers', () => client.ask('reviews.mesh', 'A', 200));
+  const stopping = new AbortController();
+  const lost: string[] = [];
+  let asked = 0;
+  const asking = Promise.all(
+    Array.from({ length: 4 }, async () => {
+      while (!stopping.signal.aborted) {
+        asked++;
+        const code = await client.ask('reviews.mesh', 'A', 2000).then((answer) => answer.code, String);
+        if (code !== 'NOERROR') lost.push(code);
+      }
+    }),
+  );
+  const second = start(1);
+  await eventually('the first has ended', () => first.process.exitCode !== null, 20_000);
+  assert.equal(second.process.exitCode, null, second.output());
+  const before = asked;
+  await eventually('the second answers', () => asked > before + 100);
+  stopping.abort();
+  await asking;
+  assert.deepEqual(lost, []);
+});
