@@ -1,4 +1,5 @@
 /** Filter chains of connections to one destination, for a listener at which many destinations arrive. */
+import type { CidrRangeSchema } from '../gen/envoy/config/core/v3/address_pb.ts';
 import type { FilterChainMatchSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts';
 import type { FilterChain, Inspection, ListenerChains } from './listener.ts';
 import type { Fields } from './messages.ts';
@@ -11,19 +12,19 @@ export interface Destination {
 }
 
 /** What becomes of the connections to one destination. */
-export interface CapturedChains {
-  readonly port: number;
+export interface CapturedChains extends Destination {
   readonly filterChains: readonly FilterChain[];
   readonly inspect: Inspection;
+}
+
+function addressRange(addressPrefix: string): Fields<typeof CidrRangeSchema> {
+  return { addressPrefix, prefixLen: addressPrefix.includes(':') ? 128 : 32 };
 }
 
 function destinationMatch({ port, addresses }: Destination): Fields<typeof FilterChainMatchSchema> {
   return {
     destinationPort: port,
-    prefixRanges: addresses.map((addressPrefix) => ({
-      addressPrefix,
-      prefixLen: addressPrefix.includes(':') ? 128 : 32,
-    })),
+    prefixRanges: addresses.map(addressRange),
   };
 }
 
@@ -45,7 +46,7 @@ export function capturedChains(name: string, destination: Destination, chains: L
           { ...rest, name: withRaw ? `${rest.name ?? ''}-tls` : (rest.name ?? '') },
         ];
   return {
-    port: destination.port,
+    ...destination,
     filterChains: [...filterChains, ...defaults].map((chain) => ({
       ...chain,
       name: `${name}-${chain.name ?? ''}`,
@@ -53,6 +54,28 @@ export function capturedChains(name: string, destination: Destination, chains: L
     })),
     inspect,
   };
+}
+
+/**
+ * Chains for what nobody serves of some addresses: every other port, and of the ports that are served at one of them the
+ * other addresses.
+ * @param captured all that is served, at these and other addresses
+ */
+export function unservedChains(
+  name: string,
+  addresses: readonly string[],
+  captured: readonly Destination[],
+  filters: NonNullable<FilterChain['filters']>,
+): readonly FilterChain[] {
+  if (addresses.length === 0) return [];
+  const served = Map.groupBy(captured, ({ port }) => port);
+  const ofPorts = [...served].flatMap(([port, destinations]): FilterChain[] => {
+    const here = new Set(destinations.flatMap((destination) => destination.addresses));
+    const others = addresses.filter((address) => !here.has(address));
+    if (others.length === 0) return [];
+    return [{ name: `${name}-${port}`, filterChainMatch: destinationMatch({ port, addresses: others }), filters }];
+  });
+  return [...ofPorts, { name, filterChainMatch: { prefixRanges: addresses.map(addressRange) }, filters }];
 }
 
 /** The ports on which an inspector is needed. */

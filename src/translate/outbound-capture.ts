@@ -1,7 +1,7 @@
 /** The listener at which one caller's captured connections arrive, as Istio's `virtualOutbound`. */
 import type { Caller, SocketAddress } from '../model/host.ts';
 import type { Resource } from '../xds/resource.ts';
-import { type CapturedChains, capturedChains, inspectedPorts } from './captured-chains.ts';
+import { type CapturedChains, capturedChains, inspectedPorts, unservedChains } from './captured-chains.ts';
 import { captureListener, type FilterChain } from './listener.ts';
 import { HTTP_INSPECTOR, ORIGINAL_DESTINATION, onPorts, TLS_INSPECTOR } from './listener-filters.ts';
 import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, passBytes } from './passthrough.ts';
@@ -27,18 +27,19 @@ export interface OutboundCaptureSpec {
   readonly addresses: readonly SocketAddress[];
   /** By destination; no two of them are for the same one. */
   readonly captured: readonly CapturedChains[];
+  /** All addresses of services by name. What is not served there is closed: these addresses lead nowhere else. */
+  readonly names: readonly string[];
   readonly accessLogFile: string | undefined;
 }
 
 /**
- * Connections to services of the mesh by their rules, all others on to where they were going. Who connects to the
+ * Connections to services by name by their rules, all others on to where they were going. Who connects to the
  * listener itself is not captured: without an end of its own such a connection would go round for ever.
  */
-export function outboundCaptureListener({ name, addresses, captured, accessLogFile }: OutboundCaptureSpec): Resource {
-  const itself: FilterChain = {
-    name: 'blackhole',
-    filters: [passBytes(BLACK_HOLE_CLUSTER, accessLogFile)],
-  };
+export function outboundCaptureListener(spec: OutboundCaptureSpec): Resource {
+  const { name, addresses, captured, names, accessLogFile } = spec;
+  const nowhere = [passBytes(BLACK_HOLE_CLUSTER, accessLogFile)];
+  const itself: FilterChain = { name: 'blackhole', filters: nowhere };
   const port = addresses[0]?.port ?? 0;
   const own = capturedChains(
     'virtualOutbound',
@@ -49,7 +50,11 @@ export function outboundCaptureListener({ name, addresses, captured, accessLogFi
     name,
     addresses,
     direction: 'outbound',
-    filterChains: [...own.filterChains, ...captured.flatMap(({ filterChains }) => filterChains)],
+    filterChains: [
+      ...own.filterChains,
+      ...captured.flatMap(({ filterChains }) => filterChains),
+      ...unservedChains('virtualOutbound-unserved', names, [own, ...captured], nowhere),
+    ],
     defaultFilterChain: {
       name: 'virtualOutbound-catchall-tcp',
       filters: [passBytes(PASSTHROUGH_CLUSTER, accessLogFile)],

@@ -134,8 +134,11 @@ export class OutboundSide {
     units.make('clusters', BLACK_HOLE_CLUSTER, [], blackHoleCluster);
     const name = outboundCaptureName(caller.capturePort);
     const addresses = captureAddresses(caller, host.withoutIpv6 === true);
-    const inputs = [accessLogFile, ...addresses.map(listenerName), ...captured];
-    units.make('listeners', name, inputs, () => outboundCaptureListener({ name, addresses, captured, accessLogFile }));
+    const names = [...new Set((host.namedUpstreams ?? []).flatMap((upstream) => upstream.addresses))];
+    const inputs = [accessLogFile, addresses.map(listenerName).join(' '), names.join(' '), ...captured];
+    units.make('listeners', name, inputs, () =>
+      outboundCaptureListener({ name, addresses, captured, names, accessLogFile }),
+    );
   }
 
   /** What a caller's listener does with connections to services by name: the first service of an address holds. */
@@ -237,5 +240,8 @@ function portsOf(
   { serviceHost }: NamedUpstream,
 ): readonly Extract<UpstreamTarget, { kind: 'known' }>[] {
   const service = mesh.services.get(serviceHost);
-  return service === undefined ? [] : service.ports.map((port) => ({ kind: 'known', service, port }));
+  if (service === undefined) return [];
+  // Envoy refuses a listener with two chains of one match: of ports with one number the first holds.
+  const ports = service.ports.filter(({ number }, i, all) => all.findIndex((port) => port.number === number) === i);
+  return ports.map((port) => ({ kind: 'known', service, port }));
 }

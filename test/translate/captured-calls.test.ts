@@ -25,6 +25,8 @@ const REVIEWS = '240.240.0.1';
 const REVIEWS6 = '2001:2::1';
 const LEDGER = '240.240.0.2';
 
+const CLOSED = /^(ECONNRESET|EPIPE|)$/;
+
 const NAMED: readonly NamedUpstream[] = [
   { serviceHost: 'reviews.default.mesh', addresses: [REVIEWS, REVIEWS6] },
   { serviceHost: 'ledger.default.mesh', addresses: [LEDGER] },
@@ -62,11 +64,13 @@ async function start(t: TestContext, rest: Partial<Host> = {}): Promise<Scene> {
   await greeter(hosts.other, 'ledger', '127.0.0.1|8081');
   await greeter(hosts.other, 'elsewhere', '10.9.0.2|7000', '2001:db8:9::2|7000');
   const reviews = service('reviews', 'HTTP');
-  const ledger = service('ledger', 'TCP');
+  const ledger = service('ledger', 'TCP', {
+    ports: [SERVICE_PORT, SERVICE_PORT + 1].map((number) => ({ number, name: `tcp-${number}`, protocol: 'TCP' })),
+  });
   const instances = mesh(
     [
       [reviews, [endpoint('10.9.0.2', 9080)]],
-      [ledger, [endpoint('10.9.0.2', 9081)]],
+      [ledger, [endpoint('10.9.0.2', 9081, { ports: { [SERVICE_PORT]: 9081, [SERVICE_PORT + 1]: 9081 } })]],
     ],
     {
       peerAuthentications: [
@@ -163,12 +167,19 @@ test('captured calls', { skip }, async (t) => {
     assert.equal(await count(client, 'cluster.PassthroughCluster;.upstream_cx_total'), 2);
   });
 
+  await t.test('a port that a service by name does not have is closed at once', async () => {
+    // Nobody has the first one; `ledger` has the second.
+    for (const port of [1234, SERVICE_PORT + 1])
+      for (const address of [REVIEWS, REVIEWS6]) assert.match(await whole(here, address, port, 'x', ANNA_UID), CLOSED);
+    assert.equal(await whole(here, LEDGER, SERVICE_PORT + 1, 'x', ANNA_UID), 'greeting of ledger\nxgoodbye\n');
+  });
+
   await t.test('who connects to the port itself is let go at once', async () => {
     const before = await count(client, 'cluster.PassthroughCluster;.upstream_cx_total');
     for (const address of ['127.0.0.1', '::1'])
       for (const { capturePort } of [ANNA, BERT])
         for (const uid of [ANNA_UID, BERT_UID, OTHER_UID])
-          assert.match(await whole(here, address, capturePort, 'x', uid), /^(ECONNRESET|EPIPE|)$/);
+          assert.match(await whole(here, address, capturePort, 'x', uid), CLOSED);
     assert.equal(await count(client, 'cluster.PassthroughCluster;.upstream_cx_total'), before);
     assert.ok((await count(client, 'tcp.BlackHoleCluster;.downstream_cx_total')) >= 12);
   });
