@@ -20,10 +20,13 @@ test('a hot restart of Envoy loses no query', async (t) => {
   const path = join(dir, 'bootstrap.json');
   await writeFile(path, JSON.stringify(await staticBootstrap(resources, { nodeId: 'dns', secrets: [] })));
   const start = (epoch: number): Child =>
-    startChild(t, envoyBinary(), [
-      ...['-c', path, '--restart-epoch', String(epoch), '--base-id', String(100_000 + process.pid)],
-      ...['--drain-time-s', '1', '--parent-shutdown-time-s', '2', '--concurrency', '1', '-l', 'warning'],
-    ]);
+    startChild(
+      t,
+      envoyBinary(),
+      `-c ${path} --restart-epoch ${epoch} --base-id ${100_000 + process.pid} --drain-time-s 1 --parent-shutdown-time-s 2 --concurrency 1 -l warning`.split(
+        ' ',
+      ),
+    );
   const first = start(0);
   const client = dnsClient(t, port);
   await eventually('the first answers', () => client.ask('reviews.mesh', 'A', 200));
