@@ -2,7 +2,7 @@
  * The ways in to a host's services while it moves from one configuration to the next. Peers learn late where they have to
  * go now; until they have, what they still use has to stay open.
  */
-import type { Host, Workload } from '../model/host.ts';
+import type { Caller, Host, Workload } from '../model/host.ts';
 import { PORTS } from '../platform/vm/ports.ts';
 
 /** `namespace/name` of a service. */
@@ -64,4 +64,15 @@ export function withWorkloads(host: Host, workloads: readonly Workload[]): Host 
   const { inboundCapturePort: _, ...rest } = host;
   const captured = workloads.some(({ inbound }) => inbound?.capture !== undefined);
   return { ...rest, workloads, ...(captured ? { inboundCapturePort: PORTS.inboundCapture } : {}) };
+}
+
+/**
+ * The host with the capture ports of `former` too, as far as nobody has them now: rules of the kernel lead there until
+ * they are replaced.
+ */
+export function withFormerCallers(host: Host, former: readonly Caller[]): Host {
+  const { callers = [] } = host;
+  const ports = new Set(callers.map(({ capturePort }) => capturePort));
+  const kept = former.filter(({ capturePort }) => !ports.has(capturePort));
+  return kept.length === 0 ? host : { ...host, callers: [...callers, ...kept] };
 }

@@ -11,7 +11,7 @@ import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import type { Host, SocketAddress, Workload } from '../model/host.ts';
+import type { Caller, Host, SocketAddress, Workload } from '../model/host.ts';
 import type { ServiceName } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { PORTS } from '../platform/vm/ports.ts';
@@ -24,7 +24,7 @@ import { createProvider } from './certificate-source.ts';
 import { ConsulSide } from './consul-side.ts';
 import { withFreeAddresses } from './free-addresses.ts';
 import { Handover } from './handover.ts';
-import { servedWorkloads, serviceKey, wayOf, withWorkloads, workloadKey } from './inbound-ways.ts';
+import { servedWorkloads, serviceKey, wayOf, withFormerCallers, withWorkloads, workloadKey } from './inbound-ways.ts';
 import { LastGood } from './last-good.ts';
 import { MeshLoop } from './mesh-loop.ts';
 import { Secrets } from './secrets.ts';
@@ -39,6 +39,8 @@ const CONFIRMATION_MS = 1000;
 /** How often a port that was in use is looked at again. */
 const PORT_RETRY_MS = 5000;
 const XDS_CLOSE_MS = 500;
+/** How long the rules of the kernel may take to follow. */
+const RULES_MS = 5000;
 /** How long a start leaves the registrations of an earlier agent alone while Envoy opens what is new. */
 const FIRST_OPENING_MS = 10_000;
 
@@ -82,6 +84,9 @@ export class MeshSide {
   /** The host with the ways in that are to be open now. */
   #serving: Host;
   #begun = false;
+  /** Callers of before, whose captured calls may still arrive. */
+  #formerCallers: readonly Caller[] = [];
+  #forgetting: NodeJS.Timeout | undefined;
   readonly #ended = new AbortController();
   /** Resolves when all services are where they are to be reached from now on. */
   readonly #opened = Promise.withResolvers<void>();
@@ -107,6 +112,7 @@ export class MeshSide {
       registrar: () => this.consul?.registrar.status(),
       onOpen: () => {
         this.#opened.resolve();
+        this.#forgetCallers();
         options.onChange?.('open');
       },
       log: options.log,
@@ -248,6 +254,8 @@ export class MeshSide {
    */
   configure(next: Configuration): void {
     this.#configuration = next;
+    clearTimeout(this.#forgetting);
+    this.#formerCallers = this.#serving.callers ?? [];
     this.loop.update({ config: next.config, localServices: meshedServices(next) });
     this.consul?.useInterest({ ...next, upstreamHosts: upstreamHosts(next.host) });
     this.#handover.move(next.settings, next.host.workloads);
@@ -255,6 +263,7 @@ export class MeshSide {
 
   async stop(): Promise<void> {
     this.#ended.abort();
+    clearTimeout(this.#forgetting);
     await this.#handover.stop();
     await this.#keeping;
     clearTimeout(this.#portRetry);
@@ -287,11 +296,21 @@ export class MeshSide {
   }
 
   #serve(workloads: readonly Workload[]): void {
-    this.#serving = withWorkloads(this.#configuration.host, workloads);
+    this.#serving = withFormerCallers(withWorkloads(this.#configuration.host, workloads), this.#formerCallers);
     if (!this.#begun) return;
     this.#keepServed(workloads);
     void this.identity.setIdentities(neededIdentities(this.#serving));
     this.#useFreeAddresses();
+  }
+
+  /** The rules of the kernel follow the settings when everything is open; the ports of before are nobody's soon after. */
+  #forgetCallers(): void {
+    if (this.#formerCallers.length === 0) return;
+    clearTimeout(this.#forgetting);
+    this.#forgetting = setTimeout(() => {
+      this.#formerCallers = [];
+      this.#serve(this.#handover.served);
+    }, this.#configuration.settings.envoy.lingerTimeMs + RULES_MS).unref();
   }
 
   #keepServed(workloads: readonly Workload[]): void {
