@@ -9,7 +9,7 @@
 #   then EPOCH FILE    the same as soon as the last Envoy has ended, instead of this script's end
 #   end EPOCH          SIGTERM to that Envoy; "kill EPOCH": SIGKILL
 # What the script and its subshells tell themselves comes the same way, with its process id before it, for an earlier
-# script's may come late: "ended NUMBER STATUS", "quiet", "stop", "late", "gone".
+# script's may come late: "started NUMBER PID", "ended NUMBER STATUS", "quiet", "stop", "late", "gone".
 #
 # RUNDIR/launcher.pid and RUNDIR/envoy.EPOCH.pid say who runs. The script ends when its last Envoy has ended, with that
 # one's status. At SIGTERM it ends all of them: SIGTERM, and SIGKILL after TRYSAIL_ENVOY_STOP_S seconds (5).
@@ -40,7 +40,7 @@ newest=   # the number of the last one, whether it runs or not
 base_ids= # whose shared memory is to be removed
 later=    # what `then` has asked for
 status=0
-pid=
+stopping=
 timer=
 
 say() { printf 'launcher: %s\n' "$*" >&2; }
@@ -49,14 +49,16 @@ digits() { case $1 in '' | *[!0-9]* | ??????????*) return 1 ;; esac; }
 
 runs() { case " $live " in *" $1 "*) ;; *) return 1 ;; esac; }
 
-# Open for reading and writing, a FIFO neither blocks nor needs a reader.
-tell() { [ -p "$control" ] && printf '\n%s\n' "$$ $*" 1<>"$control"; }
+# To this script, by descriptor 3 where it is open: the folder may be gone by then.
+tell() { printf '\n%s\n' "$$ $*"; }
 
 # One Envoy: runs as a process of its own, Envoy's parent.
 envoy() {
   number=$1
   out=$run/envoy.$2.pid
   file=$3
+  exec 4>"$control"
+  # Whoever has it open for reading passes for a launcher.
   exec 3<&- </dev/null
   set --
   while IFS= read -r line || [ -n "$line" ]; do set -- "$@" "$line"; done <"$file"
@@ -67,16 +69,17 @@ envoy() {
     exec 9>"$capture"
     exec 8<&-
   fi
-  "$@" &
+  "$@" 4>&- &
   pid=$!
   exec 9>&-
   # Set now, so that Envoy has not inherited it. A signal to all of a group or unit must not end this process; nor may one
   # interrupt `wait`, whose answer some shells have lost then.
-  trap '' TERM INT HUP USR1 USR2
+  trap '' TERM INT HUP PIPE USR1 USR2
+  tell "started $number $pid" >&4
   printf '%s\n' "$pid" >"$out"
   wait "$pid"
   code=$?
-  tell "ended $number $code"
+  tell "ended $number $code" >&4
 }
 
 # start EPOCH FILE
@@ -108,26 +111,22 @@ start() {
   live="$live $count"
   : >"$run/envoy.$1.pid"
   envoy "$count" "$1" "$2" &
-  eval "epoch_$count=$1"
-}
-
-# pid_of EPOCH: sets `pid`, waiting for one that is about to start
-pid_of() {
-  pid=
-  tries=0
-  until read -r pid <"$run/envoy.$1.pid" && digits "$pid"; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 50 ] || return 1
-    sleep 0.02
-  done
+  eval "epoch_$count=$1 pid_$count="
 }
 
 # signal NAME [EPOCH]: to all Envoys or to one
 signal() {
   for each in $live; do
-    eval "of=\$epoch_$each"
-    [ "${2:-$of}" != "$of" ] || ! pid_of "$of" || kill "-$1" "$pid" 2>/dev/null
+    eval "of=\$epoch_$each pid=\$pid_$each"
+    [ "${2:-$of}" != "$of" ] || [ -z "$pid" ] || kill "-$1" "$pid" 2>/dev/null
   done
+}
+
+# started NUMBER PID
+started() {
+  runs "$1" && digits "$2" || return
+  eval "pid_$1=$2"
+  [ -z "$stopping" ] || kill -TERM "$2" 2>/dev/null
 }
 
 # Envoy's name for the memory that the Envoys of one base id share; it makes ten numbers of each.
@@ -175,14 +174,16 @@ ended() {
 
 stop() {
   [ -n "$live" ] || finish
+  [ -z "$stopping" ] || return
+  stopping=1
   later=
   signal TERM
   {
     sleep "$stop_s"
-    tell late
+    tell late >&3
     sleep 2
-    tell gone
-  } 3<&- >/dev/null 2>&1 &
+    tell gone >&3
+  } >/dev/null 2>&1 &
   timer=$!
 }
 
@@ -199,6 +200,10 @@ handle() {
       ;;
     'end '*) signal TERM "${1#end }" ;;
     'kill '*) signal KILL "${1#kill }" ;;
+    "$$ started "*' '*)
+      rest=${1#"$$ started "}
+      started "${rest%% *}" "${rest#* }"
+      ;;
     "$$ ended "*' '*)
       rest=${1#"$$ ended "}
       ended "${rest%% *}" "${rest#* }"
@@ -218,7 +223,7 @@ handle() {
 
 [ -p "$control" ] || { rm -f "$control" && mkfifo -m 620 "$control"; } || exit 73
 exec 3<>"$control" || exit 73
-trap 'tell stop' TERM INT
+trap 'tell stop >&3' TERM INT
 trap '' HUP
 printf '%s\n' "$$" >"$run/launcher.pid"
 if [ $# -gt 1 ]; then
@@ -227,8 +232,8 @@ if [ $# -gt 1 ]; then
 elif [ -n "$last_good" ]; then
   {
     sleep "${TRYSAIL_LAST_GOOD_AFTER_S:-3}"
-    tell quiet
-  } 3<&- >/dev/null 2>&1 &
+    tell quiet >&3
+  } >/dev/null 2>&1 &
   timer=$!
 fi
 while :; do

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { appendFile, mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { identify, isRunning } from '../../src/envoy/process-identity.ts';
@@ -107,6 +107,19 @@ for (const shell of ['dash', 'bash']) {
     await eventually('all are gone', () => run.launcher.process.exitCode !== null);
     assert.equal(run.launcher.process.exitCode, 137);
     assert.deepEqual(pids.map(alive), [false, false]);
+  });
+
+  test(`${shell}: its folder taken away does not keep it from ending`, async (t) => {
+    const run = await launch(t, shell);
+    const file = await run.programFile('args', LONG);
+    await run.ask(`start 0 ${file}\n`);
+    await eventually('it runs', () => alive(run.pid(0)));
+    const pid = run.pid(0);
+    await rm(run.dir, { recursive: true });
+    run.launcher.process.kill('SIGTERM');
+    await eventually('all are gone', () => run.launcher.process.exitCode !== null);
+    assert.equal(run.launcher.process.exitCode, 143);
+    assert.ok(!alive(pid));
   });
 
   test(`${shell}: its death by SIGKILL leaves what it has started, and its requests are refused`, async (t) => {
