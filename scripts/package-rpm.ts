@@ -36,7 +36,7 @@ export async function buildRpm(work: string, out: string, facts: PackageFacts, f
     _buildhost: 'reproducible',
     use_source_date_epoch_as_buildtime: '1',
     clamp_mtime_to_source_date_epoch: '1',
-    _binary_payload: fast ? 'w.ufdio' : 'w6.xzdio',
+    _binary_payload: fast ? 'w.ufdio' : 'w15.zstdio',
   };
   execFileSync(
     'rpmbuild',

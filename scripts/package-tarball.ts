@@ -18,7 +18,7 @@ export async function buildTarball(work: string, out: string, facts: PackageFact
   writeFileSync(join(stage, 'files.sha256'), sumsBelow(join(stage, 'files'), 'sha256'));
   settle(stage, facts.epoch);
   const file = join(out, `${name}.tar.gz`);
-  const compress = `--use-compress-program=gzip -n ${fast ? '-1' : '-9'}`;
+  const compress = `--use-compress-program=gzip -n ${fast ? '-1' : '-6'}`;
   const same = ['--sort=name', '--owner=0', '--group=0', '--numeric-owner', `--mtime=@${facts.epoch}`, '--format=gnu'];
   execFileSync('tar', [...same, compress, '-C', join(work, 'tarball'), '-cf', file, name], {
     stdio: ['ignore', 'ignore', 'inherit'],

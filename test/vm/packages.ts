@@ -21,6 +21,9 @@ export async function buildPackages(
 ): Promise<string> {
   const out = join(await tempDir(t), 'packages');
   await mkdir(out);
+  await outputOf(join(ROOT, 'scripts/package-tools'), ['strip', ...(kind === 'rpm' ? ['rpmbuild'] : [])], {
+    timeoutMs: 200_000,
+  });
   for (const version of versions)
     await outputOf(
       join(ROOT, 'scripts/node'),
