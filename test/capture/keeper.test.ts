@@ -43,7 +43,6 @@ async function kept(t: TestContext, host: Namespace): Promise<Kept> {
     guardFile: join(dir, 'capture-guard.nft'),
     log: silentLog(),
   });
-  t.after(() => holder.clean());
   await holder.start();
   return {
     dir,

@@ -3,7 +3,7 @@
  * with the test. Programs are run in them as any user and in any cgroup.
  */
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readlinkSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
@@ -53,6 +53,18 @@ export interface Hosts {
   readonly other: Namespace;
 }
 
+/** Ends every process of a network namespace, those too that have let themselves loose from who started them. */
+function endAll(network: string): void {
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      if (readlinkSync(`/proc/${name}/ns/net`) === network) process.kill(Number(name), 'SIGKILL');
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+}
+
 /** One host without a network but for loopback. */
 export async function namespace(t: Owner): Promise<Namespace> {
   // nft resolves cgroups below /sys/fs/cgroup only.
@@ -66,6 +78,8 @@ export async function namespace(t: Owner): Promise<Namespace> {
   ]);
   await eventually('the namespace', () => child.output().includes('ready'));
   const pid = child.process.pid ?? 0;
+  const network = readlinkSync(`/proc/${pid}/ns/net`);
+  t.after(() => endAll(network));
   const within = (command: string, args: readonly string[]) =>
     ['nsenter', ['--target', String(pid), '--net', '--mount', command, ...args]] as const;
   return {

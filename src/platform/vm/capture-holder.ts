@@ -86,16 +86,13 @@ export class CaptureHolder {
   /** Starts the process that will own the rules, where no unit does; to be called before Envoy starts. */
   async start(): Promise<void> {
     await mkdir(this.#options.dir, { recursive: true, mode: 0o750 });
-    if (this.#options.script !== undefined && !(await this.#alive())) await this.#spawn(this.#options.script);
-    await this.#until(START_MS, async () => exists(this.#files.control)).catch((error: unknown) => {
-      throw new TrysailError(
-        'CAPTURE_HOLDER_MISSING',
-        `nothing holds capture's rules: ${this.#files.control} is missing`,
-        {
-          remedy: 'Start trysail-capture.service; its journal says why it ended.',
-          cause: error,
-        },
-      );
+    if (await this.#alive()) return;
+    if (this.#options.script !== undefined) await this.#spawn(this.#options.script);
+    await this.#until(START_MS, async () => this.#alive()).catch((error: unknown) => {
+      throw new TrysailError('CAPTURE_HOLDER_MISSING', `nothing holds capture's rules in ${this.#options.dir}`, {
+        remedy: 'Install nftables, start trysail-capture.service, and look into its journal.',
+        cause: error,
+      });
     });
   }
 
@@ -195,7 +192,6 @@ export class CaptureHolder {
       child.once('error', reject);
     });
     child.unref();
-    await this.#until(START_MS, async () => this.#alive());
   }
 
   async #alive(): Promise<boolean> {
@@ -230,23 +226,28 @@ export class CaptureHolder {
     }
   }
 
-  /** What nft has written once it has come to the revision, found or not. */
+  /** What nft has written once it has come to the revision, found or not. Its end ends the waiting. */
   async #answer(revision: string): Promise<string> {
     let output = '';
-    await this.#until(ANSWER_MS, async () => {
+    const read = async (): Promise<boolean> => {
       output = await readFile(this.#files.output, 'utf8').catch(() => '');
       return output.includes(`revision_${revision}`) || /nft: (?:command )?not found/.test(output);
-    }).catch((error: unknown) => {
-      throw new TrysailError(
-        'CAPTURE_HOLDER_MISSING',
-        `the holder of capture's rules does not answer${output === '' ? '' : `: ${output}`}`,
-        {
-          remedy:
-            'Rules stay only while an Envoy lives: see that it runs, then look into the journal of trysail-capture.service.',
-          cause: error,
-        },
-      );
-    });
+    };
+    try {
+      await this.#until(ANSWER_MS, async () => {
+        if (await read()) return true;
+        if (await this.#alive()) return false;
+        if (await read()) return true;
+        throw new Error('it has ended');
+      });
+    } catch (error) {
+      const said = output === '' ? '' : `: ${output}`;
+      throw new TrysailError('CAPTURE_HOLDER_MISSING', `the holder of capture's rules does not answer${said}`, {
+        remedy:
+          'Rules stay only while an Envoy lives that was started after their holder: see that it runs, then look into the journal of trysail-capture.service.',
+        cause: error,
+      });
+    }
     return output;
   }
 
