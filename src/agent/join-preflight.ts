@@ -6,8 +6,10 @@ import { isEntitled } from '../identity/entitlement.ts';
 import { HostCa } from '../identity/host-ca.ts';
 import type { JoinDescription } from '../identity/host-method.ts';
 import { decodeJoinToken, type JoinToken } from '../identity/join-token.ts';
+import { Backoff } from '../lib/backoff.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { TrysailError } from '../lib/errors.ts';
+import { sleep } from '../lib/sleep.ts';
 import { clientOf } from './consul-side.ts';
 import { hostKeySha256 } from './join-host.ts';
 import type { JoinMachine } from './join-machine.ts';
@@ -16,6 +18,8 @@ import type { AgentSettings } from './settings.ts';
 /** Certificates begin this much in the past; peers whose clocks differ by more refuse each other's. */
 const MOST_SKEW_MS = 120_000;
 const CA_TIMEOUT_MS = 10_000;
+/** How often a busy CA is asked again: about a minute in all. */
+const BUSY_ATTEMPTS = 12;
 const CONSUL_TIMEOUT_MS = 10_000;
 
 /** A token that names its trust domain. Throws TOKEN_MALFORMED. */
@@ -61,14 +65,32 @@ function tokenRefused(error: unknown): unknown {
   });
 }
 
+/** Again while the CA has no time, as when two hundred hosts join at once; any other failure at once. */
+async function unlessBusy<T>(
+  ask: () => Promise<T>,
+  { say, signal }: { readonly say: (line: string) => void; readonly signal: AbortSignal },
+): Promise<T> {
+  const backoff = new Backoff({ baseMs: 500, maxMs: 8000 });
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      const isBusy = error instanceof TrysailError && error.code === 'CA_BUSY';
+      if (!isBusy || backoff.attempts >= BUSY_ATTEMPTS) throw error;
+      if (backoff.attempts === 0) say('The CA is busy; asking again.');
+      if (!(await sleep(backoff.nextMs(), signal))) throw error;
+    }
+  }
+}
+
 /**
  * What the CA says of the token, without using it.
- * @throws TrysailError CA_UNREACHABLE, CA_ROOT_MISMATCH, CA_UNTRUSTED, JOIN_TOKEN_REFUSED, CLOCK_AHEAD, CLOCK_BEHIND
+ * @throws TrysailError CA_UNREACHABLE, CA_BUSY after some attempts, CA_ROOT_MISMATCH, CA_UNTRUSTED, JOIN_TOKEN_REFUSED, CLOCK_AHEAD, CLOCK_BEHIND
  */
 export async function askCa(
   settings: AgentSettings,
   tokenText: string,
-  signal: AbortSignal,
+  { say, signal }: { readonly say: (line: string) => void; readonly signal: AbortSignal },
 ): Promise<JoinDescription & { readonly address: string }> {
   const { token, trustDomain } = readToken(tokenText);
   const { address } = settings.identity.ca;
@@ -81,7 +103,8 @@ export async function askCa(
   });
   try {
     const offered = { text: tokenText.trim(), token };
-    const description = await ca.describe(offered, await hostKeySha256(settings.paths.state), signal);
+    const keySha256 = await hostKeySha256(settings.paths.state);
+    const description = await unlessBusy(async () => ca.describe(offered, keySha256, signal), { say, signal });
     checkClock(description);
     return description;
   } catch (error) {

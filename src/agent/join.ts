@@ -116,7 +116,7 @@ async function planOf(options: JoinOptions): Promise<Plan> {
   const existingMesh = await textOf(meshPath);
   if (existingMesh !== undefined) checkTrustDomain(meshPath, existingMesh, trustDomain);
   say(`Asking the CA at ${settings.identity.ca.address ?? token.ca.join(', ')}.`);
-  const description = await askCa(settings, tokenText, signal);
+  const description = await askCa(settings, tokenText, { say, signal });
   checkEntitlement(settings, description);
   if (settings.registry === 'consul') say(`Asking Consul at ${settings.consul.address}.`);
   await checkConsul(settings);

@@ -4,6 +4,7 @@ import { errorMessage, TrysailError } from '../lib/errors.ts';
 /** Errors after which another address may do better. */
 const TRY_NEXT = new Set([
   'CA_UNREACHABLE',
+  'CA_BUSY',
   'CA_UNTRUSTED',
   'CA_ROOT_MISMATCH',
   'CA_FAILED',

@@ -16,7 +16,7 @@ const REFUSALS: Readonly<Record<number, string>> = {
 };
 
 /**
- * A gRPC status as an error: CA_UNREACHABLE, CA_UNTRUSTED, CLOCK_BEHIND, CLOCK_AHEAD, CA_REFUSED, CA_UNAUTHENTICATED,
+ * A gRPC status as an error: CA_UNREACHABLE, CA_BUSY, CA_UNTRUSTED, CLOCK_BEHIND, CLOCK_AHEAD, CA_REFUSED, CA_UNAUTHENTICATED,
  * CA_REQUEST_INVALID or CA_FAILED.
  */
 export function caFailure(
@@ -48,7 +48,13 @@ export function caFailure(
         'Check identity.ca.address, and trustDomain in meshconfig.yaml; if the CA was made anew, join with a new token.',
     });
   }
-  if (code === UNAVAILABLE || code === DEADLINE_EXCEEDED || code === CANCELLED || code === RESOURCE_EXHAUSTED) {
+  if (code === RESOURCE_EXHAUSTED || code === DEADLINE_EXCEEDED) {
+    return new TrysailError('CA_BUSY', `the CA at ${where} has no time for this host: ${details}`, {
+      cause: error,
+      remedy: 'Wait: the host asks again, later and later. If it goes on, see to the load of the CA and the network.',
+    });
+  }
+  if (code === UNAVAILABLE || code === CANCELLED) {
     return new TrysailError('CA_UNREACHABLE', `the CA at ${where} does not answer: ${details}`, {
       cause: error,
       remedy: 'Check that the CA runs, its address, and the firewalls in between; certificates in use stay valid.',

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type JoinOptions, joinHost } from '../../src/agent/join.ts';
+import type { CaServerOptions } from '../../src/identity/ca-server.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/identity/join-token.ts';
 import { TrysailError } from '../../src/lib/errors.ts';
 import { type MeshCa, startMeshCa, TRUST_DOMAIN } from '../identity/mesh-ca.ts';
@@ -21,8 +22,8 @@ interface Rig {
   readonly join: (tokenText: string, options?: Partial<JoinOptions>) => ReturnType<typeof joinHost>;
 }
 
-async function rig(t: TestContext, agentYaml = ''): Promise<Rig> {
-  const ca = await startMeshCa(t);
+async function rig(t: TestContext, agentYaml = '', caOptions: Partial<CaServerOptions> = {}): Promise<Rig> {
+  const ca = await startMeshCa(t, caOptions);
   const folder = await tempDir(t);
   const state = await tempDir(t);
   await writeFile(
@@ -171,6 +172,17 @@ test('the CA: away, silent, and not the one of the token', async (t) => {
     message: /nowhere\.invalid:15012/,
     remedy: /identity\.ca\.address/,
   });
+});
+
+test('a CA that puts hosts off is asked again, until it has time', async (t) => {
+  const r = await rig(t, '', { rateLimit: { perSecond: 2, burst: 1 } });
+  const token = await r.token();
+  const said: string[] = [];
+  const reports = await Promise.all(
+    Array.from({ length: 5 }, async () => r.join(token, { dryRun: true, say: (line) => void said.push(line) })),
+  );
+  assert.ok(reports.every(({ state }) => state === 'planned'));
+  assert.ok(said.includes('The CA is busy; asking again.'));
 });
 
 test('clocks that differ, in either direction', async (t) => {
