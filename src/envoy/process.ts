@@ -15,22 +15,21 @@ import { mkdir } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { Backoff } from '../lib/backoff.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
-import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import { AdminClient, type ServerInfo } from './admin.ts';
 import { judge, type Wanted } from './adoption.ts';
-import { type ArgumentOptions, argumentsHash, envoyArguments, parentShutdownMs, withWorkersOf } from './arguments.ts';
-import { type Bootstrap, bootstrapText, hashText } from './bootstrap.ts';
+import { argumentsHash, parentShutdownMs, withWorkersOf } from './arguments.ts';
+import { bootstrapText } from './bootstrap.ts';
 import { type DrainResult, drain } from './drain.ts';
 import { EnvoyLog } from './envoy-log.ts';
 import { type EnvoyState, type EnvoyStatus, type HotRestart, STOPPED } from './envoy-state.ts';
 import { type EnvoyFailure, exitFailure, spawnFailure } from './failure.ts';
 import { type EnvoyFiles, envoyFiles } from './files.ts';
 import { watchHealth } from './health-watch.ts';
-import type { LauncherKind } from './launcher.ts';
 import { type LiveEnvoy, terminate, watchProcess } from './live-envoy.ts';
 import { watchParent } from './parent.ts';
 import { commandLine, isRunning } from './process-identity.ts';
+import { type EnvoyChange, type EnvoyProcessOptions, wantedOf } from './process-options.ts';
 import { describeWait } from './readiness.ts';
 import { binaryStamp, type Found, findRunning } from './running-envoy.ts';
 import { runDirError, startEnvoy } from './start-envoy.ts';
@@ -47,40 +46,6 @@ const REPLACE_DRAIN_MS = 2000;
 const DUE_POLL_MS = 100;
 /** Between two tries of a hot restart: what failed once costs the running Envoy its admin interface each time. */
 const HOT_RESTART_BACKOFF = { baseMs: 2000, maxMs: 300_000 } as const;
-
-export interface EnvoyProcessOptions extends Omit<ArgumentOptions, 'bootstrapPath' | 'launcherDir'> {
-  /** Path of the program. */
-  readonly binary: string;
-  readonly bootstrap: Bootstrap;
-  /** The admin socket that the bootstrap names. */
-  readonly adminSocket: string;
-  /** Folder of the bootstrap, the log and the record of the process (`envoyFiles`); one per Envoy. */
-  readonly runDir: string;
-  /** Who starts the launcher, its script (for `agent`), and its run folder where that is not `runDir`. */
-  readonly launcher: { readonly kind: LauncherKind; readonly script: string; readonly dir?: string };
-  /** The bootstrap that the launcher uses when nobody asks for an Envoy; one that runs with it is replaced. */
-  readonly lastGoodBootstrap?: string;
-  readonly log: Log;
-  /** Called on every change of the state. */
-  readonly onChange?: (status: EnvoyStatus) => void;
-  /** How often a ready Envoy is asked whether it still is; default 5,000. */
-  readonly healthIntervalMs?: number;
-  /** Wait before a restart; default 50 ms to 10 s. */
-  readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
-  /** Wait before a hot restart that has failed is tried again; default 2 s to 5 minutes. */
-  readonly hotRestartBackoff?: { readonly baseMs: number; readonly maxMs: number };
-}
-
-/** What of it can be changed while Envoy runs. */
-export type EnvoyChange = Pick<EnvoyProcessOptions, 'binary' | 'bootstrap' | 'concurrency' | 'drainTimeMs'>;
-
-function wantedOf(options: EnvoyProcessOptions, files: EnvoyFiles, launcherDir: string, text: string): Wanted {
-  return {
-    binary: options.binary,
-    bootstrapHash: hashText(text),
-    args: envoyArguments({ ...options, bootstrapPath: files.bootstrap, launcherDir }),
-  };
-}
 
 /** The supervisor of one Envoy. `start` once; then `stop` or `leave` once. */
 export class EnvoyProcess {

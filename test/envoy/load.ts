@@ -55,7 +55,7 @@ export async function startApplication(t: TestContext): Promise<Ports> {
   });
   return {
     http: await listen(t, http),
-    http2: await listen(t, http2 as never),
+    http2: await listen(t, http2),
     grpc: grpcPort,
     tcp: await listen(t, tcp),
   };
