@@ -1,12 +1,19 @@
 // A host is taken out of traffic with its agent dead: out of Consul first, then drained.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
 import { get } from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { startChild } from '../support/child.ts';
+import { startConsul } from '../support/consul.ts';
 import { eventually } from '../support/eventually.ts';
-import { program, trysail } from '../support/local-mesh.ts';
-import { startTwoHosts } from './two-hosts.ts';
+import { program, startHost, trysail } from '../support/local-mesh.ts';
+import { freePorts } from '../support/ports.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { envoyBinary, ROOT } from '../support/tools.ts';
+import { loopbackNet, startApplication, startTwoHosts } from './two-hosts.ts';
 
 test('trysail drain', async (t) => {
   const mesh = await startTwoHosts(t);
@@ -62,4 +69,56 @@ test('trysail drain', async (t) => {
   await t.test('the other host serves on', async () => {
     await eventually('its agent answers', async () => (await mesh.frontend.status()).envoy.ready);
   });
+});
+
+test('with Envoy in a unit of its own: the agent leaves all as it is, the drain takes the host out, Envoy ends last', async (t) => {
+  const dir = await tempDir(t);
+  const resources = join(dir, 'resources');
+  const envoyRun = join(dir, 'envoy-run');
+  await mkdir(resources);
+  await mkdir(envoyRun);
+  const consul = await startConsul(t);
+  const address = `${loopbackNet()}.1`;
+  const [port = 0, healthPort = 0] = await freePorts(2, address);
+  const application = await startApplication(t);
+  const launcher = startChild(t, '/bin/sh', [join(ROOT, 'src/envoy/launcher.sh'), envoyRun]);
+  const host = await startHost(t, {
+    name: 'host',
+    address,
+    dir,
+    resources,
+    consul: consul.address,
+    services: [{ name: 'web', port, protocol: 'HTTP', application: `127.0.0.1:${application.port}` }],
+    overrides: {
+      envoy: {
+        binary: envoyBinary(),
+        concurrency: 1,
+        healthListener: `${address}:${healthPort}`,
+        drainTime: '2s',
+        launcher: 'systemd',
+        runDir: envoyRun,
+      },
+    },
+  });
+  await host.ready();
+  const passing = async (): Promise<number> =>
+    ((await (await fetch(`${consul.address}/v1/health/service/web?passing`)).json()) as readonly unknown[]).length;
+  const served = async (): Promise<boolean> =>
+    fetch(`http://${address}:${port}/`, { headers: { connection: 'close' } }).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  await eventually('it serves and is registered', async () => (await served()) && (await passing()) === 1, 20_000);
+
+  await host.child.stop('SIGTERM');
+  assert.equal(host.child.process.exitCode, 0, host.child.output());
+  assert.equal(await served(), true);
+  assert.equal(await passing(), 1);
+
+  const out = await trysail('drain', '--config', host.configFile);
+  assert.equal(out, 'web-host is out of Consul\nEnvoy is drained\n');
+  assert.equal(await passing(), 0);
+  assert.equal(await served(), false);
+  assert.equal(launcher.process.exitCode, null);
+  await launcher.stop('SIGTERM');
 });
