@@ -34,8 +34,13 @@ export type LoadedSettings =
       readonly mesh?: AgentSettings['mesh'];
     };
 
-/** Variables of ours that are no settings: the file itself, the API socket, the folder of a CA. */
-const OTHER_VARIABLES: ReadonlySet<string> = new Set(['TRYSAIL_CONFIG', 'TRYSAIL_SOCKET', 'TRYSAIL_CA_DIR']);
+/** Variables of ours that are no settings: the file itself, the API socket, the folder of a CA, what Envoy inherits. */
+const OTHER_VARIABLES: ReadonlySet<string> = new Set([
+  'TRYSAIL_CONFIG',
+  'TRYSAIL_SOCKET',
+  'TRYSAIL_CA_DIR',
+  'TRYSAIL_CAPTURE_FIFO',
+]);
 
 const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
