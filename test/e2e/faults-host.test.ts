@@ -232,7 +232,7 @@ test('an Envoy that ends at once: its words are in the status, and one that work
     });
     await writeFile(elsewhere, JSON.stringify(serviceEntry('there', second.port)));
     host.child.process.kill('SIGHUP');
-    await eventually('the log tells', () => host.child.output().includes('the resources are read again'));
+    await eventually('the log tells', () => host.child.output().includes('resources are read again'));
     await eventually('the new one is asked', async () => {
       await get(`http://127.0.0.1:${listen}`);
       return second.requests.length > 0;
