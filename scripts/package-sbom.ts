@@ -44,26 +44,48 @@ function binary(
   };
 }
 
+interface LockEntry {
+  readonly version?: string;
+  readonly dev?: boolean;
+  readonly optional?: boolean;
+  readonly devOptional?: boolean;
+}
+
+/**
+ * Name@version of what the program depends on when it runs. Not left to `npm sbom --omit dev`, which leaves out what a
+ * development dependency uses as well.
+ */
+function bundledPackages(): ReadonlySet<string> {
+  const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    readonly packages: Readonly<Record<string, LockEntry>>;
+  };
+  return new Set(
+    Object.entries(lock.packages)
+      .filter(([, { dev, optional, devOptional }]) => dev !== true && optional !== true && devOptional !== true)
+      .map(([path, { version }]) => `${path.split('node_modules/').at(-1) ?? ''}@${version ?? ''}`),
+  );
+}
+
 /**
  * The document for the programs in `libDir` and the packages of package-lock.json that the bundle holds.
  * @param facts `epoch` in seconds; with it the document is the same for the same content
  */
 export function billOfMaterials(libDir: string, facts: { readonly version: string; readonly epoch: number }): string {
-  const text = execFileSync(
-    'npm',
-    ['sbom', '--package-lock-only', '--sbom-format', 'spdx', '--omit', 'dev', '--omit', 'optional'],
-    {
-      cwd: ROOT,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-      maxBuffer: 64 * 1024 * 1024,
-    },
-  );
+  const text = execFileSync('npm', ['sbom', '--package-lock-only', '--sbom-format', 'spdx'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    maxBuffer: 64 * 1024 * 1024,
+  });
   const listed = JSON.parse(text) as SpdxDocument;
   const ours = listed.packages.find(({ name }) => name === 'trysail');
   if (ours === undefined) throw new Error('npm sbom does not list the package itself');
-  // The platform packages of Node are named by what they are, below.
-  const isNode = (id: string): boolean => id.startsWith('SPDXRef-Package-node-linux-');
+  const bundled = bundledPackages();
+  const dropped = new Set(
+    listed.packages
+      .filter((entry) => entry !== ours && !bundled.has(`${entry.name}@${String(entry['versionInfo'])}`))
+      .map(({ SPDXID }) => SPDXID),
+  );
   const node = execFileSync(join(libDir, 'node'), ['--version'], { encoding: 'utf8' }).trim().slice(1);
   const envoy = readFileSync(join(ROOT, '.tools/envoy/version'), 'utf8').trim();
   const binaries = [
@@ -76,14 +98,14 @@ export function billOfMaterials(libDir: string, facts: { readonly version: strin
   ];
   const packages = [
     ...listed.packages
-      .filter(({ SPDXID }) => !isNode(SPDXID))
+      .filter(({ SPDXID }) => !dropped.has(SPDXID))
       .map((entry) =>
         entry === ours ? { ...entry, versionInfo: facts.version, primaryPackagePurpose: 'APPLICATION' } : entry,
       ),
     ...binaries,
   ];
   const relationships = [
-    ...listed.relationships.filter((one) => !isNode(one.spdxElementId) && !isNode(one.relatedSpdxElement)),
+    ...listed.relationships.filter((one) => !dropped.has(one.spdxElementId) && !dropped.has(one.relatedSpdxElement)),
     ...binaries.map(({ SPDXID }) => ({
       spdxElementId: ours.SPDXID,
       relatedSpdxElement: SPDXID,

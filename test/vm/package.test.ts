@@ -133,6 +133,23 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
     await untilServed(machine);
   });
 
+  await t.test('Envoy is stopped after it was drained, and after the agent', async () => {
+    await machine.run('systemctl stop trysail trysail-envoy');
+    assert.match(await machine.journal('trysail-drain'), /Envoy is drained/);
+    const ends = await machine.run(
+      'systemctl show -p InactiveEnterTimestampMonotonic --value trysail trysail-drain trysail-envoy | grep .',
+    );
+    const times = ends.trim().split('\n').map(Number);
+    assert.equal(times.length, 3);
+    assert.deepEqual(
+      times,
+      times.toSorted((a, b) => a - b),
+    );
+    assert.equal((await machine.try('pgrep -x envoy')).code, 1);
+    await machine.run('systemctl start trysail');
+    await untilReady(machine);
+  });
+
   await t.test('removed, it keeps configuration and users; installed again, it goes on', async () => {
     await machine.run('dpkg -r trysail');
     assert.equal((await machine.try('pgrep -x envoy')).code, 1);
