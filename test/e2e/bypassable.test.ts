@@ -15,30 +15,33 @@ import { envoyBinary } from '../support/tools.ts';
 
 /** By service: where its application listens, its settings, and where another machine would look for it. */
 const SERVICES = {
-  loopback: { listens: '127.0.0.1|8081', port: 9081, application: '127.0.0.1:8081', from: ['10.9.0.1', 8081] },
-  everywhere: { listens: '0.0.0.0|8082', port: 9082, application: '127.0.0.1:8082', from: ['10.9.0.1', 8082] },
+  loopback: {
+    listens: '127.0.0.1|8081',
+    written: { port: 9081, application: '127.0.0.1:8081' },
+    from: ['10.9.0.1', 8081],
+  },
+  everywhere: {
+    listens: '0.0.0.0|8082',
+    written: { port: 9082, application: '127.0.0.1:8082' },
+    from: ['10.9.0.1', 8082],
+  },
   both: {
     listens: '::|8083',
-    port: 9083,
-    application: '127.0.0.1:8083',
-    mode: 'observe',
+    written: { port: 9083, application: '127.0.0.1:8083', mode: 'observe' },
     from: ['2001:db8:9::1', 8083],
   },
   address: {
     listens: '10.9.0.1|8084',
-    port: 9084,
-    application: '10.9.0.1:8084',
-    mode: 'observe',
+    written: { port: 9084, application: '10.9.0.1:8084', mode: 'observe' },
     from: ['10.9.0.1', 8084],
   },
   six: {
     listens: '2001:db8:9::1|8085',
-    port: 9085,
-    application: '[2001:db8:9::1]:8085',
+    written: { port: 9085, application: '[2001:db8:9::1]:8085' },
     from: ['2001:db8:9::1', 8085],
   },
-  same: { listens: '127.0.0.1|9086', port: 9086, application: '127.0.0.1:9086', from: ['10.9.0.1', 9086] },
-  captured: { listens: '0.0.0.0|9087', port: 9087, capture: 'redirect', from: ['10.9.0.1', 9087] },
+  same: { listens: '127.0.0.1|9086', written: { port: 9086, application: '127.0.0.1:9086' }, from: ['10.9.0.1', 9086] },
+  captured: { listens: '0.0.0.0|9087', written: { port: 9087, capture: 'redirect' }, from: ['10.9.0.1', 9087] },
 } as const;
 
 test('BYPASSABLE is what can be reached past the proxy', { skip: cannotCapture() }, async (t) => {
@@ -54,11 +57,7 @@ test('BYPASSABLE is what can be reached past the proxy', { skip: cannotCapture()
       registry: 'files',
       identity: { provider: 'none' },
       mesh: { resources },
-      services: Object.entries(SERVICES).map(([name, { listens: _, from: __, ...service }]) => ({
-        name,
-        protocol: 'TCP',
-        ...service,
-      })),
+      services: Object.entries(SERVICES).map(([name, { written }]) => ({ name, protocol: 'TCP', ...written })),
       envoy: { binary: envoyBinary(), concurrency: 1, drainTime: '1s' },
       paths: { state: join(dir, 'state'), run: join(dir, 'run') },
     }),

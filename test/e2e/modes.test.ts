@@ -54,7 +54,7 @@ function load(t: TestContext, url: () => Promise<string>, keepAlive: boolean): L
         state.failures.push(`${new Date().toISOString()} ${target}: ${outcome}`);
     }
   })();
-  t.after(state.stop);
+  t.after(async () => state.stop());
   return state;
 }
 
