@@ -260,8 +260,11 @@ export class CaptureKeeper {
     const wanted = this.#wanted;
     if (wanted === undefined) return;
     const planned = wanted.plan(this.#watcher?.refresh() ?? new Map());
-    this.#planned = planned;
-    this.#applied = await this.#options.holder.apply(planned.plan, trialMs === undefined ? {} : { trialMs });
+    try {
+      this.#applied = await this.#options.holder.apply(planned.plan, trialMs === undefined ? {} : { trialMs });
+    } finally {
+      this.#planned = planned;
+    }
     this.#error = undefined;
     const { waitingFor, unknownUsers } = planned;
     this.#options.log.info({ ...this.#applied, waitingFor, unknownUsers }, 'capture rules in force');
