@@ -92,7 +92,7 @@ export async function runAgent(
       mesh.resources.reload(),
     ]);
     parts.configDiagnostics = next.diagnostics;
-    if (next.settings !== parts.settings || next.config !== parts.config) {
+    if (!isDeepStrictEqual([next.settings, next.config], [parts.settings, parts.config])) {
       const { settings: before } = parts;
       parts.settings = next.settings;
       parts.config = next.config;
@@ -218,7 +218,8 @@ export async function runAgent(
     process.removeListener('SIGHUP', onHangup);
     await Promise.all([resolver?.close(), capture?.close()]);
     // An agent that cannot start takes nothing down that an earlier one has left serving.
-    if (parts.isDraining !== true && envoy.status.adopted) await envoy.leave();
+    const { adopted, hotRestart } = envoy.status;
+    if (parts.isDraining !== true && (adopted || hotRestart !== undefined)) await envoy.leave();
     else await envoy.stop();
     await parts.mesh?.stop();
     xdsSocket?.close();
