@@ -2,7 +2,6 @@
  * The half of the agent that makes and serves configuration: certificates, resources, catalogue → xDS. Loaded while
  * Envoy starts, since it is the heavy half.
  */
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { LastGoodBootstrap } from '../envoy/last-good-bootstrap.ts';
 import { ListeningPorts } from '../envoy/port-owner.ts';
@@ -11,9 +10,7 @@ import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import type { Caller, Host, SocketAddress, Workload } from '../model/host.ts';
-import type { ServiceName } from '../model/host-names.ts';
-import type { MeshConfig } from '../model/mesh-config.ts';
+import type { Caller, Host, Workload } from '../model/host.ts';
 import { PORTS } from '../platform/vm/ports.ts';
 import { ResourceDirectory } from '../sources/resource-directory.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
@@ -21,12 +18,14 @@ import type { EarlySocket } from '../xds/early-socket.ts';
 import { type Resources, TYPE_URL, type TypeUrl } from '../xds/resource.ts';
 import { XdsServer } from '../xds/server.ts';
 import { createProvider } from './certificate-source.ts';
+import { type Configuration, meshedServices, upstreamHosts } from './configuration.ts';
 import { ConsulSide } from './consul-side.ts';
 import { withFreeAddresses } from './free-addresses.ts';
 import { Handover } from './handover.ts';
 import { servedWorkloads, serviceKey, wayOf, withFormerCallers, withWorkloads, workloadKey } from './inbound-ways.ts';
 import { LastGood } from './last-good.ts';
 import { MeshLoop } from './mesh-loop.ts';
+import { connects, notOpenYet } from './open-way.ts';
 import { Secrets } from './secrets.ts';
 import { keepServed, readServed } from './served-before.ts';
 import type { AgentSettings } from './settings.ts';
@@ -43,16 +42,6 @@ const XDS_CLOSE_MS = 500;
 const RULES_MS = 5000;
 /** How long a start leaves the registrations of an earlier agent alone while Envoy opens what is new. */
 const FIRST_OPENING_MS = 10_000;
-
-/** For a look whether an application listens. */
-const CONNECT_TIMEOUT_MS = 1000;
-
-/** What the host is configured to be. */
-export interface Configuration {
-  readonly settings: AgentSettings;
-  readonly config: MeshConfig;
-  readonly host: Host;
-}
 
 export interface MeshSideOptions extends Configuration {
   /** Open already, so that Envoy need not come twice. */
@@ -344,40 +333,4 @@ export class MeshSide {
       inbound.capture === undefined ? inbound.listen : { address: '127.0.0.1', port: PORTS.inboundCapture };
     return (await ListeningPorts.lookAside()).owner(address, port) !== undefined;
   }
-}
-
-/** Services that take mutual TLS. */
-function meshedServices({ settings, host }: Configuration): readonly ServiceName[] {
-  if (settings.identity.provider === 'none') return [];
-  return host.workloads
-    .filter(({ inbound, mode = 'full' }) => inbound !== undefined && mode === 'full')
-    .map(({ namespace, service }) => ({ namespace, name: service }));
-}
-
-function upstreamHosts({ upstreams, namedUpstreams = [] }: Host): readonly string[] {
-  return [...new Set([...upstreams, ...namedUpstreams].map(({ serviceHost }) => serviceHost))];
-}
-
-function notOpenYet(key: string): Diagnostic {
-  return {
-    code: 'TRY0105',
-    severity: 'warning',
-    object: `service ${key}`,
-    message: 'it stays registered as before: where peers are to go from now on, nobody listens yet',
-    remedy:
-      'See that its application runs, in modes off and outbound at the address of application, and that Envoy does.',
-  };
-}
-
-async function connects({ address, port }: SocketAddress): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: address, port, timeout: CONNECT_TIMEOUT_MS });
-    const end = (open: boolean): void => {
-      socket.destroy();
-      resolve(open);
-    };
-    socket.once('connect', () => end(true));
-    socket.once('timeout', () => end(false));
-    socket.once('error', () => end(false));
-  });
 }
