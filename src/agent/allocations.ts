@@ -45,9 +45,29 @@ export class Allocations {
    */
   async host(settings: AgentSettings, config: MeshConfig): Promise<Host> {
     await this.#assignPorts(settings);
+    return this.#host(settings, config, async (addresses) => addresses.save());
+  }
+
+  /**
+   * As `host`, for an agent that is still to come: nothing is saved.
+   * @throws TrysailError `IDENTITY_INVALID`
+   */
+  async planned(settings: AgentSettings, config: MeshConfig): Promise<Host> {
+    this.#ports = assignCapturePorts(
+      capturedCallers(settings).map(({ key }) => key),
+      this.#ports,
+    );
+    return this.#host(settings, config, () => Promise.resolve());
+  }
+
+  async #host(
+    settings: AgentSettings,
+    config: MeshConfig,
+    keep: (addresses: ServiceAddresses) => Promise<void>,
+  ): Promise<Host> {
     const bare = toHost(settings, config);
     const named = (bare.namedUpstreams ?? []).map(({ serviceHost }) => serviceHost);
-    if (named.length > 0 || this.#addresses !== undefined) await this.#assignAddresses(settings, named);
+    if (named.length > 0 || this.#addresses !== undefined) await keep(await this.#assignAddresses(settings, named));
     const addresses = this.#addresses;
     return toHost(settings, config, {
       capturePorts: this.#ports,
@@ -66,7 +86,7 @@ export class Allocations {
     }
   }
 
-  async #assignAddresses({ dns }: AgentSettings, hosts: readonly string[]): Promise<void> {
+  async #assignAddresses({ dns }: AgentSettings, hosts: readonly string[]): Promise<ServiceAddresses> {
     const ranges = dns.addresses.join(' ');
     if (this.#addresses === undefined || ranges !== this.#ranges) {
       this.#ranges = ranges;
@@ -76,6 +96,6 @@ export class Allocations {
       });
     }
     this.#addresses.call(hosts);
-    await this.#addresses.save();
+    return this.#addresses;
   }
 }

@@ -46,6 +46,16 @@ test('an upstream that nothing defines is told where there is no Consul, and onl
   assert.deepEqual(await check(t, { 'agent.yaml': `${AGENT}${host}`, 'mesh.yaml': '' }), []);
 });
 
+test('a service by name has its address in the check as with the agent, and nothing is saved', async (t) => {
+  const issues = await check(t, {
+    'agent.yaml': `${AGENT}paths: {state: state}\nservices: [{name: a}]\nupstreams: [{service: ratings}]\n`,
+    'mesh.yaml': '',
+    'resources/ratings.yaml':
+      'apiVersion: trysail.dev/v1\nkind: Service\nmetadata: {name: ratings}\nspec: {ports: [{number: 9080, protocol: HTTP}]}\n',
+  });
+  assert.deepEqual(issues, []);
+});
+
 test('the resources are checked also where the settings contradict each other', async (t) => {
   const issues = await check(t, {
     'agent.yaml': `${AGENT}consul: {keyFile: /nonexistent}\n`,

@@ -11,8 +11,8 @@ import { ResourceDirectory } from '../sources/resource-directory.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import { diagnose } from '../translate/diagnose.ts';
 import { readMeshConfig } from './agent-files.ts';
+import { Allocations } from './allocations.ts';
 import type { AgentSettings } from './settings.ts';
-import { toHost } from './settings-host.ts';
 import type { LoadedSettings } from './settings-load.ts';
 
 export interface CheckReport {
@@ -36,11 +36,11 @@ async function readResources(dir: string): Promise<ResourceSet> {
 /** Nothing is known of a service: no fault as long as Consul may know it. */
 const UNKNOWN_UPSTREAM = 'TRY0401';
 
-function meshDiagnostics(
+async function meshDiagnostics(
   settings: AgentSettings | undefined,
   config: MeshConfig,
   resources: ResourceSet,
-): readonly Diagnostic[] {
+): Promise<readonly Diagnostic[]> {
   const usesConsul = settings?.registry !== 'files';
   const mesh = buildMesh(undefined, {
     config,
@@ -49,7 +49,9 @@ function meshDiagnostics(
     catalogue: usesConsul ? { services: new Map(), diagnostics: [] } : undefined,
     localServices: settings?.services ?? [],
   });
-  const ofHost = settings === undefined ? [] : diagnose(mesh, toHost(settings, config));
+  if (settings === undefined) return mesh.diagnostics;
+  const allocations = await Allocations.open(settings.paths.state, silentLog());
+  const ofHost = diagnose(mesh, await allocations.planned(settings, config));
   return [...mesh.diagnostics, ...ofHost.filter(({ code }) => !usesConsul || code !== UNKNOWN_UPSTREAM)];
 }
 
@@ -71,7 +73,7 @@ export async function checkConfiguration(file: string, loaded: LoadedSettings): 
     }
     checked.push(mesh.resourcesDir);
     const resources = await readResources(mesh.resourcesDir);
-    diagnostics.push(...meshDiagnostics(settings, config ?? DEFAULT_MESH_CONFIG, resources));
+    diagnostics.push(...(await meshDiagnostics(settings, config ?? DEFAULT_MESH_CONFIG, resources)));
   }
   return { diagnostics: diagnostics.sort(compareDiagnostics), checked, config };
 }

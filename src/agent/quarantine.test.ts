@@ -47,6 +47,17 @@ test('a new version of a refused resource is tried again and ends the quarantine
   assert.deepEqual(quarantine.diagnostics, []);
 });
 
+test('a listener whose port somebody else has is told with what to do about the port', () => {
+  const quarantine = new Quarantine();
+  quarantine.apply(clusters(resource('a', '1')));
+  quarantine.refuse({
+    typeUrl: TYPE_URL.cluster,
+    names: ['a'],
+    message: "cannot bind '127.240.0.1:9080': Address already in use",
+  });
+  assert.match(quarantine.diagnostics[0]?.remedy ?? '', /^Another program has port 9080 at 127\.240\.0\.1/);
+});
+
 test('a rejection that names nobody is reported until the type is accepted', () => {
   const quarantine = new Quarantine();
   quarantine.apply(clusters(resource('a', '1')));

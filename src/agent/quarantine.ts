@@ -21,6 +21,17 @@ interface Refused {
   readonly message: string;
 }
 
+/** What Envoy says of a listener whose address somebody else has. */
+const IN_USE = /cannot bind '([^']*):(\d+)': Address already in use/;
+const REMEDY = 'Correct the resource that it was made from; its last accepted version is served until then.';
+
+/** A port in use is not a faulty resource: often an application listens there at all addresses (0.0.0.0). */
+function remedyOf(message: string): string {
+  const [, address, port] = IN_USE.exec(message) ?? [];
+  if (address === undefined) return REMEDY;
+  return `Another program has port ${port} at ${address}, or at all addresses (ss -ltnp 'sport = :${port}'). Let it listen at one address, or, where calls are captured, call services by name at others: "dns.addresses: [240.240.0.0/16]".`;
+}
+
 const KIND = /\.([A-Za-z]+)$/;
 
 /** `Cluster`, of `type.googleapis.com/envoy.config.cluster.v3.Cluster`. */
@@ -101,7 +112,7 @@ export class Quarantine {
           severity: 'error',
           object: `${kindOf(typeUrl)} ${name}`,
           message: `Envoy refused it: ${message}`,
-          remedy: 'Correct the resource that it was made from; its last accepted version is served until then.',
+          remedy: remedyOf(message),
         }),
       ),
     );
