@@ -13,11 +13,16 @@ export type PackageKind = 'deb' | 'rpm' | 'tarball';
 /** Two versions that differ by their number, as an upgrade sees them. */
 export const VERSIONS = ['0.1.0', '0.1.1'] as const;
 
-/** Builds packages of a kind, uncompressed, one for each version; resolves to their folder. Takes some seconds. */
+/**
+ * Builds packages of a kind, uncompressed, one for each version; resolves to their folder. Takes some seconds.
+ * @param released versions whose files are of another time, in seconds since 1970: what they bring is another Envoy to an
+ * agent, though of the same bytes
+ */
 export async function buildPackages(
   t: Pick<TestContext, 'after'>,
   kind: PackageKind,
   versions: readonly string[] = VERSIONS,
+  released: Readonly<Record<string, number>> = {},
 ): Promise<string> {
   const out = join(await tempDir(t), 'packages');
   await mkdir(out);
@@ -26,8 +31,19 @@ export async function buildPackages(
   });
   for (const version of versions)
     await outputOf(
-      join(ROOT, 'scripts/node'),
-      [join(ROOT, 'scripts/package.ts'), '--fast', '--kinds', kind, '--package-version', version, '--out', out],
+      'env',
+      [
+        ...(released[version] === undefined ? [] : [`SOURCE_DATE_EPOCH=${released[version]}`]),
+        join(ROOT, 'scripts/node'),
+        join(ROOT, 'scripts/package.ts'),
+        '--fast',
+        '--kinds',
+        kind,
+        '--package-version',
+        version,
+        '--out',
+        out,
+      ],
       { timeoutMs: 200_000 },
     );
   return out;
