@@ -180,6 +180,7 @@ export async function runAgent(
         onChange: (change) => {
           if (parts.mesh === undefined) return;
           if (change === 'open') capture?.configure(parts.settings);
+          else capture?.review(parts.settings);
           resolve(parts.mesh);
         },
       },

@@ -41,6 +41,8 @@ export class CaptureSide {
   readonly #keeper: CaptureKeeper;
   #turn = new AbortController();
   #inForce: ReadonlySet<number> = new Set();
+  /** The services that policies guarded when the rules were planned. */
+  #guarded = '';
 
   private constructor(options: CaptureSideOptions) {
     const { settings, log } = options;
@@ -61,6 +63,7 @@ export class CaptureSide {
    */
   static async start(options: CaptureSideOptions): Promise<CaptureSide> {
     const side = new CaptureSide(options);
+    await side.#holder.prepare();
     if (capturesAnything(options.settings)) await side.#hold();
     await side.#keeper.start();
     return side;
@@ -71,10 +74,16 @@ export class CaptureSide {
     this.#turn.abort();
     this.#turn = new AbortController();
     this.#keeper.listening(false);
+    this.#guarded = this.#guardedOf(settings);
     const { signal } = this.#turn;
     this.#configure(settings, signal).catch((error: unknown) =>
       this.#options.log.error({ error: errorMessage(error) }, 'capture cannot be planned'),
     );
+  }
+
+  /** Plans anew when policies guard other services than before: what became STRICT must not stay open past the proxy. */
+  review(settings: AgentSettings): void {
+    if (this.#guardedOf(settings) !== this.#guarded) this.configure(settings);
   }
 
   async call(request: CaptureRequest): Promise<CaptureReport> {
@@ -91,6 +100,11 @@ export class CaptureSide {
   async close(): Promise<void> {
     this.#turn.abort();
     await this.#keeper.close();
+  }
+
+  #guardedOf(settings: AgentSettings): string {
+    const guarded = settings.services.filter((service) => this.#options.isGuarded(service));
+    return guarded.map(({ namespace, name }) => `${namespace}/${name}`).join();
   }
 
   async #hold(): Promise<void> {

@@ -67,3 +67,26 @@ test('a running agent: applied, confirmed, killed with Envoy, gone at once, and 
   await second.stop();
   assert.deepEqual(tables(host), ['table inet trysail_guard']);
 });
+
+test('a policy that comes later closes the way past the proxy', { skip }, async (t) => {
+  const dir = await tempDir(t);
+  const { host, other } = await twoNamespaces(t);
+  await mkdir(join(dir, 'resources'));
+  await writeFile(join(dir, 'agent.yaml'), AGENT(dir).replace('inbound: deny', 'outbound: direct'));
+  await serve(host, 'orders', '0.0.0.0|8080');
+  const agent = host.start(program(), 'agent', '--config', join(dir, 'agent.yaml'));
+  const capture = ['capture', 'apply', '--confirmed', '--socket', join(dir, 'run/api.sock')];
+  await eventually('applied', async () => host.run(program(), ...capture), 30_000);
+  await eventually('in force', async () => assert.match(await call(other, '10.9.0.1', 8080), /^orders 127\.0\.0\./));
+  assert.ok(!tables(host).includes('table inet trysail_guard'));
+  const strict = {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'PeerAuthentication',
+    metadata: { name: 'default', namespace: 'default' },
+    spec: { mtls: { mode: 'STRICT' } },
+  };
+  await writeFile(join(dir, 'resources/strict.json.yaml'), JSON.stringify(strict));
+  await eventually('guarded', () => assert.ok(tables(host).includes('table inet trysail_guard')), 20_000);
+  await agent.stop();
+  assert.equal(await call(other, '10.9.0.1', 8080), 'ECONNREFUSED');
+});
