@@ -23,6 +23,7 @@ import { Allocations } from './allocations.ts';
 import { bypassable } from './bypassable.ts';
 import { needsCapture } from './capture-need.ts';
 import type { CaptureSide } from './capture-side.ts';
+import { keepDrainSettings } from './drain-record.ts';
 import { EnvoySide, isExternal } from './envoy-side.ts';
 import { uidOf } from './free-addresses.ts';
 import type { MeshSide } from './mesh-side.ts';
@@ -70,6 +71,11 @@ export async function runAgent(
   const { config, diagnostics } = await loadMeshConfig(settings.mesh.configFile);
   const allocations = await Allocations.open(settings.paths.state, log);
   const host = await allocations.host(settings, config);
+  const keepForDrain = async (of: AgentSettings): Promise<void> =>
+    keepDrainSettings(of.paths.state, of).catch((error: unknown) =>
+      log.warn({ error: errorMessage(error) }, 'what "trysail drain" needs cannot be saved: it will read agent.yaml'),
+    );
+  await keepForDrain(settings);
   const envoySide = await EnvoySide.create(settings, host, log.child({ room: 'envoy' }));
   const envoy = envoySide.process;
   const external = isExternal(settings);
@@ -98,6 +104,7 @@ export async function runAgent(
       parts.config = next.config;
       parts.host = await allocations.host(next.settings, next.config);
       log.setLevel(next.settings.log.level);
+      await keepForDrain(next.settings);
       if (!isDeepStrictEqual(before.envoy.healthListener, next.settings.envoy.healthListener))
         await mesh.consul?.withoutProxyHealth(HEALTH_MOVE_MS);
       await envoySide

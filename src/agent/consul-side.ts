@@ -25,7 +25,7 @@ export interface ConsulSideOptions {
   readonly onCatalogue: (state: CatalogueState) => void;
 }
 
-export function clientOf({ consul }: AgentSettings): ConsulClient {
+export function clientOf({ consul }: Pick<AgentSettings, 'consul'>): ConsulClient {
   const { address, tokenFile, caFile, certFile, keyFile } = consul;
   const tls = {
     ...(caFile === undefined ? {} : { caFile }),

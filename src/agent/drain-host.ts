@@ -9,7 +9,7 @@ import { TrysailError } from '../lib/errors.ts';
 import { META } from '../model/registration.ts';
 import { sockets } from '../platform/vm/paths.ts';
 import { clientOf } from './consul-side.ts';
-import type { AgentSettings } from './settings.ts';
+import type { DrainSettings } from './drain-record.ts';
 
 /** For all of Consul; what it does not take within this time its checks find out. */
 const CONSUL_MS = 5000;
@@ -23,7 +23,7 @@ export interface DrainReport {
 }
 
 /** The registrations that this host's agent made are told by what it wrote into them. */
-async function deregister(settings: AgentSettings, deregistered: string[]): Promise<void> {
+async function deregister(settings: DrainSettings, deregistered: string[]): Promise<void> {
   const client = clientOf(settings);
   const signal = AbortSignal.timeout(CONSUL_MS);
   try {
@@ -43,7 +43,7 @@ async function deregister(settings: AgentSettings, deregistered: string[]): Prom
 }
 
 /** One that hangs does nothing. */
-async function isAgentAlive(settings: AgentSettings): Promise<boolean> {
+async function isAgentAlive(settings: DrainSettings): Promise<boolean> {
   try {
     await callApi(sockets(settings.paths.run).api, 'status', undefined);
     return true;
@@ -57,7 +57,7 @@ async function isAgentAlive(settings: AgentSettings): Promise<boolean> {
  * First out of Consul, so that nobody comes any more; then Envoy. Takes the drain time and some seconds at most.
  * @throws TrysailError `DRAIN_BESIDE_AGENT`; what Consul and Envoy do not take is in the report
  */
-export async function drainHost(settings: AgentSettings): Promise<DrainReport> {
+export async function drainHost(settings: DrainSettings): Promise<DrainReport> {
   if (await isAgentAlive(settings))
     throw new TrysailError('DRAIN_BESIDE_AGENT', 'the agent of this host runs, and would register its services again', {
       remedy: 'Stop it first, by "systemctl stop trysail". Stopping trysail-envoy.service does all in order.',

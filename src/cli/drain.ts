@@ -1,9 +1,33 @@
 /** `trysail drain`: takes this host out of traffic before its Envoy ends. */
 import type { Command } from 'commander';
+import type { DrainSettings } from '../agent/drain-record.ts';
 import { EXIT } from './exit-codes.ts';
 import { printable } from './output.ts';
 import { errorText } from './report-error.ts';
 import { addSettingsOptions, configurationInvalid, settingsOf } from './settings-options.ts';
+
+/** Those of the last agent, whatever agent.yaml says by now: by them it has registered this host, and started Envoy. */
+async function drainSettingsOf(options: Readonly<Record<string, unknown>>): Promise<DrainSettings> {
+  const [loaded, { keptDrainSettings, stateDirsOf }] = await Promise.all([
+    settingsOf(options),
+    import('../agent/drain-record.ts'),
+  ]);
+  if ('settings' in loaded) return (await keptDrainSettings(loaded.settings.paths.state)) ?? loaded.settings;
+  const given = [options['pathsState'], process.env['TRYSAIL_PATHS_STATE']];
+  const dirs = await stateDirsOf(
+    String(options['config']),
+    given.filter((path) => typeof path === 'string'),
+  );
+  for (const dir of dirs) {
+    const kept = await keptDrainSettings(dir);
+    if (kept === undefined) continue;
+    process.stderr.write(
+      `agent.yaml has errors: the settings that the last agent had are used, of ${printable(dir)}\n`,
+    );
+    return kept;
+  }
+  throw configurationInvalid('this host cannot be drained', loaded.issues);
+}
 
 export function registerDrainCommand(program: Command): void {
   const command = program
@@ -14,17 +38,17 @@ export function registerDrainCommand(program: Command): void {
       'after',
       `
 For the end of a host's Envoy, with the agent stopped or dead: trysail-drain.service calls it. Envoy still runs afterwards,
-and takes no connection of peers any more. Takes envoy.drainTime and five seconds at most. Exits with ${EXIT.failed} when
-Consul could not be told: its checks find out then.
+and takes no connection of peers any more. The settings are those that the last agent had, so that a faulty agent.yaml is
+no hindrance. Takes envoy.drainTime and five seconds at most. Exits with ${EXIT.failed} when Consul could not be told: its
+checks find out then.
 
 Examples:
   trysail drain --config /etc/trysail/agent.yaml`,
     )
     .action(async (options: Readonly<Record<string, unknown>>) => {
-      const loaded = await settingsOf(options);
-      if ('issues' in loaded) throw configurationInvalid('this host cannot be drained', loaded.issues);
+      const settings = await drainSettingsOf(options);
       const { drainHost } = await import('../agent/drain-host.ts');
-      const { deregistered, consulError, drained } = await drainHost(loaded.settings);
+      const { deregistered, consulError, drained } = await drainHost(settings);
       for (const id of deregistered) process.stdout.write(`${printable(id)} is out of Consul\n`);
       if (consulError !== undefined) {
         process.stderr.write(errorText(consulError));

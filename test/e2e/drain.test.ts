@@ -1,7 +1,7 @@
 // A host is taken out of traffic with its agent dead: out of Consul first, then drained.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -71,7 +71,7 @@ test('trysail drain', async (t) => {
   });
 });
 
-test('with Envoy in a unit of its own: the agent leaves all as it is, the drain takes the host out, Envoy ends last', async (t) => {
+test('with Envoy in a unit of its own: the agent leaves all as it is, the drain takes the host out although agent.yaml is broken, Envoy ends last', async (t) => {
   const dir = await tempDir(t);
   const resources = join(dir, 'resources');
   const envoyRun = join(dir, 'envoy-run');
@@ -115,6 +115,9 @@ test('with Envoy in a unit of its own: the agent leaves all as it is, the drain 
   assert.equal(await served(), true);
   assert.equal(await passing(), 1);
 
+  // Whatever has become of the file meanwhile.
+  const written = await readFile(host.configFile, 'utf8');
+  await writeFile(host.configFile, `${written.slice(0, -1)}, "colour": "green"`);
   const out = await trysail('drain', '--config', host.configFile);
   assert.equal(out, 'web-host is out of Consul\nEnvoy is drained\n');
   assert.equal(await passing(), 0);
