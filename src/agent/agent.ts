@@ -23,6 +23,7 @@ import { Allocations } from './allocations.ts';
 import { bypassable } from './bypassable.ts';
 import { needsCapture } from './capture-need.ts';
 import type { CaptureSide } from './capture-side.ts';
+import { DiagnosticLog, summarise } from './diagnostic-log.ts';
 import { keepDrainSettings } from './drain-record.ts';
 import { EnvoySide, isExternal } from './envoy-side.ts';
 import { uidOf } from './free-addresses.ts';
@@ -31,7 +32,7 @@ import { reloaded } from './reload.ts';
 import { ResolverSide } from './resolver-side.ts';
 import type { AgentSettings } from './settings.ts';
 import type { LoadedSettings } from './settings-load.ts';
-import { type AgentParts, reportStatus } from './status-report.ts';
+import { type AgentParts, allDiagnostics, reportStatus } from './status-report.ts';
 
 /** How long a reload waits for Consul before the health listener moves. */
 const HEALTH_MOVE_MS = 3000;
@@ -165,6 +166,7 @@ export async function runAgent(
   };
   process.on('SIGHUP', onHangup);
   let watchdog: NodeJS.Timeout | undefined;
+  let complaints: DiagnosticLog | undefined;
   let xdsSocket: EarlySocket | undefined;
   try {
     xdsSocket = await EarlySocket.open(paths.xds, external ? 0o660 : undefined);
@@ -204,7 +206,12 @@ export async function runAgent(
         () => {
           mesh.register();
           parts.isReady = true;
-          void notifier.status('running');
+          const tell = (diagnostics: readonly Diagnostic[]): void => {
+            const summary = summarise(diagnostics);
+            void notifier.status(summary === '' ? 'running' : `running; ${summary}: see trysail status`);
+          };
+          tell([]);
+          complaints = new DiagnosticLog({ read: () => allDiagnostics(parts), log, onChange: tell });
           log.info('the agent is ready');
           // Last of all, for it costs a run of the program. A wrong version is said loudly, and may work all the same.
           return envoyVersion(envoySide.binary);
@@ -223,6 +230,7 @@ export async function runAgent(
     if (!external) await Promise.all([resolver?.withdraw(), mesh.consul?.deregister()]);
   } finally {
     clearInterval(watchdog);
+    complaints?.close();
     process.removeListener('SIGHUP', onHangup);
     await Promise.all([resolver?.close(), capture?.close()]);
     // An agent that cannot start takes nothing down that an earlier one has left serving.

@@ -172,6 +172,16 @@ function envoyDiagnostics({ status }: EnvoyProcess): readonly Diagnostic[] {
   return diagnostics;
 }
 
+/** All that is wrong now, most severe first. */
+export function allDiagnostics(parts: AgentParts): readonly Diagnostic[] {
+  return [
+    ...parts.configDiagnostics,
+    ...(parts.hostDiagnostics?.() ?? []),
+    ...envoyDiagnostics(parts.envoy),
+    ...(parts.mesh?.diagnostics ?? []),
+  ].sort(compareDiagnostics);
+}
+
 /**
  * Everything that is known now.
  * @param bypassable by service: where others reach its application past the proxy
@@ -208,11 +218,6 @@ export function reportStatus(
     certificates: reportCertificates(parts),
     plainText:
       mesh?.loop.mesh === undefined ? [] : reportPlainText(host, mesh.loop.mesh, settings.identity.provider !== 'none'),
-    diagnostics: [
-      ...parts.configDiagnostics,
-      ...(parts.hostDiagnostics?.() ?? []),
-      ...envoyDiagnostics(envoy),
-      ...(mesh?.diagnostics ?? []),
-    ].sort(compareDiagnostics),
+    diagnostics: allDiagnostics(parts),
   };
 }

@@ -67,6 +67,20 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
     );
   });
 
+  await t.test('the journal knows the level of each line', async () => {
+    await machine.write('/etc/trysail/resources.d/wrong.yaml', 'kind: Nonsense\n');
+    await eventually('a warning', async () => {
+      const journal = async (priority: string) => machine.run(`journalctl -u trysail -o cat -p ${priority}`);
+      const all = await journal('debug');
+      const warnings = await journal('warning');
+      assert.match(all, /"level":"info"/);
+      assert.doesNotMatch(all, /^<\d>/m);
+      assert.match(warnings, /"level":"(warn|error)"/);
+      assert.doesNotMatch(warnings, /"level":"info"/);
+    });
+    await machine.run('rm /etc/trysail/resources.d/wrong.yaml');
+  });
+
   await t.test('a reload takes new settings up, and touches no process', async () => {
     const [agent, envoy] = [(await machine.unitState('trysail')).mainPid, await envoyPid(machine)];
     await configure(machine, [8080, 8090]);
