@@ -94,7 +94,7 @@ async function meet(address: CaAddress, standing: HostStanding, signal: AbortSig
   } catch (error) {
     signal.throwIfAborted();
     if (NOT_CONNECTED.has(errorCode(error) ?? '') || errorMessage(error) === 'timed out') throw error;
-    if (error instanceof TrysailError && error.code === 'CA_UNREACHABLE') throw error;
+    if (error instanceof TrysailError && ['CA_UNREACHABLE', 'CA_BUSY'].includes(error.code)) throw error;
     return { date: await shake(address, undefined, signal), untrusted: error };
   }
 }

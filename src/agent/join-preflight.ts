@@ -18,8 +18,9 @@ import type { AgentSettings } from './settings.ts';
 /** Certificates begin this much in the past; peers whose clocks differ by more refuse each other's. */
 const MOST_SKEW_MS = 120_000;
 const CA_TIMEOUT_MS = 10_000;
-/** How often a busy CA is asked again: about a minute in all. */
+/** How often a busy CA is asked again, and for how long: what it does not answer takes longer than what it puts off. */
 const BUSY_ATTEMPTS = 12;
+const BUSY_MS = 90_000;
 const CONSUL_TIMEOUT_MS = 10_000;
 
 /** A token that names its trust domain. Throws TOKEN_MALFORMED. */
@@ -71,12 +72,13 @@ async function unlessBusy<T>(
   { say, signal }: { readonly say: (line: string) => void; readonly signal: AbortSignal },
 ): Promise<T> {
   const backoff = new Backoff({ baseMs: 500, maxMs: 8000 });
+  const endMs = performance.now() + BUSY_MS;
   for (;;) {
     try {
       return await ask();
     } catch (error) {
       const isBusy = error instanceof TrysailError && error.code === 'CA_BUSY';
-      if (!isBusy || backoff.attempts >= BUSY_ATTEMPTS) throw error;
+      if (!isBusy || backoff.attempts >= BUSY_ATTEMPTS || performance.now() > endMs) throw error;
       if (backoff.attempts === 0) say('The CA is busy; asking again.');
       if (!(await sleep(backoff.nextMs(), signal))) throw error;
     }

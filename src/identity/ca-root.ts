@@ -4,11 +4,15 @@ import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { DetailedPeerCertificate } from 'node:tls';
 import { connect } from 'node:tls';
+import { formatDuration } from '../lib/duration.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import { type CaAddress, formatCaAddress } from './ca-address.ts';
 import { sha256Hex } from './certificate.ts';
 
 const MAX_CHAIN = 10;
+
+/** Connected, and no TLS in time. */
+class HandshakeTimeout extends Error {}
 
 function chainOf(leaf: DetailedPeerCertificate): readonly Buffer[] {
   const chain: Buffer[] = [];
@@ -22,7 +26,7 @@ function chainOf(leaf: DetailedPeerCertificate): readonly Buffer[] {
 
 /**
  * The PEM of the root with this SHA-256 fingerprint from the server's handshake. Nothing is sent.
- * Throws CA_UNREACHABLE, or CA_ROOT_MISMATCH, which names the fingerprint wanted and the ones seen.
+ * Throws CA_UNREACHABLE, CA_BUSY when the server takes the connection and no more, or CA_ROOT_MISMATCH, which names the fingerprint wanted and the ones seen.
  */
 export async function fetchPinnedRoot(
   address: CaAddress,
@@ -39,12 +43,16 @@ export async function fetchPinnedRoot(
       rejectUnauthorized: false,
       timeout: options.timeoutMs,
     });
-    const overall = setTimeout(() => socket.destroy(new Error('timed out')), options.timeoutMs);
+    const late = (): void => {
+      // Whoever takes connections and has no time for them: many hosts come at once, say.
+      socket.destroy(socket.connecting ? new Error('timed out') : new HandshakeTimeout());
+    };
+    const overall = setTimeout(late, options.timeoutMs);
     const abort = (): void => {
       socket.destroy(new Error('stopped'));
     };
     options.signal.addEventListener('abort', abort, { once: true });
-    socket.once('timeout', () => socket.destroy(new Error('timed out')));
+    socket.once('timeout', late);
     socket.once('secureConnect', () => {
       resolve(chainOf(socket.getPeerCertificate(true)));
       socket.end();
@@ -56,6 +64,16 @@ export async function fetchPinnedRoot(
       reject(new Error('the connection was closed during the handshake'));
     });
   }).catch((cause: unknown) => {
+    if (cause instanceof HandshakeTimeout)
+      throw new TrysailError(
+        'CA_BUSY',
+        `the CA at ${formatCaAddress(address)} has no time for this host: no TLS handshake within ${formatDuration(options.timeoutMs)}`,
+        {
+          cause,
+          remedy:
+            'Try again later. If it goes on, see to the load of the CA and the network, and that a CA listens there.',
+        },
+      );
     throw new TrysailError(
       'CA_UNREACHABLE',
       `no TLS handshake with the CA at ${formatCaAddress(address)}: ${errorMessage(cause)}`,

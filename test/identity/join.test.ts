@@ -1,8 +1,10 @@
 /** A host's way into the mesh and through its life, against the real CA. */
 import assert from 'node:assert/strict';
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fetchPinnedRoot } from '../../src/identity/ca-root.ts';
 import { IdentityKeeper, type IdentityMaterial } from '../../src/identity/identity-keeper.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/identity/join-token.ts';
 import { silentLog } from '../../src/lib/log.ts';
@@ -255,4 +257,19 @@ test('many workloads of one host join once', async (t) => {
   const provider = ca.provider({ stateDir: await tempDir(t), token: () => text });
   await Promise.all(Array.from({ length: 12 }, async (_, i) => provider.issue(spiffe('default', `s${i}`), never)));
   assert.deepEqual(ca.server.status(), { ...ca.server.status(), issued: 13, refused: 0 });
+});
+
+test('a server that takes the connection and never speaks TLS is busy, one that is not there is unreachable', async (t) => {
+  const sockets: Socket[] = [];
+  const silent = createServer((socket) => void sockets.push(socket.on('error', () => undefined)));
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  });
+  const { port } = silent.address() as AddressInfo;
+  const bounds = { timeoutMs: 200, signal: new AbortController().signal };
+  await assert.rejects(fetchPinnedRoot({ host: '127.0.0.1', port }, '00', bounds), { code: 'CA_BUSY' });
+  const away = { host: '127.0.0.1', port: await freePort() };
+  await assert.rejects(fetchPinnedRoot(away, '00', bounds), { code: 'CA_UNREACHABLE' });
 });
