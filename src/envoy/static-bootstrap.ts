@@ -12,6 +12,7 @@ export type SerialisedResources = ReadonlyMap<string, ReadonlyMap<string, { read
 
 /** How many resources are converted before others get their turn; ten thousand endpoints take a third of a second. */
 const AT_ONCE = 20;
+const TLS_SOCKET = 'envoy.transport_sockets.tls';
 
 /** Resources of one kind, by the last part of the type's name. */
 async function ofKind(resources: SerialisedResources, kind: string): Promise<ReadonlyMap<string, JsonObject>> {
@@ -97,10 +98,34 @@ function withEndpoints(cluster: JsonObject, assignments: ReadonlyMap<string, Jso
   return { ...rest, type: 'STATIC', load_assignment: assignments.get(name) ?? { cluster_name: name } };
 }
 
+/**
+ * Where callers are told apart, one without its certificate is refused, by the socket for whoever is not known; the others
+ * call on.
+ * @param refuse gets the name of each that is
+ */
+function withKnownCallers(
+  cluster: JsonObject,
+  secrets: ReadonlyMap<string, JsonObject>,
+  refuse: (caller: string) => void,
+): JsonObject {
+  const { transport_socket, transport_socket_matches, transport_socket_matcher } = cluster;
+  // Any other cluster would go on in plain text.
+  const refuses = isObject(transport_socket) && text(transport_socket['name']) === TLS_SOCKET;
+  if (transport_socket_matcher === undefined || !refuses) return cluster;
+  return {
+    ...cluster,
+    transport_socket_matches: list(transport_socket_matches).map((match) => {
+      if (!isObject(match) || complete(match, new Map(), secrets) !== undefined) return match;
+      refuse(text(match['name']));
+      return { ...match, transport_socket };
+    }),
+  };
+}
+
 export interface StaticOptions {
   /**
-   * Whether private keys may be in it. Without them, filter chains and clusters that need one are left out: nothing falls
-   * back to plain text.
+   * Whether private keys may be in it. Without them, filter chains, clusters and callers that need one are left out:
+   * nothing falls back to plain text.
    */
   readonly keys: boolean;
 }
@@ -131,9 +156,10 @@ export async function staticResources(
   const listeners = [...(await ofKind(resources, 'Listener'))].flatMap(([name, listener]) =>
     take(name, completeListener(listener, routes, secrets)),
   );
-  const clusters = [...(await ofKind(resources, 'Cluster'))].flatMap(([name, cluster]) =>
-    take(name, complete(withEndpoints(cluster, assignments), routes, secrets)),
-  );
+  const clusters = [...(await ofKind(resources, 'Cluster'))].flatMap(([name, cluster]) => {
+    const known = withKnownCallers(cluster, secrets, (caller) => leftOut.push(`${name} for ${caller}`));
+    return take(name, complete(withEndpoints(known, assignments), routes, secrets));
+  });
   return { listeners, clusters, secrets: [...secrets.values()], leftOut };
 }
 

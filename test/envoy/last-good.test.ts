@@ -10,7 +10,7 @@ import { buildBootstrap } from '../../src/envoy/bootstrap.ts';
 import { launcherFiles } from '../../src/envoy/files.ts';
 import { LastGoodBootstrap, type LastGoodOptions, lastGoodFiles } from '../../src/envoy/last-good-bootstrap.ts';
 import { silentLog } from '../../src/lib/log.ts';
-import { type Resource, type Resources, TYPE_URL } from '../../src/xds/resource.ts';
+import { type Resource, type Resources, TYPE_URL, type TypeUrl } from '../../src/xds/resource.ts';
 import { loadCase } from '../golden/golden-case.ts';
 import { startChild } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
@@ -49,6 +49,17 @@ async function meshResources(name = 'inbound-permissive'): Promise<Resources> {
   const found = loadCase(GOLDEN, name);
   const secrets: readonly Resource[] = await (await testAuthority()).secrets(...found.identities);
   return new Map(found.resources).set(TYPE_URL.secret, new Map(secrets.map((secret) => [secret.name, secret])));
+}
+
+/** A cluster whose callers are told apart. */
+interface Apart {
+  readonly transport_socket: object;
+  readonly transport_socket_matcher?: object;
+  readonly transport_socket_matches: readonly { readonly name: string; readonly transport_socket: object }[];
+}
+
+function namesOf(resources: Resources, typeUrl: TypeUrl, pattern: RegExp): readonly string[] {
+  return [...(resources.get(typeUrl) ?? new Map()).keys()].filter((name) => pattern.test(name));
 }
 
 async function validate(path: string): Promise<void> {
@@ -102,6 +113,34 @@ test('without keys, what needs one is left out, and nothing of it is plain text 
     const names = (kind: 'clusters' | 'listeners'): string[] => written[kind].map((each) => each.name).toSorted();
     assert.deepEqual([names('listeners'), names('clusters')], [['health', ...listeners].toSorted(), clusters]);
   }
+});
+
+test('where callers are told apart, one without a certificate is refused, and the others call on', async (t) => {
+  const dir = await tempDir(t);
+  const files = lastGoodFiles(dir);
+  const resources = await meshResources('capture-calls-apart');
+  const secrets = resources.get(TYPE_URL.secret) ?? new Map();
+  const callers = [...secrets.keys()].filter((name) => name.startsWith('spiffe://')).toSorted();
+  const [gone = ''] = callers;
+  assert.ok(callers.length > 1);
+  const lastGood = writer(dir);
+  lastGood.keep(new Map(resources).set(TYPE_URL.secret, new Map([...secrets].filter(([name]) => name !== gone))));
+  await lastGood.flush();
+  assert.equal(lastGood.failure, undefined);
+  await validate(files.bootstrap);
+  const written = (JSON.parse(await readFile(files.bootstrap, 'utf8')) as { static_resources: { clusters: Apart[] } })
+    .static_resources.clusters;
+  const apart = written.filter(({ transport_socket_matcher }) => transport_socket_matcher !== undefined);
+  assert.equal(apart.length, namesOf(resources, TYPE_URL.cluster, /^outbound/).length);
+  const seen = new Set<string>();
+  for (const { transport_socket, transport_socket_matches } of apart)
+    for (const { name, transport_socket: own } of transport_socket_matches) {
+      if (!callers.includes(name)) continue;
+      seen.add(name);
+      if (name === gone) assert.deepEqual(own, transport_socket);
+      else assert.match(JSON.stringify(own), new RegExp(`"tls_certificate_sds_secret_configs":\\[{"name":"${name}"`));
+    }
+  assert.deepEqual([...seen].toSorted(), callers);
 });
 
 test('one that is too large, or refused meanwhile, does not replace the one before', async (t) => {
