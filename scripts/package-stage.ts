@@ -72,6 +72,10 @@ function program(): string {
   return `#!/bin/sh
 ${readFileSync(join(ROOT, 'scripts/launch.sh'), 'utf8')}
 export NODE_COMPILE_CACHE=/${LIB}/compile-cache
+# Commands see the host as its units do; an agent that somebody runs by hand has its Envoy by itself.
+if [ -d /run/systemd/system ] && [ "\${1-}" != agent ]; then
+  export TRYSAIL_ENVOY_LAUNCHER="\${TRYSAIL_ENVOY_LAUNCHER-systemd}"
+fi
 exec /${LIB}/node $flags /${LIB}/trysail.cjs "$@"
 `;
 }

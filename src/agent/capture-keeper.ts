@@ -216,7 +216,7 @@ export class CaptureKeeper {
         return;
       }
       if (this.#wanted.isListening !== undefined && !(await this.#wanted.isListening())) {
-        if (!(await this.#options.holder.status()).alive) this.#applied = undefined;
+        if ((await this.#options.holder.status()).applied === undefined) this.#applied = undefined;
         this.#error = undefined;
         this.#next(LISTENING_MS, async () => this.#reconcile());
         return;
@@ -239,7 +239,8 @@ export class CaptureKeeper {
 
   async #look(count: number): Promise<void> {
     const { holder } = this.#options;
-    const isThere = count % LOOKS_PER_VERIFICATION === 0 ? await holder.verify() : (await holder.status()).alive;
+    const isThere =
+      count % LOOKS_PER_VERIFICATION === 0 ? await holder.verify() : (await holder.status()).applied !== undefined;
     if (isThere) this.#next(ALIVE_MS, async () => this.#look(count + 1));
     else {
       this.#options.log.warn('the rules of capture are gone with their holder, as after the end of Envoy');

@@ -2,10 +2,11 @@
  * Puts capture's rules into the kernel, through the process that owns them (`capture-holder.sh`): they are gone as soon
  * as the last Envoy is, whether or not an agent lives.
  */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { mkdir, open, readFile, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { writeFileAtomic } from '../../lib/atomic-file.ts';
 import { errorCode, errorMessage, TrysailError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
@@ -66,6 +67,8 @@ export class CaptureHolder {
   #applied: AppliedCapture | undefined;
   #ownable = true;
   #guard = '';
+  /** Process id of the holder that `#applied` is of. */
+  #toldTo: number | undefined;
 
   constructor(options: CaptureHolderOptions) {
     const { dir } = options;
@@ -81,6 +84,24 @@ export class CaptureHolder {
   /** The FIFO whose write end every Envoy has to hold: without a holder of it, rules do not stay. */
   get control(): string {
     return this.#files.control;
+  }
+
+  /**
+   * Makes the FIFO where a unit runs the holder, whether one runs by now or not: an Envoy of today that has it open can be
+   * captured to by a holder that starts tomorrow. Never rejects; to be called before Envoy starts.
+   */
+  async prepare(): Promise<void> {
+    const { control } = this.#files;
+    if (this.#options.script !== undefined || (await exists(control))) return;
+    try {
+      await mkdir(this.#options.dir, { recursive: true, mode: 0o750 });
+      await promisify(execFile)('mkfifo', ['-m', '660', control]);
+    } catch (error) {
+      this.#options.log.warn(
+        { error: errorMessage(error) },
+        'capture can be switched on with a restart of Envoy alone',
+      );
+    }
   }
 
   /** Starts the process that will own the rules, where no unit does; to be called before Envoy starts. */
@@ -152,8 +173,13 @@ export class CaptureHolder {
 
   /** Never rejects. */
   async status(): Promise<CaptureHolderStatus> {
-    const [alive, onTrial] = await Promise.all([this.#alive(), exists(join(this.#options.dir, 'trial'))]);
-    return { alive, applied: alive ? this.#applied : undefined, onTrial };
+    const [pid, onTrial] = await Promise.all([this.#pid(), exists(join(this.#options.dir, 'trial'))]);
+    // Another one than that which was told the rules has none: a unit starts it again within an instant.
+    return {
+      alive: pid !== undefined,
+      applied: pid !== undefined && pid === this.#toldTo ? this.#applied : undefined,
+      onTrial,
+    };
   }
 
   async #load(plan: CapturePlan, owned: boolean, trialMs: number | undefined): Promise<AppliedCapture | 'unownable'> {
@@ -161,6 +187,7 @@ export class CaptureHolder {
     const { rules, output } = this.#files;
     await writeFileAtomic(rules, text, 0o640);
     await truncate(output).catch(() => undefined);
+    this.#toldTo = await this.#pid();
     await this.#say(trialMs === undefined ? `apply ${revision}` : `trial ${revision} ${Math.ceil(trialMs / 1000)}`);
     const answer = await this.#answer(revision);
     // An empty plan has no chain to be known by: then only a complaint about the rules themselves counts.
@@ -194,13 +221,18 @@ export class CaptureHolder {
     child.unref();
   }
 
-  async #alive(): Promise<boolean> {
+  /** The process that owns the rules, if it lives. */
+  async #pid(): Promise<number | undefined> {
     try {
       const pid = Number(await readFile(this.#files.pid, 'utf8'));
-      return (await readFile(`/proc/${pid}/comm`, 'utf8')).trim() === 'nft';
+      return (await readFile(`/proc/${pid}/comm`, 'utf8')).trim() === 'nft' ? pid : undefined;
     } catch {
-      return false;
+      return undefined;
     }
+  }
+
+  async #alive(): Promise<boolean> {
+    return (await this.#pid()) !== undefined;
   }
 
   /** One line into the FIFO; neither waits for a reader nor keeps it open. */
