@@ -124,10 +124,11 @@ export async function runAgent(
   let resolver: ResolverSide | undefined;
   parts.hostDiagnostics = () => [...allocations.diagnostics, ...(resolver?.diagnostics ?? [])];
   const resolve = (side: MeshSide): void => {
-    const { mesh } = side.loop;
-    if (mesh === undefined || (resolver === undefined && parts.host.dns === undefined)) return;
+    // Not the host of the settings: nobody is to ask a port that somebody else has.
+    const { mesh, host } = side.loop;
+    if (mesh === undefined || (resolver === undefined && host.dns === undefined)) return;
     resolver ??= new ResolverSide({ runDir: settings.paths.run, isSettled: async () => side.isSettled(), log });
-    resolver.follow(mesh, parts.host);
+    resolver.follow(mesh, host);
   };
   // The socket is the lock as well: a second agent in the same run folder ends here.
   const api = await serveApi({

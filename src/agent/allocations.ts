@@ -12,6 +12,14 @@ import { ServiceAddresses } from './service-addresses-file.ts';
 import type { AgentSettings } from './settings.ts';
 import { toHost } from './settings-host.ts';
 
+/** Every address that agent.yaml names: a service by name at one of them would be another's on some port. */
+function writtenAddresses({ host, services, upstreams, envoy, dns }: AgentSettings): ReadonlySet<string> {
+  const listens = upstreams.flatMap(({ listen }) => (listen === undefined || 'path' in listen ? [] : [listen]));
+  const applications = services.flatMap(({ inbound }) => inbound?.application ?? []);
+  const all = [...listens, ...applications, envoy.healthListener, dns.listen];
+  return new Set([host.address, ...all.map(({ address }) => address)]);
+}
+
 export class Allocations {
   readonly #stateDir: string;
   readonly #log: Log;
@@ -86,7 +94,8 @@ export class Allocations {
     }
   }
 
-  async #assignAddresses({ dns }: AgentSettings, hosts: readonly string[]): Promise<ServiceAddresses> {
+  async #assignAddresses(settings: AgentSettings, hosts: readonly string[]): Promise<ServiceAddresses> {
+    const { dns } = settings;
     const ranges = dns.addresses.join(' ');
     if (this.#addresses === undefined || ranges !== this.#ranges) {
       this.#ranges = ranges;
@@ -95,7 +104,7 @@ export class Allocations {
         ranges: dns.addresses.map(parseAddressRange),
       });
     }
-    this.#addresses.call(hosts);
+    this.#addresses.call(hosts, writtenAddresses(settings));
     return this.#addresses;
   }
 }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { formatDiagnostic } from '../model/diagnostic.ts';
@@ -97,4 +99,25 @@ test('what our own Envoy listens on is not in the way', async (t) => {
   const wanted = host([await occupy(t, '127.0.0.1')], []);
   assert.equal(withFreeAddresses(wanted, process.pid).host, wanted);
   assert.notEqual(withFreeAddresses(wanted, process.ppid).host, wanted);
+});
+
+test('a taken UDP port leaves the names out, until it is free', async (t) => {
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => {
+    socket.bind(0, '127.0.0.1', resolve);
+  });
+  const closed = once(socket, 'close');
+  t.after(async () => closed);
+  const listen = { address: '127.0.0.1', port: socket.address().port };
+  const wanted = { ...host([], []), dns: { listen } };
+  const usable = withFreeAddresses(wanted, undefined);
+  assert.match(
+    usable.diagnostics.map(formatDiagnostic).join(),
+    new RegExp(`^error TRY0103 DNS \\(UDP\\): 127\\.0\\.0\\.1:${listen.port} is in use by .*pid ${process.pid}`),
+  );
+  assert.deepEqual(usable.host, host([], []));
+  assert.equal(withFreeAddresses(wanted, process.pid).host, wanted);
+  socket.close();
+  await closed;
+  assert.equal(withFreeAddresses(wanted, undefined).host, wanted);
 });

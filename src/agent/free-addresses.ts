@@ -16,7 +16,7 @@ export interface UsableHost {
 /**
  * The host with those of its listeners that can be opened.
  * @param envoyPids our own Envoys, whose listeners are not in the way
- * @param ports who listens where; looked up unless given
+ * @param ports who listens where by TCP; looked up unless given
  */
 export function withFreeAddresses(
   host: Host,
@@ -26,8 +26,8 @@ export function withFreeAddresses(
   const diagnostics: Diagnostic[] = [];
   const [envoyPid] = [envoyPids ?? []].flat();
   const envoyUid = envoyPid === undefined ? undefined : uidOf(envoyPid);
-  const isFree = (object: string, { address, port }: SocketAddress): boolean => {
-    const owner = ports.owner(address, port);
+  const isFree = (object: string, { address, port }: SocketAddress, among = ports): boolean => {
+    const owner = among.owner(address, port);
     if (owner === undefined) return true;
     // Which sockets belong to a process of another user is hidden from us. That user is Envoy's alone.
     if (owner.pid === undefined && owner.uid === envoyUid && envoyUid !== process.getuid?.()) return true;
@@ -51,7 +51,10 @@ export function withFreeAddresses(
   const upstreams = host.upstreams.filter(
     ({ serviceHost, listen }) => 'path' in listen || isFree(`upstream ${serviceHost}`, listen),
   );
-  return { host: diagnostics.length === 0 ? host : { ...host, workloads, upstreams }, diagnostics };
+  const { dns, ...rest } = host;
+  const answers = dns !== undefined && isFree('DNS (UDP)', dns.listen, ListeningPorts.lookUdp(envoyPids));
+  if (diagnostics.length === 0) return { host, diagnostics };
+  return { host: { ...rest, workloads, upstreams, ...(answers ? { dns } : {}) }, diagnostics };
 }
 
 /** The user of a process; undefined where there is none. */

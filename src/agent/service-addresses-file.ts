@@ -24,8 +24,6 @@ export interface ServiceAddressesOptions {
   /** Such as `/var/lib/trysail/addresses.json`. */
   readonly file: string;
   readonly ranges: readonly AddressRange[];
-  /** Addresses in the ranges at which something else listens. */
-  readonly taken?: ReadonlySet<string>;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -69,9 +67,10 @@ export class ServiceAddresses {
    * Says which services are called by name from now on. Before their addresses are told to anyone, `save`: an address
    * that is not kept might be another service's after a restart.
    * @param hosts canonical host names
+   * @param taken addresses in the ranges at which something else is reached
    */
-  call(hosts: readonly string[]): void {
-    const { ranges, taken = new Set<string>(), now = Date.now } = this.#options;
+  call(hosts: readonly string[], taken: ReadonlySet<string> = new Set()): void {
+    const { ranges, now = Date.now } = this.#options;
     this.#called = hosts;
     this.#entries = assignAddresses(this.#entries, hosts, { ranges, taken, today: Math.floor(now() / DAY_MS) });
     this.#byHost = new Map(this.#entries.map(({ host, addresses }) => [host, addresses]));

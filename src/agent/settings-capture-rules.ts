@@ -151,6 +151,14 @@ export function nameComplaints(settings: AgentSettings): readonly Complaint[] {
         `Write 127.0.0.1:${dns.listen.port}.`,
       ),
     );
+  if (dns.enabled && !dns.addresses.some((range) => isIP(range.split('/')[0] ?? '') === 4))
+    complaints.push(
+      complaint(
+        ['dns', 'addresses'],
+        'there is no range of IPv4: who asks for an IPv4 address would hear that there is no such name',
+        'Add one, such as 127.240.0.0/16.',
+      ),
+    );
   for (const [i, range] of dns.addresses.entries()) {
     const path = ['dns', 'addresses', i];
     const [address = ''] = range.split('/');

@@ -324,6 +324,10 @@ const BAD: Readonly<Record<string, readonly [yaml: string, ...issues: readonly s
     'dns: {addresses: [127.240.0.0/16, 127.241.0.0/16]}\n',
     'agent.yaml:1: error TRY0902 dns.addresses[1]: 127.241.0.0/16 is the second range of its family. Keep one of IPv4 and one of IPv6.',
   ],
+  'names without IPv4 addresses': [
+    `${ONE}capture: {outbound: host}\nupstreams: [{service: b}]\ndns: {addresses: ["2001:2::/64"]}\n`,
+    'agent.yaml:4: error TRY0902 dns.addresses: there is no range of IPv4: who asks for an IPv4 address would hear that there is no such name. Add one, such as 127.240.0.0/16.',
+  ],
   'names answered to other machines': [
     'dns: {listen: "10.0.0.5:53"}\n',
     'agent.yaml:1: error TRY0902 dns.listen: 10.0.0.5:53 is not a loopback address: other machines could ask for the names of the mesh. Write 127.0.0.1:53.',

@@ -48,6 +48,7 @@ interface Socket {
 
 /** The kernel's tables of TCP sockets in this network namespace. Reading one takes it some 10 ms. */
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'] as const;
+const UDP_TABLES = ['/proc/net/udp', '/proc/net/udp6'] as const;
 
 function readTable(file: string): string {
   try {
@@ -121,8 +122,8 @@ export class ListeningPorts {
   readonly #sockets: ReadonlyMap<number, readonly Socket[]>;
   readonly #own: ReadonlySet<string>;
 
-  private constructor(tables: readonly string[], own: OwnProcesses) {
-    this.#sockets = listeningSockets(tables);
+  private constructor(tables: readonly string[], own: OwnProcesses, listen: string = LISTEN.tcp) {
+    this.#sockets = listeningSockets(tables, listen);
     this.#own = new Set([own ?? []].flat().flatMap(socketsOf));
   }
 
@@ -131,7 +132,12 @@ export class ListeningPorts {
     return new ListeningPorts(TABLES.map(readTable), own);
   }
 
-  /** The same, without holding up the event loop. */
+  /** As `look`, of UDP. */
+  static lookUdp(own?: OwnProcesses): ListeningPorts {
+    return new ListeningPorts(UDP_TABLES.map(readTable), own, LISTEN.udp);
+  }
+
+  /** As `look`, without holding up the event loop. */
   static async lookAside(own?: OwnProcesses): Promise<ListeningPorts> {
     const tables = await Promise.all(TABLES.map(async (file) => readFile(file, 'utf8').catch(() => '')));
     return new ListeningPorts(tables, own);
@@ -144,7 +150,7 @@ export class ListeningPorts {
   }
 
   /**
-   * The process that listens on a TCP port of this network namespace in a way that excludes (or silently shares with) a
+   * The process that listens on a port of this network namespace in a way that excludes (or silently shares with) a
    * listener at `address`; undefined when the port is free.
    */
   owner(address: string, port: number): PortOwner | undefined {
