@@ -28,6 +28,7 @@ import { keepDrainSettings } from './drain-record.ts';
 import { EnvoySide, isExternal } from './envoy-side.ts';
 import { uidOf } from './free-addresses.ts';
 import type { MeshSide } from './mesh-side.ts';
+import { registrable } from './registrable.ts';
 import { reloaded } from './reload.ts';
 import { ResolverSide } from './resolver-side.ts';
 import type { AgentSettings } from './settings.ts';
@@ -87,6 +88,7 @@ export async function runAgent(
       settings: of,
       ports: () => allocations.capturePorts,
       isGuarded: (service) => isGuarded(parts, service),
+      onChange: () => parts.mesh?.reviewRegistrations(),
       log: log.child({ room: 'capture' }),
     });
     return capture;
@@ -122,7 +124,11 @@ export async function runAgent(
   };
   const reloads = new Slots(1);
   let resolver: ResolverSide | undefined;
-  parts.hostDiagnostics = () => [...allocations.diagnostics, ...(resolver?.diagnostics ?? [])];
+  parts.hostDiagnostics = () => [
+    ...allocations.diagnostics,
+    ...(resolver?.diagnostics ?? []),
+    ...(capture?.diagnostics ?? []),
+  ];
   const resolve = (side: MeshSide): void => {
     // Not the host of the settings: nobody is to ask a port that somebody else has.
     const { mesh, host } = side.loop;
@@ -185,6 +191,7 @@ export async function runAgent(
         log,
         envoyPids: () => envoy.pids,
         ...(envoySide.lastGood === undefined ? {} : { lastGoodBootstrap: envoySide.lastGood }),
+        registrable: (of) => registrable(of, capture?.isConfirmed ?? false),
         ports,
         listenersWarming: async () => envoySide.listenersWarming(),
         onChange: (change) => {

@@ -34,6 +34,8 @@ export interface CaptureKeeperOptions {
   /** `<state>/capture.json`. */
   readonly stateFile: string;
   readonly log: Log;
+  /** Called when rules were applied, confirmed or taken back. */
+  readonly onChange?: () => void;
   readonly trialMs?: number;
   /** Where the cgroups are; tests only. */
   readonly cgroupRoot?: string;
@@ -132,6 +134,7 @@ export class CaptureKeeper {
     });
     clearTimeout(this.#trialTimer);
     if (trial) this.#takeBackIn(this.#trialMs);
+    this.#options.onChange?.();
     return this.report();
   }
 
@@ -149,6 +152,7 @@ export class CaptureKeeper {
       await this.#save({ applied: true, confirmed: true });
       await this.#options.holder.confirm();
     });
+    this.#options.onChange?.();
     return this.report();
   }
 
@@ -157,6 +161,16 @@ export class CaptureKeeper {
     clearTimeout(this.#trialTimer);
     await this.#queue(async () => this.#takeBack());
     return this.report();
+  }
+
+  /** Whether somebody wants the rules in force, if on trial. */
+  get isApplied(): boolean {
+    return this.#state.applied;
+  }
+
+  /** Whether somebody wants the rules in force for good. */
+  get isConfirmed(): boolean {
+    return this.#state.applied && this.#state.confirmed;
   }
 
   report(): CaptureReport {
@@ -285,6 +299,7 @@ export class CaptureKeeper {
     await this.#save(NEVER_APPLIED);
     this.#applied = undefined;
     this.#error = undefined;
+    this.#options.onChange?.();
     await this.#options.holder.clean();
   }
 

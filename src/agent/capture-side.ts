@@ -6,11 +6,13 @@ import { ListeningPorts } from '../envoy/port-owner.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
 import { CaptureHolder } from '../platform/vm/capture-holder.ts';
 import { capturePorts } from '../platform/vm/capture-plan.ts';
 import { programDir } from './agent-files.ts';
 import { capturedCallers } from './callers.ts';
 import { captureCall } from './capture-calls.ts';
+import { captureDiagnostics } from './capture-diagnostics.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
 import { captureDir, captureFiles, proxyUsers } from './capture-offline.ts';
 import { capturedUnits, captureFacts, capturePlanOf, capturesAnything } from './capture-plan-of.ts';
@@ -32,6 +34,8 @@ export interface CaptureSideOptions {
   readonly ports: () => ReadonlyMap<string, number>;
   /** Whether a policy guards a service's port, which must not be reached past the proxy then. */
   readonly isGuarded: (service: { readonly name: string; readonly namespace: string }) => boolean;
+  /** Called when rules were applied, confirmed or taken back. */
+  readonly onChange?: () => void;
   readonly log: Log;
 }
 
@@ -39,6 +43,7 @@ export class CaptureSide {
   readonly #options: CaptureSideOptions;
   readonly #holder: CaptureHolder;
   readonly #keeper: CaptureKeeper;
+  #captures: boolean;
   #turn = new AbortController();
   #inForce: ReadonlySet<number> = new Set();
   /** The services that policies guarded when the rules were planned. */
@@ -48,13 +53,19 @@ export class CaptureSide {
     const { settings, log } = options;
     const files = captureFiles(settings.paths.state);
     this.#options = options;
+    this.#captures = capturesAnything(settings);
     this.#holder = new CaptureHolder({
       dir: captureDir(settings),
       script: settings.envoy.launcher === 'systemd' ? undefined : findHolder(programDir()),
       guardFile: files.guard,
       log,
     });
-    this.#keeper = new CaptureKeeper({ holder: this.#holder, stateFile: files.state, log });
+    this.#keeper = new CaptureKeeper({
+      holder: this.#holder,
+      stateFile: files.state,
+      log,
+      onChange: () => options.onChange?.(),
+    });
   }
 
   /**
@@ -96,10 +107,28 @@ export class CaptureSide {
     return (state === 'on' || state === 'trial') && this.#inForce.has(port);
   }
 
+  /** Whether somebody wants the rules in force for good: until then, calls go as they always did. */
+  get isConfirmed(): boolean {
+    return this.#keeper.isConfirmed;
+  }
+
+  /** That the rules are not in force, or not for good, and what to do. */
+  get diagnostics(): readonly Diagnostic[] {
+    const report = this.#keeper.report();
+    // What it is asked for is planned when Envoy listens; that nobody has asked for the rules is known before.
+    const state = report.state === 'unconfigured' && this.#isAhead ? 'unapplied' : report.state;
+    return captureDiagnostics({ ...report, state });
+  }
+
   /** Ends the work; the rules stay as long as Envoy does. */
   async close(): Promise<void> {
     this.#turn.abort();
     await this.#keeper.close();
+  }
+
+  /** Whether the settings capture what nobody has applied. */
+  get #isAhead(): boolean {
+    return this.#captures && !this.#keeper.isApplied;
   }
 
   #guardedOf(settings: AgentSettings): string {
@@ -117,7 +146,8 @@ export class CaptureSide {
   }
 
   async #configure(settings: AgentSettings, signal: AbortSignal): Promise<void> {
-    if (!capturesAnything(settings)) {
+    this.#captures = capturesAnything(settings);
+    if (!this.#captures) {
       this.#keeper.listening(true);
       this.#keeper.want(undefined);
       this.#inForce = new Set();

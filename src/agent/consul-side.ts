@@ -21,6 +21,8 @@ export interface ConsulSideOptions {
   readonly config: MeshConfig;
   /** Canonical hosts of the upstreams. */
   readonly upstreamHosts: readonly string[];
+  /** What of settings peers may be told now. */
+  readonly registrable: (settings: AgentSettings) => AgentSettings;
   readonly log: Log;
   readonly onCatalogue: (state: CatalogueState) => void;
 }
@@ -53,11 +55,13 @@ export class ConsulSide {
   /** By service (`namespace/name`): the settings that its registration is made of. */
   #registered: ReadonlyMap<string, AgentSettings>;
   #checksProxy = true;
+  readonly #registrable: ConsulSideOptions['registrable'];
   readonly #client: ConsulClient;
 
   constructor(options: ConsulSideOptions) {
     const { settings, config, log, upstreamHosts, onCatalogue } = options;
     this.#interest = options;
+    this.#registrable = options.registrable;
     this.#registered = new Map(settings.services.map((service) => [serviceKey(service), settings]));
     this.#client = clientOf(settings);
     this.watcher = new CatalogueWatcher({
@@ -72,7 +76,7 @@ export class ConsulSide {
       client: this.#client,
       log: log.child({ room: 'register' }),
       hostName: settings.host.name,
-      instances: localInstances(settings, new Map()),
+      instances: localInstances(options.registrable(settings), new Map()),
     });
   }
 
@@ -119,6 +123,11 @@ export class ConsulSide {
     }
   }
 
+  /** Registers anew what peers may be told by now. */
+  review(): void {
+    this.#register();
+  }
+
   register(): void {
     this.registrar.start();
   }
@@ -155,7 +164,7 @@ export class ConsulSide {
     const names = recordedNames(this.#resources);
     this.registrar.setInstances(
       [...this.#registered].flatMap(([key, settings]) =>
-        localInstances(settings, names)
+        localInstances(this.#registrable(settings), names)
           .filter((instance) => serviceKey(instance) === key)
           .map((instance) => (this.#checksProxy ? instance : { ...instance, proxyHealth: undefined })),
       ),

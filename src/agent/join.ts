@@ -6,6 +6,7 @@ import type { Status } from '../api/status.ts';
 import type { JoinDescription } from '../identity/host-method.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { formatDiagnostic } from '../model/diagnostic.ts';
 import { PATHS, sockets } from '../platform/vm/paths.ts';
 import { parseMeshConfig } from '../sources/mesh-config.ts';
 import { type ComposedFile, composeAgentYaml, composeMeshConfig } from './join-config.ts';
@@ -57,6 +58,8 @@ export interface JoinReport {
   readonly toStart?: string;
   /** Of the status of the agent, once it runs. */
   readonly certificates?: Status['certificates'];
+  /** What is left to a person: rules of capture are put in force by one who can look whether the host still works. */
+  readonly toDo?: readonly string[];
 }
 
 const AGENT_UNIT = 'trysail.service';
@@ -266,5 +269,6 @@ export async function joinHost(options: JoinOptions): Promise<JoinReport> {
   } catch (error) {
     say(`The used token cannot be removed: ${errorMessage(error)}`);
   }
-  return { ...reportOf(plan, 'joined'), certificates: status.certificates };
+  const toDo = status.diagnostics.filter(({ code }) => code === 'TRY0110').map(formatDiagnostic);
+  return { ...reportOf(plan, 'joined'), certificates: status.certificates, ...(toDo.length > 0 && { toDo }) };
 }

@@ -51,6 +51,8 @@ export interface MeshSideOptions extends Configuration {
   readonly envoyPids: () => readonly number[];
   /** Where all that Envoy has acknowledged is kept; undefined: nowhere. */
   readonly lastGoodBootstrap?: LastGoodBootstrap;
+  /** What of settings peers may be told now; `reviewRegistrations` when that has changed. */
+  readonly registrable: (settings: AgentSettings) => AgentSettings;
   /** Who listens where, but for that Envoy. */
   readonly ports: Promise<ListeningPorts>;
   /** Called when the mesh has changed, or the host, and when every way in to its services is open. */
@@ -164,6 +166,7 @@ export class MeshSide {
           config,
           log,
           upstreamHosts: upstreamHosts(host),
+          registrable: options.registrable,
           onCatalogue: (catalogue) => loop.update({ catalogue }),
         })
       : undefined;
@@ -205,7 +208,10 @@ export class MeshSide {
 
   /** Whether it serves what was kept on disk, since Consul has not answered so far. */
   get servesLastGood(): boolean {
-    return this.#restored && this.consul?.watcher.status().lastContactMs === undefined;
+    if (!this.#restored) return false;
+    const watching = this.consul?.watcher.status();
+    // A host that calls nobody asks for nothing, and waits for no answer.
+    return watching === undefined || (watching.services.length > 0 && watching.lastContactMs === undefined);
   }
 
   get diagnostics(): readonly Diagnostic[] {
@@ -235,6 +241,11 @@ export class MeshSide {
       void Promise.race([this.#opened.promise, sleep(FIRST_OPENING_MS, this.#ended.signal)]).then(() => {
         if (!this.#ended.signal.aborted) this.consul?.register();
       });
+  }
+
+  /** Tells peers what they may be told by now. */
+  reviewRegistrations(): void {
+    this.consul?.review();
   }
 
   /**

@@ -92,6 +92,7 @@ function reportText(report: JoinReport): string {
     lines.push(
       `${host} (${address}) is in the mesh ${trustDomain}${hadJoined ? ', as it was' : ''}.`,
       ...certificateLines(report, Date.now()),
+      ...(report.toDo ?? []),
       'Next: "trysail status" shows how the host is; "trysail check" what could be in its way.',
     );
   }

@@ -22,6 +22,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0107: 'The addresses of services called by name cannot be read or saved; they may change.',
   TRY0108: 'A service called by name has no address, because its ranges are full; its name does not resolve.',
   TRY0109: 'Names of the mesh do not reach the resolver of this host; applications cannot call services by name.',
+  TRY0110: 'Traffic is to be captured, and the rules for it are not in force, or not for good.',
   TRY0601: 'The host asks for more Consul services than it may follow; some are not followed.',
   TRY0602: 'An empty answer of Consul is not believed, as the sentinel service is invisible; endpoints are kept.',
   TRY0603: 'Most instances turned critical at once by Consul’s node check; their last endpoints are kept for a time.',
@@ -89,6 +90,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY1171: 'A file or folder of ours has the wrong owner or mode.',
   TRY1172: 'The host has too little room: descriptors, memory, disk, connections.',
   TRY1173: 'A user is missing, or systemd is too old or not there.',
+  TRY1174: 'Envoy lacks a capability that capture with tproxy needs, or has it for nothing.',
   TRY1180: 'The running Envoy is another than the one that would be started.',
   TRY1181: 'SELinux or AppArmor is in force and concerns our programs.',
 };
