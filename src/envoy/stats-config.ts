@@ -10,11 +10,16 @@
  */
 export const STAT_NAME_END = ';';
 
-/** Names that end in `;` are kept whole; the second rule for HTTP is for those of Envoy itself, such as `admin`. */
+/**
+ * Names that end in `;` are kept whole. HTTP has names of Envoy itself beside them, such as `admin`: one rule for both,
+ * since Envoy warns at every name that two rules for one tag are asked for.
+ */
 const OWN_TAGS = [
   { tag_name: 'envoy.cluster_name', regex: `^cluster\\.((.+?)${STAT_NAME_END}\\.)` },
-  { tag_name: 'envoy.http_conn_manager_prefix', regex: `^http\\.((.+?)${STAT_NAME_END}\\.)` },
-  { tag_name: 'envoy.http_conn_manager_prefix', regex: `^http\\.(([^.${STAT_NAME_END}]+)\\.)[^${STAT_NAME_END}]*$` },
+  {
+    tag_name: 'envoy.http_conn_manager_prefix',
+    regex: `^http\\.((.+?(?=${STAT_NAME_END}\\.)|[^.${STAT_NAME_END}]+(?=\\.[^${STAT_NAME_END}]*$))${STAT_NAME_END}?\\.)`,
+  },
   { tag_name: 'envoy.tcp_prefix', regex: `^tcp\\.((.+?)${STAT_NAME_END}\\.)` },
 ] as const;
 

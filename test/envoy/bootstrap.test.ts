@@ -1,7 +1,7 @@
 /** The bootstrap against the real Envoy: accepted, with an admin socket of its own and a health listener. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -63,7 +63,7 @@ test('the admin socket is open to its owner alone, and the health listener follo
   assert.equal(await health(), 200);
 });
 
-test('statistics of a cluster with dots in its name carry the whole name', async (t) => {
+test('statistics of names with dots carry the whole name, and Envoy does not complain of the rules', async (t) => {
   const envoy = await testEnvoy(t);
   const resources = envoy.options.bootstrap['static_resources'] as Record<string, unknown[]>;
   resources['clusters']?.push({
@@ -71,9 +71,43 @@ test('statistics of a cluster with dots in its name carry the whole name', async
     alt_stat_name: 'outbound|9080||reviews.default.mesh;',
     type: 'STATIC',
   });
+  const prefix = 'outbound_127.0.0.1_9080;';
+  resources['listeners']?.push({
+    name: 'outbound',
+    stat_prefix: prefix,
+    address: { pipe: { path: join(envoy.runDir, 'outbound.sock') } },
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: 'envoy.filters.network.http_connection_manager',
+            typed_config: {
+              '@type':
+                'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+              stat_prefix: prefix,
+              route_config: { name: 'none' },
+              http_filters: [
+                {
+                  name: 'envoy.filters.http.router',
+                  typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
+                },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+  });
   const supervised = supervisor(t, envoy);
   await supervised.start();
   await supervised.ready(soon());
+  const http = await supervised.admin.get('/stats?format=prometheus&filter=http.*rq_total$');
+  for (const name of ['outbound_127.0.0.1_9080', 'admin'])
+    assert.match(
+      http,
+      new RegExp(`^envoy_http_downstream_rq_total\\{envoy_http_conn_manager_prefix="${name}"\\} `, 'm'),
+    );
+  assert.doesNotMatch(await readFile(join(envoy.runDir, 'envoy.log'), 'utf8'), /duplicate tag/);
   const text = await supervised.admin.get('/stats?format=prometheus&filter=upstream_cx_total');
   assert.match(
     text,
