@@ -46,6 +46,8 @@ export interface FleetOptions {
   readonly hosts: readonly FleetHost[];
   /** Versions of the package that are made; the first one is installed. Default: one. */
   readonly versions?: readonly string[];
+  /** Versions whose Envoy is another one; as of `buildPackages`. */
+  readonly released?: Readonly<Record<string, number>>;
   /** Files of `/etc/trysail/resources.d` on every host: name → YAML. */
   readonly resources?: Readonly<Record<string, string>>;
   /** meshconfig.yaml besides the trust domain, as the CA hands it out. */
@@ -160,6 +162,12 @@ async function joinMesh(machine: Machine, token: string): Promise<string> {
   return stdout;
 }
 
+/** As an operator does it: puts the rules in force, looks whether the host is still there, and keeps them. */
+async function confirmCapture(machine: Machine): Promise<void> {
+  await eventually('the rules can go in', async () => machine.run('trysail capture apply'), 20_000);
+  await machine.run('trysail capture confirm');
+}
+
 async function startServer(machine: Machine, options: FleetOptions): Promise<void> {
   await startConsul(machine, {
     server: true,
@@ -203,7 +211,7 @@ async function startHost(machine: Machine, server: string, host: FleetHost, opti
 
 /** Boots everything at the same time, installs, and joins. Takes about a minute on two cores. */
 export async function startFleet(t: Pick<TestContext, 'after'>, options: FleetOptions): Promise<Fleet> {
-  const packages = await buildPackages(t, 'deb', versionsOf(options));
+  const packages = await buildPackages(t, 'deb', versionsOf(options), options.released);
   const network = await startNetwork(t);
   const binds = { [packages]: '/packages', [dirname(consulBinary())]: '/consul', [PROGRAMS]: '/fleet' };
   const boot = async (name: string, number: number): Promise<Machine> =>
@@ -224,7 +232,9 @@ export async function startFleet(t: Pick<TestContext, 'after'>, options: FleetOp
         await startHost(machine, SERVER_ADDRESS, host, options);
         await server;
         await untilConsulLeads(machine);
-        words.set(host.name, await joinMesh(machine, await token()));
+        const said = await joinMesh(machine, await token());
+        words.set(host.name, said);
+        if (said.includes('trysail capture confirm')) await confirmCapture(machine);
         return [host.name, machine];
       }),
     ),
