@@ -26,6 +26,8 @@ fi
 [ -n "$purge" ] || exit 0
 
 rm -rf /etc/trysail /var/lib/trysail
+rm -f /etc/systemd/system/trysail-envoy.service.d/50-trysail-tproxy.conf
+rmdir /etc/systemd/system/trysail-envoy.service.d 2>/dev/null || true
 users='trysail trysail-envoy'
 if [ -d /var/lib/trysail-ca ]; then
   echo 'uninstall.sh: /var/lib/trysail-ca holds a certificate authority and is kept; remove it by hand' >&2

@@ -16,6 +16,7 @@ import { askCa, checkConsul, checkEntitlement, checkRights, readToken } from './
 import type { JoinSettings } from './join-settings.ts';
 import { waitForMesh } from './join-wait.ts';
 import type { AgentSettings } from './settings.ts';
+import { grantTproxy } from './tproxy-privilege.ts';
 
 export interface JoinOptions {
   /** The join token. */
@@ -260,6 +261,8 @@ export async function joinHost(options: JoinOptions): Promise<JoinReport> {
   await writeConfig(plan.agentYaml);
   if (plan.needsToken) await writeToken(tokenFile, tokenText, machine, units.length > 0);
   const isNews = plan.needsToken || [plan.agentYaml, plan.meshConfig].some(({ added }) => added.length > 0);
+  const granted = units.length === 0 ? undefined : await grantTproxy(machine, settings);
+  if (granted !== undefined) say(granted);
   await startUnits(machine, units, { isNews, say });
   if (units.length === 0 && !(await foundRunning(socket, isNews, say)))
     return { ...reportOf(plan, 'configured'), ...byHand };

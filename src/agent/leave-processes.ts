@@ -5,8 +5,10 @@ import { launcherFiles } from '../envoy/files.ts';
 import { commandLine, identify, isRunning } from '../envoy/process-identity.ts';
 import { errorCode, TrysailError } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
+import { removeTproxyDropIn, TPROXY_DROP_IN } from '../platform/vm/envoy-privileges.ts';
 import { sockets } from '../platform/vm/paths.ts';
 import { isActive, type JoinMachine } from './join-machine.ts';
+import { exists } from './leave-removal.ts';
 import type { LeaveStep } from './leave-step.ts';
 import type { LeaveTarget } from './leave-target.ts';
 
@@ -131,6 +133,20 @@ export function unitsStep(machine: JoinMachine): LeaveStep {
       for (const unit of new Set(units.map((one) => one.unit)))
         await machine.run('systemctl', ['reset-failed', unit], 10_000);
       return [...new Set(units.map(({ unit }) => unit))].join(', ');
+    },
+  };
+}
+
+/** What capture with `tproxy` needed Envoy to be allowed. */
+export function privilegeStep(machine: JoinMachine): LeaveStep {
+  return {
+    what: 'Envoy’s unit has the privileges of the package alone',
+    ...(machine.hasSystemd ? {} : { skip: 'systemd does not run here' }),
+    isUndone: async () => !(await exists(TPROXY_DROP_IN)),
+    undo: async () => {
+      await removeTproxyDropIn();
+      await systemctl(machine, 'daemon-reload');
+      return TPROXY_DROP_IN;
     },
   };
 }

@@ -5,7 +5,7 @@ import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { JoinMachine } from './join-machine.ts';
 import { checkRights } from './join-preflight.ts';
 import { linkStep, rulesStep } from './leave-network.ts';
-import { agentStep, envoyStep, unitsStep } from './leave-processes.ts';
+import { agentStep, envoyStep, privilegeStep, unitsStep } from './leave-processes.ts';
 import { exists, isEmpty, removeFolder } from './leave-removal.ts';
 import { consulStep, credentialStep } from './leave-services.ts';
 import type { LeaveStep } from './leave-step.ts';
@@ -79,6 +79,7 @@ export function leaveSteps(target: LeaveTarget, options: LeaveOptions): readonly
     consulStep(target),
     envoyStep(machine, target),
     unitsStep(machine),
+    privilegeStep(machine),
     rulesStep(machine, target),
     linkStep(machine),
     credentialStep(target, signal),

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { CaptureReport } from '../api/capture.ts';
 import { callApi } from '../api/client.ts';
 import { TrysailError } from '../lib/errors.ts';
+import { PATHS } from '../platform/vm/paths.ts';
 import { socketOption } from './api-socket.ts';
 import { EXIT } from './exit-codes.ts';
 import { type OutputFormat, outputOption, printable, serialise } from './output.ts';
@@ -47,6 +48,17 @@ async function ask({ socket, output }: Asking, request: Parameters<typeof callAp
   if (report.state === 'failed') process.exitCode = EXIT.failed;
 }
 
+/** What only root can mend, behind an agent's complaint that Envoy does not listen. */
+async function refusal({ socket }: Asking, error: unknown): Promise<TrysailError | undefined> {
+  if (!(error instanceof TrysailError) || error.code !== 'CAPTURE_NOT_LISTENING') return undefined;
+  const settings = await settingsIfAny({ config: process.env['TRYSAIL_CONFIG'] ?? PATHS.agentConfig });
+  if (settings === undefined) return undefined;
+  const { tproxyRefusal } = await import('../agent/tproxy-privilege.ts');
+  const { realMachine } = await import('../agent/join-machine.ts');
+  const { envoy } = await callApi(socket, 'status', undefined);
+  return tproxyRefusal(realMachine(), settings, envoy.pid);
+}
+
 /** The settings where they can be read; what is wrong with them must not keep anybody from cleaning up. */
 async function settingsIfAny(options: Readonly<Record<string, unknown>>) {
   return settingsOf(options).then(
@@ -84,9 +96,13 @@ export function registerCaptureCommands(program: Command): void {
     .addOption(outputOption())
     .option('--confirmed', 'Keep them without a trial, for automation.')
     .addHelpText('after', '\nExamples:\n  trysail capture apply\n  trysail capture apply --confirmed')
-    .action(async (options: Asking & { readonly confirmed?: boolean }) =>
-      ask(options, { action: 'apply', confirmed: options.confirmed === true }),
-    );
+    .action(async (options: Asking & { readonly confirmed?: boolean }) => {
+      try {
+        await ask(options, { action: 'apply', confirmed: options.confirmed === true });
+      } catch (error) {
+        throw (await refusal(options, error)) ?? error;
+      }
+    });
 
   capture
     .command('confirm')

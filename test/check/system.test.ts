@@ -225,3 +225,37 @@ test('envoy: its version and hash, one that is missing, one that is not what run
   );
   assert.deepEqual(brief(other), ['info TRY1180 Envoy (pid 7)']);
 });
+
+test('systemd: what tproxy needs of Envoy, missing, there, there for nothing', async () => {
+  const dropIn = '/etc/systemd/system/trysail-envoy.service.d/50-trysail-tproxy.conf';
+  const found = async (
+    given: string,
+    { kernel = '6.1.0', tproxy = true, running = 'ffff' }: { kernel?: string; tproxy?: boolean; running?: string } = {},
+  ) =>
+    judge(
+      SYSTEMD_CHECK,
+      {
+        files: {
+          '/run/systemd/system': '',
+          '/etc/passwd': 'trysail-envoy:x:990:990::/:/bin/false\n',
+          '/proc/sys/kernel/osrelease': `${kernel}\n`,
+          '/proc/77/status': `CapEff:\t${running}\n`,
+        },
+        programs: {
+          'systemctl --version': 'systemd 252\n',
+          systemctl: `Id=trysail-envoy.service\nLoadState=loaded\nActiveState=active\nUser=trysail-envoy\nAmbientCapabilities=cap_net_bind_service${given}\nDropInPaths=/x.conf ${given === '' ? '' : dropIn}\n`,
+        },
+      },
+      { capture: { redirect: false, cgroup: false, tproxy }, envoyPids: [77] },
+    );
+  const missing = await found('');
+  assert.deepEqual(brief(missing), ['error TRY1174 trysail-envoy.service']);
+  assert.match(missing.findings[0]?.message ?? '', /Envoy lacks CAP_NET_RAW/);
+  assert.deepEqual(brief(await found(' cap_net_raw')), []);
+  assert.deepEqual(brief(await found(' cap_net_raw', { kernel: '5.15.0', running: '0' })), [
+    'error TRY1174 trysail-envoy.service',
+  ]);
+  assert.deepEqual(brief(await found(' cap_net_raw', { running: '400' })), ['error TRY1174 Envoy (pid 77)']);
+  assert.deepEqual(brief(await found(' cap_net_raw', { tproxy: false })), ['info TRY1174 trysail-envoy.service']);
+  assert.deepEqual(brief(await found('', { tproxy: false })), []);
+});

@@ -1,6 +1,7 @@
 /** systemd: its version, our units, the users and units that agent.yaml names. */
 import type { Diagnostic } from '../../../model/diagnostic.ts';
 import { accountOf } from './accounts.ts';
+import { envoyPrivileges } from './envoy-privileges.ts';
 import { type CheckContext, finding, type HostCheck } from './host-check.ts';
 import { count } from './listening.ts';
 import { AGENT_UNIT, ENVOY_UNIT, type UnitProperties, unitsOf } from './units.ts';
@@ -150,6 +151,7 @@ export const SYSTEMD_CHECK: HostCheck = {
       ...helpers(context, installed),
       ...(await accounts(context, installed)),
       ...(await namedUnits(context)),
+      ...(await envoyPrivileges(context)),
     ];
     if (version < OLDEST)
       findings.push(
