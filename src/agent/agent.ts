@@ -21,7 +21,7 @@ import { EarlySocket } from '../xds/early-socket.ts';
 import { loadMeshConfig, prepareFolders } from './agent-files.ts';
 import { Allocations } from './allocations.ts';
 import { bypassable } from './bypassable.ts';
-import { needsCapture } from './capture-need.ts';
+import { letEnvoyHoldRules, needsCapture } from './capture-need.ts';
 import type { CaptureSide } from './capture-side.ts';
 import { DiagnosticLog, summarise } from './diagnostic-log.ts';
 import { keepDrainSettings } from './drain-record.ts';
@@ -113,9 +113,10 @@ export async function runAgent(
       await envoySide
         .configure(next.settings, parts.host)
         .catch((error: unknown) => log.error({ error: errorMessage(error) }, 'the program of Envoy'));
+      // Before the mesh says that all is open, which is when the rules may follow.
+      if (capture === undefined && needsCapture(next.settings)) await startCapture(next.settings);
       mesh.configure({ settings: next.settings, config: next.config, host: parts.host });
       resolve(mesh);
-      if (capture === undefined && needsCapture(next.settings)) await startCapture(next.settings);
     }
     const diagnostics = [...next.diagnostics, ...mesh.resources.resources.diagnostics];
     log.info({ diagnostics: diagnostics.length }, 'settings, mesh configuration and resources are read again');
@@ -178,6 +179,7 @@ export async function runAgent(
   try {
     xdsSocket = await EarlySocket.open(paths.xds, external ? 0o660 : undefined);
     log.info({ version: VERSION, host: host.nodeId }, 'the agent starts');
+    await letEnvoyHoldRules(settings, log);
     if (needsCapture(settings)) await startCapture(settings);
     await envoy.start();
     const ports = ListeningPorts.lookAside(envoy.pids);

@@ -6,15 +6,11 @@ import { captureRuleset } from '../platform/vm/capture-ruleset.ts';
 import { CgroupWatcher, type UnitCgroup } from '../platform/vm/cgroup-watcher.ts';
 import { PATHS } from '../platform/vm/paths.ts';
 import { userId } from '../platform/vm/users.ts';
+import { captureDir } from './capture-need.ts';
 import { capturedUnits, captureFacts, capturePlanOf } from './capture-plan-of.ts';
 import { capturePortsOf } from './capture-ports-file.ts';
 import { NEVER_APPLIED, writeCaptureState } from './capture-state.ts';
 import type { AgentSettings } from './settings.ts';
-
-/** The holder's folder: of its systemd unit, else of the agent. */
-export function captureDir({ envoy, paths }: Pick<AgentSettings, 'envoy' | 'paths'>): string {
-  return envoy.launcher === 'systemd' ? PATHS.captureRun : join(paths.run, 'capture');
-}
 
 /** Where an agent keeps what it knows of capture. */
 export function captureFiles(stateDir: string): { readonly state: string; readonly guard: string } {

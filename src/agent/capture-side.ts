@@ -14,13 +14,12 @@ import { capturedCallers } from './callers.ts';
 import { captureCall } from './capture-calls.ts';
 import { captureDiagnostics } from './capture-diagnostics.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
-import { captureDir, captureFiles, proxyUsers } from './capture-offline.ts';
+import { captureDir } from './capture-need.ts';
+import { captureFiles, proxyUsers } from './capture-offline.ts';
 import { capturedUnits, captureFacts, capturePlanOf, capturesAnything } from './capture-plan-of.ts';
 import type { AgentSettings } from './settings.ts';
 
 const POLL_MS = 200;
-/** The launcher gives it to every Envoy: without one that holds it, the rules go. */
-const FIFO_VARIABLE = 'TRYSAIL_CAPTURE_FIFO';
 
 /** The script beside the program, as a package has it, or in the checkout that the program is in. */
 function findHolder(dir: string): string {
@@ -74,7 +73,6 @@ export class CaptureSide {
    */
   static async start(options: CaptureSideOptions): Promise<CaptureSide> {
     const side = new CaptureSide(options);
-    await side.#holder.prepare();
     if (capturesAnything(options.settings)) await side.#hold();
     await side.#keeper.start();
     return side;
@@ -139,7 +137,6 @@ export class CaptureSide {
   async #hold(): Promise<void> {
     try {
       await this.#holder.start();
-      process.env[FIFO_VARIABLE] = this.#holder.control;
     } catch (error) {
       this.#options.log.error({ error: errorMessage(error) }, 'nothing can be captured');
     }

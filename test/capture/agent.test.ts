@@ -90,3 +90,42 @@ test('a policy that comes later closes the way past the proxy', { skip }, async 
   await agent.stop();
   assert.equal(await call(other, '10.9.0.1', 8080), 'ECONNREFUSED');
 });
+
+test('capture that a reload brings to an Envoy that runs: it holds the rules, and they go with it', {
+  skip,
+}, async (t) => {
+  const dir = await tempDir(t);
+  const { host, other } = await twoNamespaces(t);
+  await mkdir(join(dir, 'resources'));
+  const file = join(dir, 'agent.yaml');
+  const without = AGENT(dir)
+    .replace(', capture: redirect, user: "1001"', '')
+    .replace(/^capture: .*$/m, '');
+  await writeFile(file, without.replace('port: 8080', 'port: 8080, application: "127.0.0.1:8081"'));
+  await serve(host, 'orders', '0.0.0.0|8081');
+  const agent = host.start(program(), 'agent', '--config', file);
+  await eventually('it serves', async () => assert.match(await call(other, '10.9.0.1', 8080), /^orders /), 30_000);
+  const pid = Number(await readFile(join(dir, 'run/envoy.0.pid'), 'utf8'));
+  await serve(other, 'direct', '::|81');
+  await writeFile(
+    file,
+    `${without.replace('port: 8080', 'user: "1001"').replace(', protocol: TCP', '')}\ncapture: { outbound: listed }\n`,
+  );
+  const socket = join(dir, 'run/api.sock');
+  await host.run(program(), 'reload', '--socket', socket);
+  await eventually(
+    'applied',
+    async () => host.run(program(), 'capture', 'apply', '--confirmed', '--socket', socket),
+    20_000,
+  ).catch((error: unknown) => {
+    throw new Error(agent.output(), { cause: error });
+  });
+  assert.ok(tables(host).includes('table inet trysail'));
+  assert.match(await call(host, '10.9.0.2', 81, { uid: 1001 }), /^direct 10\.9\.0\.1 /);
+  process.kill(agent.process.pid ?? 0, 'SIGKILL');
+  process.kill(pid, 0);
+  assert.ok(tables(host).includes('table inet trysail'), 'the agent alone is not missed');
+  process.kill(pid, 'SIGKILL');
+  await eventually('gone', () => assert.ok(!tables(host).includes('table inet trysail')), 5000);
+  assert.match(await call(host, '10.9.0.2', 81, { uid: 1001 }), /^direct /);
+});

@@ -2,15 +2,15 @@
  * Puts capture's rules into the kernel, through the process that owns them (`capture-holder.sh`): they are gone as soon
  * as the last Envoy is, whether or not an agent lives.
  */
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { mkdir, open, readFile, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { writeFileAtomic } from '../../lib/atomic-file.ts';
 import { errorCode, errorMessage, TrysailError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 import { sleep } from '../../lib/sleep.ts';
+import { captureFifo } from './capture-fifo.ts';
 import type { CapturePlan } from './capture-plan.ts';
 import { captureRuleset } from './capture-ruleset.ts';
 import { lacksOwner, nftError } from './nft-error.ts';
@@ -74,7 +74,7 @@ export class CaptureHolder {
     const { dir } = options;
     this.#options = options;
     this.#files = {
-      control: join(dir, 'control'),
+      control: captureFifo(dir),
       output: join(dir, 'output'),
       rules: join(dir, 'rules.nft'),
       pid: join(dir, 'nft.pid'),
@@ -84,24 +84,6 @@ export class CaptureHolder {
   /** The FIFO whose write end every Envoy has to hold: without a holder of it, rules do not stay. */
   get control(): string {
     return this.#files.control;
-  }
-
-  /**
-   * Makes the FIFO where a unit runs the holder, whether one runs by now or not: an Envoy of today that has it open can be
-   * captured to by a holder that starts tomorrow. Never rejects; to be called before Envoy starts.
-   */
-  async prepare(): Promise<void> {
-    const { control } = this.#files;
-    if (this.#options.script !== undefined || (await exists(control))) return;
-    try {
-      await mkdir(this.#options.dir, { recursive: true, mode: 0o750 });
-      await promisify(execFile)('mkfifo', ['-m', '660', control]);
-    } catch (error) {
-      this.#options.log.warn(
-        { error: errorMessage(error) },
-        'capture can be switched on with a restart of Envoy alone',
-      );
-    }
   }
 
   /** Starts the process that will own the rules, where no unit does; to be called before Envoy starts. */
