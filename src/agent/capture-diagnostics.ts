@@ -32,3 +32,15 @@ export function captureDiagnostics({ state, trialEndsAt, error }: CaptureReport)
       return [];
   }
 }
+
+/** That the unit which owns the rules does not run: the agent may not start it. */
+export function holderAway(): Diagnostic {
+  return {
+    code: 'TRY0110',
+    severity: 'error',
+    object: 'capture',
+    message: 'trysail-capture.service does not run, without which there are no rules',
+    remedy:
+      'Run "systemctl enable --now trysail-capture.service" as root, and look into its journal if it does not stay.',
+  };
+}

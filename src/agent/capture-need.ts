@@ -1,5 +1,6 @@
 /** What a host that captures nothing has to do with capture, without loading any of it. */
 import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
@@ -29,8 +30,11 @@ export function captureDir({ envoy, paths }: Pick<AgentSettings, 'envoy' | 'path
  * never rejects.
  */
 export async function letEnvoyHoldRules(settings: AgentSettings, log: Log): Promise<void> {
-  const fifo = captureFifo(captureDir(settings));
+  const dir = captureDir(settings);
+  const fifo = captureFifo(dir);
   try {
+    // That of a unit is systemd's to make.
+    if (settings.envoy.launcher === 'agent') await mkdir(dir, { recursive: true, mode: 0o750 });
     await makeCaptureFifo(fifo);
     // To the launcher that the agent starts; a unit says it itself.
     process.env['TRYSAIL_CAPTURE_FIFO'] = fifo;

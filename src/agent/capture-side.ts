@@ -12,7 +12,7 @@ import { capturePorts } from '../platform/vm/capture-plan.ts';
 import { programDir } from './agent-files.ts';
 import { capturedCallers } from './callers.ts';
 import { captureCall } from './capture-calls.ts';
-import { captureDiagnostics } from './capture-diagnostics.ts';
+import { captureDiagnostics, holderAway } from './capture-diagnostics.ts';
 import { CaptureKeeper } from './capture-keeper.ts';
 import { captureDir } from './capture-need.ts';
 import { captureFiles, proxyUsers } from './capture-offline.ts';
@@ -73,7 +73,8 @@ export class CaptureSide {
    */
   static async start(options: CaptureSideOptions): Promise<CaptureSide> {
     const side = new CaptureSide(options);
-    if (capturesAnything(options.settings)) await side.#hold();
+    // A unit's is not waited for: Envoy holds what leads to it, and status says when it is not there.
+    if (capturesAnything(options.settings) && options.settings.envoy.launcher === 'agent') await side.#hold();
     await side.#keeper.start();
     return side;
   }
@@ -115,7 +116,8 @@ export class CaptureSide {
     const report = this.#keeper.report();
     // What it is asked for is planned when Envoy listens; that nobody has asked for the rules is known before.
     const state = report.state === 'unconfigured' && this.#isAhead ? 'unapplied' : report.state;
-    return captureDiagnostics({ ...report, state });
+    const unheld = this.#captures && this.#options.settings.envoy.launcher === 'systemd' && !this.#holder.isAlive;
+    return unheld ? [holderAway()] : captureDiagnostics({ ...report, state });
   }
 
   /** Ends the work; the rules stay as long as Envoy does. */

@@ -3,8 +3,8 @@
  * that has it open can be captured to by a holder that starts tomorrow.
  */
 import { execFile } from 'node:child_process';
-import { lstat, mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 /** The FIFO in the folder where Envoys, the agent and the holder meet. */
@@ -12,10 +12,9 @@ export function captureFifo(dir: string): string {
   return join(dir, 'control');
 }
 
-/** Makes it where it is missing; to be called before Envoy starts. Rejects with the error of the system. */
+/** Makes it where it is missing, in a folder that is there. Rejects with the error of the system. */
 export async function makeCaptureFifo(path: string): Promise<void> {
   const there = await lstat(path).catch(() => undefined);
   if (there?.isFIFO() === true) return;
-  await mkdir(dirname(path), { recursive: true, mode: 0o750 });
   await promisify(execFile)('mkfifo', ['-m', '660', path]);
 }

@@ -3,7 +3,7 @@
  * as the last Envoy is, whether or not an agent lives.
  */
 import { spawn } from 'node:child_process';
-import { constants } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { mkdir, open, readFile, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../lib/atomic-file.ts';
@@ -86,12 +86,17 @@ export class CaptureHolder {
     return this.#files.control;
   }
 
+  /** Whether the process that owns the rules lives. */
+  get isAlive(): boolean {
+    return this.#pid() !== undefined;
+  }
+
   /** Starts the process that will own the rules, where no unit does; to be called before Envoy starts. */
   async start(): Promise<void> {
     await mkdir(this.#options.dir, { recursive: true, mode: 0o750 });
-    if (await this.#alive()) return;
+    if (this.isAlive) return;
     if (this.#options.script !== undefined) await this.#spawn(this.#options.script);
-    await this.#until(START_MS, async () => this.#alive()).catch((error: unknown) => {
+    await this.#until(START_MS, () => this.isAlive).catch((error: unknown) => {
       throw new TrysailError('CAPTURE_HOLDER_MISSING', `nothing holds capture's rules in ${this.#options.dir}`, {
         remedy: 'Install nftables, start trysail-capture.service, and look into its journal.',
         cause: error,
@@ -134,19 +139,19 @@ export class CaptureHolder {
   async clean(): Promise<void> {
     this.#applied = undefined;
     await rm(this.#options.guardFile, { force: true });
-    if (!(await this.#alive())) {
+    if (!this.isAlive) {
       if (this.#options.script === undefined || !(await exists(this.#files.control))) return;
       // What is refused without a proxy has stayed without a holder.
       await this.start();
     }
     await this.#say('clean 0');
-    await this.#until(START_MS, async () => !(await this.#alive()));
+    await this.#until(START_MS, () => !this.isAlive);
   }
 
   /** Whether what was applied last is still in the kernel; asks it. */
   async verify(): Promise<boolean> {
     const applied = this.#applied;
-    if (applied === undefined || !(await this.#alive())) return false;
+    if (applied === undefined || !this.isAlive) return false;
     await truncate(this.#files.output).catch(() => undefined);
     await this.#say(`check ${applied.revision}`);
     const output = await this.#answer(applied.revision).catch(() => '');
@@ -155,7 +160,8 @@ export class CaptureHolder {
 
   /** Never rejects. */
   async status(): Promise<CaptureHolderStatus> {
-    const [pid, onTrial] = await Promise.all([this.#pid(), exists(join(this.#options.dir, 'trial'))]);
+    const pid = this.#pid();
+    const onTrial = await exists(join(this.#options.dir, 'trial'));
     // Another one than that which was told the rules has none: a unit starts it again within an instant.
     return {
       alive: pid !== undefined,
@@ -169,7 +175,7 @@ export class CaptureHolder {
     const { rules, output } = this.#files;
     await writeFileAtomic(rules, text, 0o640);
     await truncate(output).catch(() => undefined);
-    this.#toldTo = await this.#pid();
+    this.#toldTo = this.#pid();
     await this.#say(trialMs === undefined ? `apply ${revision}` : `trial ${revision} ${Math.ceil(trialMs / 1000)}`);
     const answer = await this.#answer(revision);
     // An empty plan has no chain to be known by: then only a complaint about the rules themselves counts.
@@ -204,17 +210,13 @@ export class CaptureHolder {
   }
 
   /** The process that owns the rules, if it lives. */
-  async #pid(): Promise<number | undefined> {
+  #pid(): number | undefined {
     try {
-      const pid = Number(await readFile(this.#files.pid, 'utf8'));
-      return (await readFile(`/proc/${pid}/comm`, 'utf8')).trim() === 'nft' ? pid : undefined;
+      const pid = Number(readFileSync(this.#files.pid, 'utf8'));
+      return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'nft' ? pid : undefined;
     } catch {
       return undefined;
     }
-  }
-
-  async #alive(): Promise<boolean> {
-    return (await this.#pid()) !== undefined;
   }
 
   /** One line into the FIFO; neither waits for a reader nor keeps it open. */
@@ -250,7 +252,7 @@ export class CaptureHolder {
     try {
       await this.#until(ANSWER_MS, async () => {
         if (await read()) return true;
-        if (await this.#alive()) return false;
+        if (this.isAlive) return false;
         if (await read()) return true;
         throw new Error('it has ended');
       });
@@ -265,7 +267,7 @@ export class CaptureHolder {
     return output;
   }
 
-  async #until(ms: number, done: () => Promise<boolean>): Promise<void> {
+  async #until(ms: number, done: () => boolean | Promise<boolean>): Promise<void> {
     const end = performance.now() + ms;
     while (!(await done())) {
       if (performance.now() > end) throw new Error(`not within ${ms} ms`);
