@@ -27,6 +27,10 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
     what: 'requests through two sidecars against the smallest hand-written Envoy configuration',
     run: (await import('./dataplane.ts')).run,
   }),
+  vm: async () => ({
+    what: 'the package on machines with systemd: what it costs, what changes of it cost (needs root)',
+    run: (await import('./vm.ts')).run,
+  }),
 };
 
 const { values, positionals } = parseArgs({

@@ -6,26 +6,32 @@ interface Tls {
   readonly rootFile: string;
 }
 
-const socket = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } });
+/** A port of 127.0.0.1, or another address with its port. */
+type Place = number | { readonly address: string; readonly port: number };
+
+const socket = (place: Place) => {
+  const { address, port } = typeof place === 'number' ? { address: '127.0.0.1', port: place } : place;
+  return { socket_address: { address, port_value: port } };
+};
 
 const tlsContext = (tls: Tls) => ({
   tls_certificates: [{ certificate_chain: { filename: tls.certificateFile }, private_key: { filename: tls.keyFile } }],
   validation_context: { trusted_ca: { filename: tls.rootFile } },
 });
 
-const cluster = (port: number, transportSocket?: object) => ({
+const cluster = (place: Place, transportSocket?: object) => ({
   name: 'next',
   connect_timeout: '5s',
   load_assignment: {
     cluster_name: 'next',
-    endpoints: [{ lb_endpoints: [{ endpoint: { address: socket(port) } }] }],
+    endpoints: [{ lb_endpoints: [{ endpoint: { address: socket(place) } }] }],
   },
   ...(transportSocket === undefined ? {} : { transport_socket: transportSocket }),
 });
 
-const listener = (port: number, route: object, transportSocket?: object) => ({
-  name: 'in',
-  address: socket(port),
+const listener = (place: Place, route: object, transportSocket?: object) => ({
+  name: `in-${typeof place === 'number' ? place : place.port}`,
+  address: socket(place),
   filter_chains: [
     {
       ...(transportSocket === undefined ? {} : { transport_socket: transportSocket }),
@@ -54,13 +60,13 @@ const listener = (port: number, route: object, transportSocket?: object) => ({
 
 const toNext = { route: { cluster: 'next' } };
 
-/** Plain HTTP in on `port`, mutual TLS out to `peerPort`. */
-export function minimalClient(port: number, peerPort: number, tls: Tls): object {
+/** Plain HTTP in at `place`, mutual TLS out to `peer`. */
+export function minimalClient(place: Place, peer: Place, tls: Tls): object {
   return {
     static_resources: {
-      listeners: [listener(port, toNext)],
+      listeners: [listener(place, toNext)],
       clusters: [
-        cluster(peerPort, {
+        cluster(peer, {
           name: 'envoy.transport_sockets.tls',
           typed_config: {
             '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
@@ -72,12 +78,12 @@ export function minimalClient(port: number, peerPort: number, tls: Tls): object 
   };
 }
 
-/** Mutual TLS in on `port`, plain HTTP out to `appPort`. */
-export function minimalServer(port: number, appPort: number, tls: Tls): object {
+/** Mutual TLS in at `place`, plain HTTP out to `application`. */
+export function minimalServer(place: Place, application: Place, tls: Tls): object {
   return {
     static_resources: {
       listeners: [
-        listener(port, toNext, {
+        listener(place, toNext, {
           name: 'envoy.transport_sockets.tls',
           typed_config: {
             '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
@@ -86,13 +92,13 @@ export function minimalServer(port: number, appPort: number, tls: Tls): object {
           },
         }),
       ],
-      clusters: [cluster(appPort)],
+      clusters: [cluster(application)],
     },
   };
 }
 
 /** An application that costs next to nothing: 512 bytes, answered by Envoy itself. */
-export function minimalApplication(port: number): object {
-  const body = { inline_string: 'x'.repeat(512) };
-  return { static_resources: { listeners: [listener(port, { direct_response: { status: 200, body } })] } };
+export function minimalApplication(...places: readonly Place[]): object {
+  const response = { direct_response: { status: 200, body: { inline_string: 'x'.repeat(512) } } };
+  return { static_resources: { listeners: places.map((place) => listener(place, response)) } };
 }

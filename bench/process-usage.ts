@@ -17,6 +17,12 @@ export function rssMb(pid: number): number {
   return (Number(match?.[1] ?? Number.NaN) * 1024) / 1e6;
 }
 
+/** Its share of resident memory in MB: pages that several processes have are divided among them. */
+export function pssMb(pid: number): number {
+  const match = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+  return (Number(match?.[1] ?? Number.NaN) * 1024) / 1e6;
+}
+
 /** The value below which a share `p` (0–1) of the samples lies. */
 export function percentile(samples: readonly number[], p: number): number {
   const sorted = samples.toSorted((a, b) => a - b);
