@@ -132,6 +132,7 @@ export async function stageFiles(stage: string, facts: PackageFacts, unitDir: st
   put(stage, 'usr/bin/trysail', program(), 0o755);
   for (const unit of readdirSync(join(ROOT, 'packaging/systemd')))
     copy(stage, `packaging/systemd/${unit}`, join(unitDir, unit), 0o644);
+  copy(stage, 'packaging/unit-order', join(dirname(unitDir), 'system-generators/trysail-unit-order'), 0o755);
   put(stage, 'usr/share/man/man1/trysail.1.gz', gzipSync(await manualPage(facts), { level: 9 }));
   put(stage, 'usr/share/bash-completion/completions/trysail', await bashCompletion());
   put(stage, `${DOC}/sbom.spdx.json`, billOfMaterials(join(stage, LIB), facts));

@@ -6,6 +6,7 @@ import { callApi } from '../api/client.ts';
 import { AdminClient } from '../envoy/admin.ts';
 import { type DrainResult, drain } from '../envoy/drain.ts';
 import { TrysailError } from '../lib/errors.ts';
+import { sleep } from '../lib/sleep.ts';
 import { META } from '../model/registration.ts';
 import { sockets } from '../platform/vm/paths.ts';
 import { clientOf } from './consul-side.ts';
@@ -13,6 +14,8 @@ import type { DrainSettings } from './drain-record.ts';
 
 /** For all of Consul; what it does not take within this time its checks find out. */
 const CONSUL_MS = 5000;
+/** Between two looks whether the agent has ended. */
+const AGENT_POLL_MS = 100;
 
 export interface DrainReport {
   /** Ids of the registrations that are gone from Consul. */
@@ -55,10 +58,17 @@ async function isAgentAlive(settings: DrainSettings): Promise<boolean> {
 
 /**
  * First out of Consul, so that nobody comes any more; then Envoy. Takes the drain time and some seconds at most.
+ * @param waitMs for so long an agent that is about to end is waited for, before anything else
  * @throws TrysailError `DRAIN_BESIDE_AGENT`; what Consul and Envoy do not take is in the report
  */
-export async function drainHost(settings: DrainSettings): Promise<DrainReport> {
-  if (await isAgentAlive(settings))
+export async function drainHost(settings: DrainSettings, waitMs = 0): Promise<DrainReport> {
+  const end = performance.now() + waitMs;
+  let isAlive = await isAgentAlive(settings);
+  while (isAlive && performance.now() < end) {
+    await sleep(AGENT_POLL_MS);
+    isAlive = await isAgentAlive(settings);
+  }
+  if (isAlive)
     throw new TrysailError('DRAIN_BESIDE_AGENT', 'the agent of this host runs, and would register its services again', {
       remedy: 'Stop it first, by "systemctl stop trysail". Stopping trysail-envoy.service does all in order.',
     });

@@ -88,7 +88,7 @@ const SERVICE = {
   ),
   unit: optional(
     UNIT,
-    "The systemd unit whose calls are this service's; not with `user`.",
+    "The systemd unit whose calls are this service's; not with `user`. At shutdown it ends after this host has left the traffic.",
     'its calls cannot be told from others',
   ),
   user: optional(USER, "The user of this host whose calls are this service's; not with `unit`.", 'as for `unit`'),

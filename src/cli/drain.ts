@@ -1,6 +1,8 @@
 /** `trysail drain`: takes this host out of traffic before its Envoy ends. */
 import type { Command } from 'commander';
 import type { DrainSettings } from '../agent/drain-record.ts';
+import { parseDurationMs } from '../lib/duration.ts';
+import { TrysailError } from '../lib/errors.ts';
 import { EXIT } from './exit-codes.ts';
 import { printable } from './output.ts';
 import { errorText } from './report-error.ts';
@@ -34,21 +36,27 @@ export function registerDrainCommand(program: Command): void {
     .command('drain')
     .description('Take this host out of traffic: its services out of Consul, then Envoy drained.');
   addSettingsOptions(command)
+    .option('--wait <duration>', 'How long to wait for the end of an agent that is stopping.', '0s')
     .addHelpText(
       'after',
       `
 For the end of a host's Envoy, with the agent stopped or dead: trysail-drain.service calls it. Envoy still runs afterwards,
 and takes no connection of peers any more. The settings are those that the last agent had, so that a faulty agent.yaml is
-no hindrance. Takes envoy.drainTime and five seconds at most. Exits with ${EXIT.failed} when Consul could not be told: its
+no hindrance. Takes envoy.drainTime and five seconds at most, and --wait before that. Exits with ${EXIT.failed} when Consul could not be told: its
 checks find out then.
 
 Examples:
   trysail drain --config /etc/trysail/agent.yaml`,
     )
     .action(async (options: Readonly<Record<string, unknown>>) => {
+      const waitMs = parseDurationMs(String(options['wait']));
+      if (waitMs === undefined)
+        throw new TrysailError('DRAIN_OPTION_INVALID', `"${printable(String(options['wait']))}" is not a duration`, {
+          remedy: 'Write --wait like 15s.',
+        });
       const settings = await drainSettingsOf(options);
       const { drainHost } = await import('../agent/drain-host.ts');
-      const { deregistered, consulError, drained } = await drainHost(settings);
+      const { deregistered, consulError, drained } = await drainHost(settings, waitMs);
       for (const id of deregistered) process.stdout.write(`${printable(id)} is out of Consul\n`);
       if (consulError !== undefined) {
         process.stderr.write(errorText(consulError));

@@ -99,14 +99,14 @@ spec:
 `;
 
 /** Any instance of reviews. */
-const BALANCED = `apiVersion: networking.istio.io/v1
+const balanced = (retries: string): string => `apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: reviews }
 spec:
   hosts: [reviews]
   http:
     - route: [{ destination: { host: reviews } }]
-      retries: ${RETRIES}
+      retries: ${retries}
 `;
 
 const DESTINATION = `apiVersion: networking.istio.io/v1
@@ -147,7 +147,7 @@ function callerOf({ status, body }: Answer): string | undefined {
 /** Has the application of a machine that listens on `port` call a URL from its own process. */
 async function callFrom(machine: Machine, port: number, url: string, host?: string): Promise<Answer> {
   const query = new URLSearchParams({ url, ...(host !== undefined && { host }) });
-  return JSON.parse(await machine.run(`curl -sS -m 15 'http://127.0.0.1:${port}/call?${query}'`)) as Answer;
+  return JSON.parse(await machine.run(`curl -sS -m 15 'http://127.0.0.1:${port}/call?${query.toString()}'`)) as Answer;
 }
 
 /** Resolves when each of the versions of reviews answers calls from a machine. */
@@ -180,7 +180,7 @@ test('the life of hosts', { skip: reason ?? false, timeout: 290_000 }, async (t)
     noTshark(),
     startFleet(t, {
       hosts: HOSTS,
-      resources: { 'services.yaml': SERVICES, 'reviews.yaml': BALANCED, 'reviews-rule.yaml': DESTINATION },
+      resources: { 'services.yaml': SERVICES, 'reviews.yaml': balanced(RETRIES), 'reviews-rule.yaml': DESTINATION },
     }),
   ]);
   t.diagnostic(`four machines made, installed and joined in ${seconds(began)}`);
@@ -295,11 +295,12 @@ test('the life of hosts', { skip: reason ?? false, timeout: 290_000 }, async (t)
       assert.ok(Math.abs(share - v3 / 100) <= allowed, `${share} of v3`);
     }
     noneFailed(t, 'canary', await load.stop());
-    await fleet.apply('reviews.yaml', BALANCED, ['vm1']);
+    await fleet.apply('reviews.yaml', balanced(RETRIES), ['vm1']);
     await untilServing(vm1, ['v1', 'v3']);
   });
 
-  await t.test('shutdown: out of Consul, drained, and no request fails', async (t) => {
+  await t.test('shutdown: out of Consul, drained, and no request fails, nor is one tried twice', async (t) => {
+    await fleet.apply('reviews.yaml', balanced('{ attempts: 0 }'), ['vm1']);
     const load = await startLoad(vm1, { url: REVIEWS });
     assert.ok(shareOf('v3', await load.next(60)) > 0);
     const since = Date.now();
@@ -311,6 +312,7 @@ test('the life of hosts', { skip: reason ?? false, timeout: 290_000 }, async (t)
     await eventually('v3 serves again', async () => shareOf('v3', await load.next(10)) > 0, 60_000);
     t.diagnostic(`vm3 served ${seconds(sinceBoot)} after its start`);
     noneFailed(t, 'shutdown and start', await load.stop());
+    await fleet.apply('reviews.yaml', balanced(RETRIES), ['vm1']);
     const journal = await vm3.run("journalctl -b -1 --no-pager -o cat -u 'trysail*'");
     const order = [
       /the agent stops; Envoy serves on/,
@@ -357,7 +359,9 @@ test('the life of hosts', { skip: reason ?? false, timeout: 290_000 }, async (t)
     await vm3.reboot();
     const since = Date.now();
     await untilServing(vm1, ['v1', 'v3']);
-    assert.equal(callerOf(await callFrom(vm3, 9180, 'http://productpage.mesh:9080/')), identity('ratings'));
+    await eventually('vm3 reaches peers', async () =>
+      assert.equal(callerOf(await callFrom(vm3, 9180, 'http://productpage.mesh:9080/')), identity('ratings')),
+    );
     assert.match(await vm3.run('trysail status || true'), /vm3 is not well/);
     t.diagnostic(`vm3 reached and reaching ${seconds(since)} after its boot, from what it has on disk`);
     await fleet.server.boot();
