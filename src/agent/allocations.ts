@@ -5,6 +5,7 @@ import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
+import { hasIpv6 } from '../platform/vm/ipv6.ts';
 import { parseAddressRange } from './address-range.ts';
 import { assignCapturePorts, capturedCallers } from './callers.ts';
 import { readCapturePorts, saveCapturePorts } from './capture-ports-file.ts';
@@ -80,6 +81,7 @@ export class Allocations {
     return toHost(settings, config, {
       capturePorts: this.#ports,
       serviceAddresses: (serviceHost) => addresses?.of(serviceHost) ?? [],
+      withoutIpv6: !(await hasIpv6()),
     });
   }
 

@@ -138,6 +138,23 @@ test('toHost() leaves services in modes off and outbound without an inbound port
   ]);
 });
 
+test('toHost() has calls of containers arrive at every address, and of a kernel without IPv6 by IPv4 alone', () => {
+  const written = settings({
+    services: [{ name: 'a', user: 'a' }],
+    callAs: 'default/a',
+    capture: { outbound: 'listed', interfaces: ['docker0'] },
+  });
+  const identity = 'spiffe://cluster.local/ns/default/sa/a';
+  const host = toHost(written, DEFAULT_MESH_CONFIG);
+  assert.deepEqual(host.callers, [
+    { identity, namespace: 'default', capturePort: 15_001 },
+    { identity, namespace: 'default', capturePort: 15_101, everywhere: true },
+  ]);
+  assert.equal(host.withoutIpv6, undefined);
+  const allocations = { serviceAddresses: () => [], capturePorts: new Map(), withoutIpv6: true };
+  assert.equal(toHost(written, DEFAULT_MESH_CONFIG, allocations).withoutIpv6, true);
+});
+
 test('toHost() gives every caller its port and identity, and services by name their addresses', () => {
   const written = settings({
     services: [

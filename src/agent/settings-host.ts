@@ -26,6 +26,8 @@ export interface HostAllocations {
   readonly serviceAddresses: (serviceHost: string) => readonly string[];
   /** Envoy's port for each caller of `capturedCallers`, by key. */
   readonly capturePorts: ReadonlyMap<string, number>;
+  /** As of `Host`. */
+  readonly withoutIpv6?: boolean;
 }
 
 function workloadOf(service: ServiceSettings, hostAddress: string, config: HostConfig): Workload {
@@ -50,7 +52,7 @@ function workloadOf(service: ServiceSettings, hostAddress: string, config: HostC
 }
 
 function callersOf(settings: AgentSettings, config: HostConfig, ports: ReadonlyMap<string, number>): readonly Caller[] {
-  return capturedCallers(settings).flatMap(({ key, account, mode }): Caller[] => {
+  return capturedCallers(settings).flatMap(({ key, match, account, mode }): Caller[] => {
     const capturePort = ports.get(key);
     if (capturePort === undefined) return [];
     const hasIdentity = settings.identity.provider !== 'none' && account !== undefined;
@@ -59,6 +61,8 @@ function callersOf(settings: AgentSettings, config: HostConfig, ports: ReadonlyM
         identity: hasIdentity ? identityOf(account, config.trustDomain) : undefined,
         namespace: account?.namespace ?? settings.services[0]?.namespace ?? DEFAULT_NAMESPACE,
         capturePort,
+        // Of a bridge that comes later, too, as that of an engine of containers which starts after us.
+        ...(match === undefined && settings.capture.interfaces.length > 0 ? { everywhere: true } : {}),
         ...(mode === 'full' ? {} : { mode }),
       },
     ];
@@ -123,6 +127,7 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
     ...(workloads.some(({ inbound }) => inbound?.capture !== undefined)
       ? { inboundCapturePort: PORTS.inboundCapture }
       : {}),
+    ...(allocations?.withoutIpv6 === true ? { withoutIpv6: true } : {}),
     ...(dns.enabled ? { dns: { listen: dns.listen } } : {}),
     healthListener: settings.envoy.healthListener,
   };

@@ -90,8 +90,8 @@ export interface Caller {
   readonly namespace: string;
   /** Envoy's port for its captured connections, on 127.0.0.1 and ::1; its own alone. */
   readonly capturePort: number;
-  /** Further addresses of the host at which they arrive, such as those of container bridges. */
-  readonly addresses?: readonly string[];
+  /** They arrive at every address of the host: containers are among the callers, at their bridges' addresses. */
+  readonly everywhere?: boolean;
   /** `observe`: connections go on to where they were going, counted. `outbound`, `full`: the mesh's rules. Absent: `full`. */
   readonly mode?: Mode;
 }

@@ -15,11 +15,11 @@ export function outboundCaptureName(capturePort: number): string {
 
 /** Where the connections of a caller arrive. */
 export function captureAddresses(
-  { capturePort, addresses = [] }: Pick<Caller, 'capturePort' | 'addresses'>,
+  { capturePort, everywhere = false }: Pick<Caller, 'capturePort' | 'everywhere'>,
   withoutIpv6: boolean,
 ): readonly SocketAddress[] {
-  const loopback = withoutIpv6 ? ['127.0.0.1'] : ['127.0.0.1', '::1'];
-  return [...loopback, ...addresses].map((address) => ({ address, port: capturePort }));
+  const [ipv4, ipv6] = everywhere ? ['0.0.0.0', '::'] : ['127.0.0.1', '::1'];
+  return [ipv4, ...(withoutIpv6 ? [] : [ipv6])].map((address) => ({ address, port: capturePort }));
 }
 
 export interface OutboundCaptureSpec {
@@ -43,7 +43,10 @@ export function outboundCaptureListener(spec: OutboundCaptureSpec): Resource {
   const port = addresses[0]?.port ?? 0;
   const own = capturedChains(
     'virtualOutbound',
-    { port, addresses: addresses.map(({ address }) => address) },
+    {
+      port,
+      addresses: addresses.some(({ address }) => address === '0.0.0.0') ? [] : addresses.map(({ address }) => address),
+    },
     { filterChains: [itself], inspect: NO_INSPECTION },
   );
   return captureListener({

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { CapturePlan } from '../../src/platform/vm/capture-plan.ts';
+import { eventually } from '../support/eventually.ts';
+import { program } from '../support/local-mesh.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { envoyBinary } from '../support/tools.ts';
+import { testAuthority } from '../translate/certificates.ts';
 import { cannotCapture, type Hosts, type Namespace, namespace, twoNamespaces } from './netns.ts';
 import { EMPTY_PLAN, load } from './plans.ts';
 import { startProxy } from './proxy.ts';
@@ -91,4 +95,108 @@ test('calls of containers are captured, and ports that are published arrive at E
     assert.match(await call(container, '10.9.0.2', 22), /^direct /);
     assert.match(await call(other, '10.9.0.1', 8081), /^container /);
   });
+});
+
+/** Answers who called, by the certificate. */
+const TLS_SERVER = `
+const { createServer } = require('node:tls');
+const { readFileSync } = require('node:fs');
+const [dir] = process.argv.slice(1);
+const file = (name) => readFileSync(dir + '/' + name);
+const options = { cert: file('ledger.pem'), key: file('ledger.key'), ca: file('root.pem'), requestCert: true, ALPNProtocols: ['istio'] };
+createServer(options, (socket) => {
+  socket.on('error', () => undefined);
+  socket.end('ledger for ' + socket.getPeerCertificate().subjectaltname + '\\n');
+}).listen(9443, '10.9.0.2', () => console.log('listening'));`;
+
+test('with an agent: containers call by the identity of callAs, and their published port is the mesh’s', {
+  skip,
+}, async (t) => {
+  const { host, other, container } = await containerHost(t);
+  const dir = await tempDir(t);
+  const resources = join(dir, 'resources');
+  await mkdir(resources);
+  const authority = await testAuthority();
+  await writeFile(join(dir, 'root.pem'), authority.rootPem);
+  const spiffe = (name: string): string => `spiffe://cluster.local/ns/default/sa/${name}`;
+  for (const name of ['web', 'ledger']) {
+    const { certificateChainPem, privateKeyPem } = await authority.issue(spiffe(name));
+    await writeFile(join(dir, `${name}.pem`), certificateChainPem);
+    await writeFile(join(dir, `${name}.key`), privateKeyPem, { mode: 0o600 });
+  }
+  const ledger = other.start(process.execPath, '-e', TLS_SERVER, dir);
+  await eventually('the ledger listens', () => assert.match(ledger.output(), /^listening/));
+  const entry = (kind: string, name: string, spec: object): string =>
+    `${JSON.stringify({ apiVersion: 'networking.istio.io/v1', kind, metadata: { name }, spec })}\n---\n`;
+  await writeFile(
+    join(resources, 'ledger.yaml'),
+    entry('ServiceEntry', 'ledger', {
+      hosts: ['ledger.default.mesh'],
+      location: 'MESH_INTERNAL',
+      resolution: 'STATIC',
+      ports: [{ number: 7000, name: 'tcp', protocol: 'TCP' }],
+      workloadSelector: { labels: { app: 'ledger' } },
+    }) +
+      entry('WorkloadEntry', 'ledger-1', {
+        address: '10.9.0.2',
+        ports: { tcp: 9443 },
+        labels: { app: 'ledger' },
+        serviceAccount: 'ledger',
+      }) +
+      // Its callers here speak no TLS, and wait for the server to speak first.
+      entry('PeerAuthentication', 'plain', {
+        selector: { matchLabels: { app: 'web' } },
+        mtls: { mode: 'DISABLE' },
+      }).replace('networking.istio.io/v1', 'security.istio.io/v1'),
+  );
+  const settings = {
+    host: { name: 'vm-1', address: '10.9.0.1' },
+    registry: 'files',
+    mesh: { resources },
+    identity: {
+      provider: 'files',
+      files: {
+        certificateFile: join(dir, 'web.pem'),
+        keyFile: join(dir, 'web.key'),
+        rootFile: join(dir, 'root.pem'),
+      },
+    },
+    services: [
+      {
+        name: 'web',
+        labels: { app: 'web' },
+        port: 8080,
+        protocol: 'TCP',
+        capture: 'redirect',
+        application: '127.0.0.1:8080',
+      },
+    ],
+    upstreams: [{ service: 'ledger' }],
+    capture: { outbound: 'host', interfaces: ['docker0'] },
+    dns: { addresses: ['240.240.0.0/16'] },
+    envoy: { binary: envoyBinary(), concurrency: 1 },
+    paths: { state: join(dir, 'state'), run: join(dir, 'run') },
+  };
+  await writeFile(join(dir, 'agent.yaml'), JSON.stringify(settings));
+  // What an engine runs on the host for a published port.
+  await serve(host, 'published', '127.0.0.1|8080');
+  const agent = host.start(program(), 'agent', '--config', join(dir, 'agent.yaml'));
+  const socket = join(dir, 'run/api.sock');
+  await eventually(
+    'the rules are applied',
+    async () => host.run(program(), 'capture', 'apply', '--confirmed', '--socket', socket),
+    30_000,
+  ).catch((error: unknown) => {
+    throw new Error(agent.output(), { cause: error });
+  });
+  const stored = JSON.parse(await readFile(join(dir, 'state/addresses.json'), 'utf8')) as {
+    readonly services: readonly { readonly addresses: readonly string[] }[];
+  };
+  const address = stored.services[0]?.addresses[0] ?? '';
+  assert.match(address, /^240\.240\./);
+  await eventually('called by name', async () =>
+    assert.equal(await call(container, address, 7000), `ledger for URI:${spiffe('web')}`),
+  );
+  assert.match(await call(container, '10.9.0.2', 81), /^direct 10\.9\.0\.1 /);
+  assert.match(await call(other, '10.9.0.1', 8080), /^published 127\.0\.0\./);
 });

@@ -38,7 +38,7 @@ export const hostFile = z.strictObject({
       z.strictObject({
         callAs: z.optional(z.string()),
         port: z.number(),
-        addresses: z.optional(z.array(z.string())),
+        everywhere: z.optional(z.boolean()),
         mode,
       }),
     ),
@@ -95,11 +95,11 @@ export function hostOf(spec: HostFile, config: MeshConfig): Host {
     };
   });
   const callers = spec.callers?.map(
-    ({ callAs, port, addresses, mode: callerMode }): Caller => ({
+    ({ callAs, port, everywhere, mode: callerMode }): Caller => ({
       identity: optionalIdentity(callAs),
       namespace: callAs?.split('/')[0] ?? DEFAULT_NAMESPACE,
       capturePort: port,
-      ...(addresses !== undefined && { addresses }),
+      ...(everywhere !== undefined && { everywhere }),
       ...(callerMode !== undefined && { mode: callerMode }),
     }),
   );

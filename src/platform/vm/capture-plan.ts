@@ -70,7 +70,7 @@ export interface CapturePlan {
   /** Ranges of services by name: captured although they may be loopback addresses. */
   readonly namedRanges: readonly string[];
   /**
-   * Bridges of containers, whose calls go to `port`, and Envoy listens there on the bridges' addresses too. Absent: none.
+   * Bridges of containers, whose calls go to `port`, where Envoy listens at every address. Absent: none.
    */
   readonly containers?: { readonly interfaces: readonly string[]; readonly port: number };
 }
