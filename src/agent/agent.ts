@@ -161,7 +161,7 @@ export async function runAgent(
       },
       capture: async (request) => {
         if (parts.mesh === undefined) throw notStarted();
-        return (capture ?? (await startCapture(parts.settings))).call(request);
+        return (capture ?? (await startCapture(parts.settings))).call(request, parts.settings);
       },
     },
   });

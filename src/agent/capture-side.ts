@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CaptureReport, CaptureRequest } from '../api/capture.ts';
 import { ListeningPorts } from '../envoy/port-owner.ts';
-import { errorMessage } from '../lib/errors.ts';
+import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
@@ -20,6 +20,8 @@ import { capturedUnits, captureFacts, capturePlanOf, capturesAnything } from './
 import type { AgentSettings } from './settings.ts';
 
 const POLL_MS = 200;
+/** How long `apply` waits for Envoy's listeners. */
+const APPLY_MS = 10_000;
 
 /** The script beside the program, as a package has it, or in the checkout that the program is in. */
 function findHolder(dir: string): string {
@@ -96,8 +98,24 @@ export class CaptureSide {
     if (this.#guardedOf(settings) !== this.#guarded) this.configure(settings);
   }
 
-  async call(request: CaptureRequest): Promise<CaptureReport> {
-    return captureCall(this.#keeper, request);
+  /**
+   * The local API's call. Right after a reload there is a moment in which Envoy does not listen yet where rules are to
+   * lead to: `apply` waits for it.
+   * @param settings those of now
+   */
+  async call(request: CaptureRequest, settings: AgentSettings): Promise<CaptureReport> {
+    const end = performance.now() + APPLY_MS;
+    for (;;)
+      try {
+        return await captureCall(this.#keeper, request);
+      } catch (error) {
+        const mayCome =
+          error instanceof TrysailError &&
+          (error.code === 'CAPTURE_NOT_LISTENING' || error.code === 'CAPTURE_UNCONFIGURED') &&
+          capturesAnything(settings);
+        if (!mayCome || performance.now() > end) throw error;
+        await sleep(POLL_MS);
+      }
   }
 
   /** Whether the rules lead connections of others to this port to the proxy. */
