@@ -2,8 +2,10 @@
  * A small mesh of machines for tests of what happens to a host: `hub` has Consul's server and the CA, `east` and `west` are
  * joined hosts that both run the same three services and call them at loopback ports.
  */
+import assert from 'node:assert/strict';
 import { dirname } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { Status } from '../../src/api/status.ts';
 import { eventually } from '../support/eventually.ts';
 import { consulBinary } from '../support/tools.ts';
 import type { LoadResult } from './fixtures/load.ts';
@@ -26,8 +28,8 @@ export interface Pair {
 export interface PairOptions {
   /** Folder with packages, seen as /packages there. */
   readonly packages: string;
-  /** What is installed on all machines at first: a line of shell. */
-  readonly install: string;
+  /** Installs the package on a machine: a line of shell. */
+  readonly install: (machine: string) => string;
   /** Further lines of agent.yaml. */
   readonly agentYaml?: string;
   /** Further lines of `ca` in server.yaml, indented by two. */
@@ -51,7 +53,7 @@ RestartSec=0.2
 WantedBy=multi-user.target
 `;
 
-const AGENT_YAML = `envoy: { drainTime: 4s }
+const AGENT_YAML = `envoy: { drainTime: 6s }
 callAs: default/web
 services:
   - { name: web, port: 8080, protocol: HTTP, application: "127.0.0.1:8000", check: { http: /, interval: 1s } }
@@ -84,7 +86,7 @@ export async function joinToken(hub: Machine): Promise<string> {
 
 async function startHub(hub: Machine, { install, caYaml = '' }: PairOptions): Promise<void> {
   await startUnit(hub, 'consul', CONSUL_UNIT(`-server -bootstrap-expect=1 -bind=${hub.address} -client=0.0.0.0`));
-  await hub.run(install, { timeoutMs: 120_000 });
+  await hub.run(install(hub.name), { timeoutMs: 120_000 });
   await hub.run('trysail ca init --trust-domain prod.example');
   await hub.write('/etc/trysail/server.yaml', `ca:\n  dir: /var/lib/trysail-ca\n  names: [${hub.address}]\n${caYaml}`);
   await hub.run('systemctl enable -q --now trysail-server');
@@ -94,7 +96,7 @@ async function startHub(hub: Machine, { install, caYaml = '' }: PairOptions): Pr
 async function prepareHost(host: Machine, hub: Machine, options: PairOptions): Promise<void> {
   await startUnit(host, 'consul', CONSUL_UNIT(`-bind=${host.address} -retry-join=${hub.address} -retry-interval=1s`));
   await options.beforeInstall?.(host);
-  await host.run(options.install, { timeoutMs: 120_000 });
+  await host.run(options.install(host.name), { timeoutMs: 120_000 });
   await startUnit(host, 'application', APPLICATION_UNIT(host.name));
   await host.write('/etc/trysail/agent.yaml', `${AGENT_YAML}${options.agentYaml ?? ''}`);
   await untilConsulLeads(host);
@@ -161,4 +163,48 @@ export function loadText({ done, longestMs, by }: LoadResult): string {
   const kinds = Object.keys(done).map((kind) => `${kind} ${done[kind]} (longest ${longestMs[kind]} ms)`);
   const names = Object.entries(by).filter(([name]) => name !== 'tcp');
   return `${kinds.join(', ')}; by ${names.map(([name, count]) => `${name} ${count}`).join(', ')}`;
+}
+
+/** Load on these hosts, to all hosts, while `change` happens; says its figures. Rejects with what `change` rejects with. */
+export async function underLoad(
+  t: Pick<TestContext, 'diagnostic'>,
+  hosts: readonly Machine[],
+  what: string,
+  change: () => Promise<void>,
+): Promise<readonly LoadResult[]> {
+  const loads = await Promise.all(hosts.map(startLoad));
+  const began = performance.now();
+  // The load ends whatever happens.
+  const [changed] = await Promise.allSettled([change()]);
+  const seconds = Math.round((performance.now() - began) / 1000);
+  const results = await Promise.all(loads.map(async (load) => load.stop()));
+  if (changed.status === 'rejected') throw changed.reason;
+  for (const [i, result] of results.entries())
+    t.diagnostic(`${what}, ${seconds} s of load on ${hosts[i]?.name}: ${loadText(result)}`);
+  return results;
+}
+
+/** Asserts that there were requests of all kinds, and that each was answered. */
+export function assertNoneFailed(results: readonly LoadResult[]): void {
+  assert.deepEqual(results.flatMap(({ failures }) => failures).slice(0, 20), []);
+  for (const result of results)
+    for (const kind of ['http', 'http2', 'tcp']) assert.ok((result.done[kind] ?? 0) > 50, loadText(result));
+}
+
+/** `trysail status` as data. */
+export async function statusOf(host: Machine): Promise<Status> {
+  const { stdout } = await host.try('trysail status -o json');
+  return JSON.parse(stdout) as Status;
+}
+
+/** Waits until the agent runs and Envoy serves, whatever else is wrong. */
+export async function untilRuns(host: Machine): Promise<void> {
+  await eventually(
+    `the agent of ${host.name} runs`,
+    async () => {
+      const { agent, envoy } = await statusOf(host);
+      if (agent.state !== 'running' || !envoy.ready) throw new Error(`${agent.state}, ${envoy.state}`);
+    },
+    30_000,
+  );
 }
