@@ -331,6 +331,8 @@ test('the life of hosts', { skip: reason ?? false, timeout: 290_000 }, async (t)
     const load = await startLoad(vm1, { url: REVIEWS });
     assert.ok(shareOf('v3', await load.next(60)) > 0);
     const since = Date.now();
+    // The cable first: nobody says good-bye for a machine without power.
+    await fleet.network.run('ip', 'link', 'set', 'vb-vm3', 'down');
     await vm3.kill();
     await eventually(
       'Consul says so',
