@@ -28,6 +28,7 @@ import { keepDrainSettings } from './drain-record.ts';
 import { EnvoySide, isExternal } from './envoy-side.ts';
 import { uidOf } from './free-addresses.ts';
 import type { MeshSide } from './mesh-side.ts';
+import { namesAreReachable } from './reachable-names.ts';
 import { registrable } from './registrable.ts';
 import { reloaded } from './reload.ts';
 import { ResolverSide } from './resolver-side.ts';
@@ -88,7 +89,10 @@ export async function runAgent(
       settings: of,
       ports: () => allocations.capturePorts,
       isGuarded: (service) => isGuarded(parts, service),
-      onChange: () => parts.mesh?.reviewRegistrations(),
+      onChange: () => {
+        parts.mesh?.reviewRegistrations();
+        if (parts.mesh !== undefined) resolve(parts.mesh);
+      },
       log: log.child({ room: 'capture' }),
     });
     return capture;
@@ -135,7 +139,8 @@ export async function runAgent(
     const { mesh, host } = side.loop;
     if (mesh === undefined || (resolver === undefined && host.dns === undefined)) return;
     resolver ??= new ResolverSide({ runDir: settings.paths.run, isSettled: async () => side.isSettled(), log });
-    resolver.follow(mesh, host);
+    const { dns: _, ...nameless } = host;
+    resolver.follow(mesh, namesAreReachable(parts.settings, capture?.isApplied ?? false) ? host : nameless);
   };
   // The socket is the lock as well: a second agent in the same run folder ends here.
   const api = await serveApi({

@@ -163,7 +163,7 @@ export class CaptureKeeper {
     return this.report();
   }
 
-  /** Whether somebody wants the rules in force, if on trial. */
+  /** Whether somebody wants the rules in force, for good or on trial. */
   get isApplied(): boolean {
     return this.#state.applied;
   }
