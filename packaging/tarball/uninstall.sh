@@ -14,8 +14,10 @@ if [ -d /run/systemd/system ]; then
   systemctl --no-reload disable --now $units >/dev/null 2>&1 || true
   systemctl stop trysail-dns.service >/dev/null 2>&1 || true
   if [ -x /usr/lib/trysail/dns-link ]; then /usr/lib/trysail/dns-link remove || true; fi
+  # What "deny" and a bypass leave in the kernel on purpose.
+  if [ -x /usr/lib/trysail/capture-holder ]; then /usr/lib/trysail/capture-holder remove || true; fi
 fi
-rm -rf /usr/lib/trysail /usr/share/doc/trysail /run/trysail /run/trysail-envoy /run/trysail-capture
+rm -rf /usr/lib/trysail /usr/share/doc/trysail /run/trysail /run/trysail-envoy /run/trysail-capture /run/trysail-bypass
 rm -f /usr/bin/trysail /usr/lib/systemd/system/trysail*.service /usr/lib/systemd/system/trysail-dns.path \
   /usr/lib/systemd/system-generators/trysail-unit-order \
   /usr/lib/sysusers.d/trysail.conf /usr/share/man/man1/trysail.1.gz /usr/share/bash-completion/completions/trysail

@@ -42,6 +42,9 @@ export interface CaptureKeeperOptions {
 }
 
 const NOTHING: PlannedCapture['waitingFor'] = [];
+const NO_CGROUPS: ReadonlyMap<string, UnitCgroup> = new Map();
+/** Of one load, while units come and go. */
+const MOST_ATTEMPTS = 5;
 
 export class CaptureKeeper {
   readonly #options: CaptureKeeperOptions;
@@ -271,12 +274,18 @@ export class CaptureKeeper {
     }, ms).unref();
   }
 
-  async #load(trialMs: number | undefined): Promise<void> {
+  async #load(trialMs: number | undefined, attempts = 1): Promise<void> {
     const wanted = this.#wanted;
     if (wanted === undefined) return;
-    const planned = wanted.plan(this.#watcher?.refresh() ?? new Map());
+    const cgroups = this.#watcher?.refresh() ?? NO_CGROUPS;
+    const planned = wanted.plan(cgroups);
     try {
       this.#applied = await this.#options.holder.apply(planned.plan, trialMs === undefined ? {} : { trialMs });
+    } catch (error) {
+      // A unit that has ended meanwhile has no cgroup for the rules.
+      if (attempts < MOST_ATTEMPTS && (this.#watcher?.refresh() ?? NO_CGROUPS) !== cgroups)
+        return this.#load(trialMs, attempts + 1);
+      throw error;
     } finally {
       this.#planned = planned;
     }

@@ -152,6 +152,33 @@ test('a unit that starts is captured from then on', { skip: cannotUseCgroups() }
   }
 });
 
+test('a unit that ends while its rules are loaded is left out, and nobody is told of a fault', {
+  skip: cannotUseCgroups(),
+}, async (t) => {
+  const { host } = await twoNamespaces(t);
+  const { holder, keeper } = await kept(t, host);
+  await startProxy(t, host, [{ address: '127.0.0.1', port: 15101, to: 'answer' }], holder.control);
+  const { dir } = makeCgroup(t, 'flees.service');
+  const capture = await keeper({ cgroupRoot: dirname(dirname(dir)) });
+  let planned = 0;
+  capture.want({
+    units: ['flees.service'],
+    plan: (cgroups) => {
+      const cgroup = cgroups.get('flees.service');
+      planned += 1;
+      if (cgroup !== undefined) rmdirSync(dir);
+      const caller = cgroup === undefined ? [] : [{ port: 15101, match: { kind: 'cgroup', ...cgroup } as const }];
+      const plan = { ...UID_1001, callers: [...caller, ...UID_1001.callers] };
+      return { plan, waitingFor: cgroup === undefined ? ['flees.service'] : [], unknownUsers: [] };
+    },
+  });
+  capture.listening(true);
+  const report = await capture.apply(true);
+  assert.equal(report.state, 'on');
+  assert.deepEqual(report.waitingFor, ['flees.service']);
+  assert.ok(planned > 1);
+});
+
 test('trysail capture clean removes everything as root with agent, Envoy and holder dead or hung', {
   skip,
 }, async (t) => {
@@ -169,4 +196,14 @@ test('trysail capture clean removes everything as root with agent, Envoy and hol
   assert.equal(await clean(), 'Removed without the agent: table inet trysail, table inet trysail_guard.\n');
   assert.deepEqual(tables(host), []);
   assert.equal(await clean(), 'There were no rules of capture.\n');
+  // As the removal of a package does it, which leaves nobody to ask.
+  await host.run(
+    'sh',
+    '-c',
+    'nft add table inet trysail_guard; nft add table inet trysail_bypass; nft add table inet other',
+  );
+  await host.run('ip', 'rule', 'add', 'fwmark', '1337', 'lookup', '133');
+  await host.run('sh', SCRIPT, 'remove');
+  assert.deepEqual(tables(host), ['table inet other']);
+  assert.doesNotMatch(await host.run('ip', 'rule'), /0x539/);
 });

@@ -4,6 +4,7 @@
 # Envoy has for as long as it lives.
 #
 #   capture-holder.sh RUN_DIR [GUARD_FILE]
+#   capture-holder.sh remove               as root: takes out all that is left in the kernel, a bypass too
 #
 # RUN_DIR/control    FIFO, made here where it is missing; one word a line:
 #                      apply REV          load RUN_DIR/rules.nft
@@ -17,22 +18,6 @@
 #
 # Whoever can write to the FIFO can have rules applied that the agent has written, and nothing else.
 set -u
-dir=$1
-guard=${2-}
-control=$dir/control
-umask 007
-command -v nft >/dev/null || {
-  echo 'capture: nft is not installed' >&2
-  exit 69
-}
-[ -p "$control" ] || mkfifo "$control" || exit 1
-
-# One at a time: what an earlier one still has to tidy away is not this one's. All its processes share the lock.
-exec 7>"$dir/lock"
-if command -v flock >/dev/null; then flock -w 5 7 || exit 1; fi
-
-nft delete table inet trysail 2>/dev/null
-if [ -n "$guard" ] && [ -f "$guard" ]; then nft -f "$guard" >>"$dir/output" 2>&1; fi
 
 # An address of the proxy's own, for calls of the application that are not to be captured.
 passthrough() {
@@ -51,6 +36,33 @@ answers() {
     fi
   done 2>/dev/null
 }
+
+if [ "$1" = remove ]; then
+  for table in trysail trysail_guard trysail_bypass; do nft delete table inet $table 2>/dev/null; done
+  answers remove
+  passthrough remove
+  if grep -q '"restoreRouteLocalnet": *true' /run/trysail-bypass/state.json 2>/dev/null; then
+    echo 0 >/proc/sys/net/ipv4/conf/all/route_localnet
+  fi
+  exit 0
+fi
+
+dir=$1
+guard=${2-}
+control=$dir/control
+umask 007
+command -v nft >/dev/null || {
+  echo 'capture: nft is not installed' >&2
+  exit 69
+}
+[ -p "$control" ] || mkfifo "$control" || exit 1
+
+# One at a time: what an earlier one still has to tidy away is not this one's. All its processes share the lock.
+exec 7>"$dir/lock"
+if command -v flock >/dev/null; then flock -w 5 7 || exit 1; fi
+
+nft delete table inet trysail 2>/dev/null
+if [ -n "$guard" ] && [ -f "$guard" ]; then nft -f "$guard" >>"$dir/output" 2>&1; fi
 
 load() {
   rules=$(cat "$dir/rules.nft")
