@@ -29,6 +29,12 @@ systemd-sysusers trysail.conf
 rm -rf /usr/lib/trysail/compile-cache
 if mkdir /usr/lib/trysail/compile-cache && /usr/bin/trysail version >/dev/null; then
   chmod a+r /usr/lib/trysail/compile-cache/*/*
+  # Node looks for it in a folder of each user's own.
+  for user in trysail trysail-server; do
+    for dir in /usr/lib/trysail/compile-cache/*-0; do
+      ln -s "${dir##*/}" "${dir%-0}-$(id -u "$user")"
+    done
+  done
 fi
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload

@@ -12,6 +12,7 @@ import {
   startRequests,
   untilReady,
   untilServed,
+  usesCompileCache,
   VERSIONS,
 } from './packages.ts';
 
@@ -29,6 +30,7 @@ test('the RPM: install, run, upgrade, erase', { skip: reason ?? false }, async (
   await rpm('-i', file(VERSIONS[0]));
   assert.equal((await machine.run("systemctl list-units --plain --no-legend --state=active 'trysail*'")).trim(), '');
   await startApplication(machine);
+  assert.ok(await usesCompileCache(machine));
   await configure(machine);
   await machine.run('systemctl enable -q --now trysail');
   await untilReady(machine);

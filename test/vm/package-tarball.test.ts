@@ -12,6 +12,7 @@ import {
   startRequests,
   untilReady,
   untilServed,
+  usesCompileCache,
   VERSIONS,
 } from './packages.ts';
 
@@ -27,6 +28,7 @@ test('the archive: install, run, upgrade, uninstall', { skip: reason ?? false },
   await machine.run(`tar -xzf /packages/*.tar.gz -C /tmp && ${folder}/install.sh`);
   assert.equal((await machine.run("systemctl list-units --plain --no-legend --state=active 'trysail*'")).trim(), '');
   await startApplication(machine);
+  assert.ok(await usesCompileCache(machine));
   await configure(machine);
   await machine.run('systemctl enable -q --now trysail');
   await untilReady(machine);

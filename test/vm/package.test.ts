@@ -14,6 +14,7 @@ import {
   startRequests,
   untilReady,
   untilServed,
+  usesCompileCache,
   VERSIONS,
 } from './packages.ts';
 
@@ -36,6 +37,7 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
     assert.equal((await machine.unitState('trysail')).active, 'inactive');
     assert.equal((await machine.try('pgrep -f /usr/lib/trysail')).code, 1);
     assert.match(await machine.run('trysail version'), /trysail \d/);
+    assert.ok(await usesCompileCache(machine));
   });
 
   await t.test('the units are sound, and may do little', async () => {

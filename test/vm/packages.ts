@@ -50,7 +50,7 @@ export async function buildPackages(
 }
 
 const CHANGES_BY_ITSELF = `
-/proc /sys /dev /tmp /var/tmp /run /var/log /var/cache /root/.rpmdb /var/lib/rpm /var/lib/systemd /packages
+/proc /sys /dev /tmp /var/tmp /run /var/log /var/cache /root/.rpmdb /var/lib/rpm /var/lib/systemd /var/lib/consul /packages
 /var/lib/dpkg/lock* /var/lib/dpkg/status* /var/lib/dpkg/triggers /var/lib/dpkg/available*
 /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/.pwd.lock
 `
@@ -119,6 +119,12 @@ export async function untilReady(machine: Machine): Promise<void> {
     },
     30_000,
   );
+}
+
+/** Whether a process of the agent's user finds compiled what the installation has compiled. */
+export async function usesCompileCache(machine: Machine): Promise<boolean> {
+  const said = await machine.run('NODE_DEBUG_NATIVE=COMPILE_CACHE runuser -u trysail -- trysail version 2>&1');
+  return said.includes('was accepted');
 }
 
 /** The process id of the only Envoy that serves on the machine. */
