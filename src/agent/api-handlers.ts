@@ -1,0 +1,36 @@
+/** What the agent answers on its local API. */
+import type { ApiHandlers } from '../api/server.ts';
+import { ListeningPorts } from '../envoy/port-owner.ts';
+import { TrysailError } from '../lib/errors.ts';
+import { bypassable } from './bypassable.ts';
+import { isExternal } from './envoy-side.ts';
+import { uidOf } from './free-addresses.ts';
+import type { HostSide } from './host-side.ts';
+import type { MeshSide } from './mesh-side.ts';
+import type { Reloading } from './reloading.ts';
+import { type AgentParts, reportStatus } from './status-report.ts';
+
+/** The mesh's side of the agent. @throws TrysailError `AGENT_STARTING` */
+function started({ mesh }: AgentParts): MeshSide {
+  if (mesh !== undefined) return mesh;
+  throw new TrysailError('AGENT_STARTING', 'the agent is still starting', { remedy: 'Try again in a moment.' });
+}
+
+/** The calls of `api/routes.ts`, each answered from the agent as it is then. */
+export function apiHandlers(parts: AgentParts, host: HostSide, reloading: Reloading): ApiHandlers {
+  return {
+    status: async () => {
+      const { pids } = parts.envoy;
+      const ports = await ListeningPorts.lookAside(pids);
+      const envoyUid = isExternal(parts.settings) ? uidOf(pids[0]) : undefined;
+      const isKept = (port: number): boolean => host.isKept(port);
+      return reportStatus(parts, bypassable(parts.settings, { ports, envoyUid, isKept }));
+    },
+    rotate: async (request) => ({ renewed: await started(parts).identity.rotateNow(request?.spiffeId) }),
+    reload: async () => ({ diagnostics: await reloading.run(started(parts)) }),
+    capture: async (request) => {
+      started(parts);
+      return host.call(request);
+    },
+  };
+}

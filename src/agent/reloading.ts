@@ -1,0 +1,84 @@
+/** A reload of the running agent: files are read, and what they change takes effect in an order that traffic survives. */
+import { isDeepStrictEqual } from 'node:util';
+import { errorMessage } from '../lib/errors.ts';
+import type { RootLog } from '../lib/log.ts';
+import { Slots } from '../lib/slots.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import type { Notifier } from '../platform/vm/notify.ts';
+import type { Allocations } from './allocations.ts';
+import { keepDrainSettings } from './drain-record.ts';
+import type { EnvoySide } from './envoy-side.ts';
+import type { HostSide } from './host-side.ts';
+import type { MeshSide } from './mesh-side.ts';
+import { type Reloaded, reloaded } from './reload.ts';
+import type { AgentSettings } from './settings.ts';
+import type { LoadedSettings } from './settings-load.ts';
+import type { AgentParts } from './status-report.ts';
+
+/** How long a reload waits for Consul before the health listener moves. */
+const HEALTH_MOVE_MS = 3000;
+
+export interface ReloadingOptions {
+  readonly parts: AgentParts;
+  /** Reads the settings again, as they were read for the start. */
+  readonly reread: () => Promise<LoadedSettings>;
+  readonly allocations: Allocations;
+  readonly envoy: EnvoySide;
+  readonly host: HostSide;
+  readonly notifier: Notifier;
+  readonly log: RootLog;
+}
+
+/** What `trysail drain` will need, should agent.yaml be faulty by then. Never rejects. */
+export async function keepForDrain(settings: AgentSettings, log: Pick<RootLog, 'warn'>): Promise<void> {
+  await keepDrainSettings(settings.paths.state, settings).catch((error: unknown) =>
+    log.warn({ error: errorMessage(error) }, 'what "trysail drain" needs cannot be saved: it will read agent.yaml'),
+  );
+}
+
+export class Reloading {
+  readonly #options: ReloadingOptions;
+  readonly #turns = new Slots(1);
+
+  constructor(options: ReloadingOptions) {
+    this.#options = options;
+  }
+
+  /** Reads everything again, one reload at a time; resolves to what is wrong with the files. */
+  async run(mesh: MeshSide): Promise<readonly Diagnostic[]> {
+    return this.#turns.run(async () => this.#run(mesh));
+  }
+
+  async #run(mesh: MeshSide): Promise<readonly Diagnostic[]> {
+    const { parts, reread, notifier, log } = this.#options;
+    await notifier.reloading();
+    const [next] = await Promise.all([
+      reread().then(async (loaded) => reloaded(parts, loaded)),
+      mesh.resources.reload(),
+    ]);
+    parts.configDiagnostics = next.diagnostics;
+    if (!isDeepStrictEqual([next.settings, next.config], [parts.settings, parts.config])) await this.#apply(mesh, next);
+    const diagnostics = [...next.diagnostics, ...mesh.resources.resources.diagnostics];
+    log.info({ diagnostics: diagnostics.length }, 'settings, mesh configuration and resources are read again');
+    await notifier.ready();
+    return diagnostics;
+  }
+
+  async #apply(mesh: MeshSide, { settings, config }: Reloaded): Promise<void> {
+    const { parts, allocations, envoy, host, log } = this.#options;
+    const before = parts.settings;
+    parts.settings = settings;
+    parts.config = config;
+    parts.host = await allocations.host(settings, config);
+    log.setLevel(settings.log.level);
+    await keepForDrain(settings, log);
+    if (!isDeepStrictEqual(before.envoy.healthListener, settings.envoy.healthListener))
+      await mesh.consul?.withoutProxyHealth(HEALTH_MOVE_MS);
+    await envoy
+      .configure(settings, parts.host)
+      .catch((error: unknown) => log.error({ error: errorMessage(error) }, 'the program of Envoy'));
+    await host.prepare(settings);
+    mesh.configure({ settings, config, host: parts.host });
+    host.resolve();
+  }
+}
