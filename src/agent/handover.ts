@@ -5,7 +5,7 @@
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Workload } from '../model/host.ts';
-import type { RegistrarStatus } from '../register/registrar.ts';
+import type { RegistrarStatus } from '../register/registrar-status.ts';
 import { sameWay, servedWorkloads, serviceKey, workloadKey } from './inbound-ways.ts';
 import type { AgentSettings } from './settings.ts';
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { HealthStatus } from '../api/status.ts';
 import { TrysailError } from '../lib/errors.ts';
 import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
-import type { RegisteredService, RegistrarStatus } from '../register/registrar.ts';
+import type { RegisteredService, RegistrarStatus } from '../register/registrar-status.ts';
 import { build, catalogue, instance, MTLS, record, resources } from '../sources/mesh-fixture.ts';
 import { reportServices, reportUpstreams, withRemedy } from './service-report.ts';
 import type { AgentSettings } from './settings.ts';

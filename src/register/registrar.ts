@@ -1,5 +1,4 @@
 /** Keeps this host's services registered with the local Consul agent, whatever happens to Consul, until told otherwise. */
-import { isDeepStrictEqual } from 'node:util';
 import type { ConsulClient } from '../consul/client.ts';
 import type { CheckStatus } from '../consul/health.ts';
 import { Backoff } from '../lib/backoff.ts';
@@ -8,11 +7,10 @@ import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import { META } from '../model/registration.ts';
 import { type CommandResult, repeatCommand } from './command-check.ts';
-import { registrationsOf } from './definition.ts';
-import { type Entry, isRegistered, newEntry, type RegisteredHealth } from './entry.ts';
+import { noteError, replacedEntries, takeFresh } from './entries.ts';
+import { type Entry, isRegistered } from './entry.ts';
 import type { LocalInstance } from './instance.ts';
-
-export type { RegisteredHealth } from './entry.ts';
+import { type RegistrarStatus, registeredService } from './registrar-status.ts';
 
 /** How often Consul's view is compared with ours while nothing happens. */
 const COMPARE_EVERY_MS = 5000;
@@ -28,36 +26,6 @@ export interface RegistrarOptions {
   readonly instances: readonly LocalInstance[];
 }
 
-/** How one service stands. */
-export interface RegisteredService {
-  /** `namespace/name` of the instance. */
-  readonly instance: string;
-  readonly consulName: string;
-  readonly id: string;
-  /** As far as last known; `error` says why it may be otherwise. */
-  readonly registered: boolean;
-  /** Whether Consul was seen to have it as it is wanted now, and the healths are of this registration. */
-  readonly confirmed: boolean;
-  /** Since when, in milliseconds since the epoch. */
-  readonly sinceMs: number | undefined;
-  readonly error: TrysailError | undefined;
-  readonly application: RegisteredHealth;
-  readonly proxy: RegisteredHealth;
-  /** What could not be registered, a sentence each. */
-  readonly warnings: readonly string[];
-}
-
-/** For `trysail status`. */
-export interface RegistrarStatus {
-  /** Consul's address. */
-  readonly address: string;
-  /** Whether the last request to the Consul agent was answered. */
-  readonly connected: boolean;
-  /** Whether Consul was brought to what is wanted now: everything written, and what is no longer wanted removed. */
-  readonly current: boolean;
-  readonly services: readonly RegisteredService[];
-}
-
 function asTrysailError(error: unknown): TrysailError {
   return error instanceof TrysailError
     ? error
@@ -71,7 +39,7 @@ export class Registrar {
   readonly #backoff = new Backoff({ baseMs: 250, maxMs: 5000 });
   /** Former services of this host whose removal was refused; said once. */
   readonly #abandoned = new Set<string>();
-  #entries = new Map<string, Entry>();
+  #entries: ReadonlyMap<string, Entry>;
   #wake = new AbortController();
   #connected = false;
   #current = false;
@@ -79,7 +47,7 @@ export class Registrar {
 
   constructor(options: RegistrarOptions) {
     this.#options = options;
-    this.#replaceEntries(options.instances);
+    this.#entries = replacedEntries(new Map(), options.instances, options);
   }
 
   /** Begins to register; never fails, tries for ever. */
@@ -92,7 +60,7 @@ export class Registrar {
   /** Registers these instead: changed ones anew, and those that are gone are removed. */
   setInstances(instances: readonly LocalInstance[]): void {
     this.#current = false;
-    this.#replaceEntries(instances);
+    this.#entries = replacedEntries(this.#entries, instances, this.#options);
     if (this.#loop === undefined) return;
     for (const entry of this.#entries.values()) this.#startCommand(entry);
     this.#wake.abort();
@@ -115,18 +83,7 @@ export class Registrar {
       address: this.#options.client.address,
       connected: this.#connected,
       current: this.#current,
-      services: [...this.#entries.values()].map((entry) => ({
-        instance: `${entry.instance.namespace}/${entry.instance.name}`,
-        consulName: entry.registration.definition.Name,
-        id: entry.registration.definition.ID,
-        registered: entry.sinceMs !== undefined,
-        confirmed: entry.confirmed,
-        sinceMs: entry.sinceMs,
-        error: entry.error,
-        application: entry.application,
-        proxy: entry.proxy,
-        warnings: entry.registration.warnings,
-      })),
+      services: [...this.#entries.values()].map(registeredService),
     };
   }
 
@@ -161,23 +118,6 @@ export class Registrar {
     return outcomes.every(Boolean);
   }
 
-  #replaceEntries(instances: readonly LocalInstance[]): void {
-    const before = this.#entries;
-    this.#entries = new Map();
-    for (const [id, { instance, ...registration }] of registrationsOf(instances, this.#options.hostName)) {
-      const old = before.get(id);
-      if (old !== undefined && isDeepStrictEqual(old.instance, instance)) {
-        this.#entries.set(id, old);
-        before.delete(id);
-        continue;
-      }
-      for (const warning of registration.warnings)
-        this.#options.log.warn({ service: registration.definition.Name, warning }, 'registration: incomplete');
-      this.#entries.set(id, newEntry(instance, registration, old));
-    }
-    for (const { stop } of before.values()) stop.abort();
-  }
-
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
@@ -191,25 +131,15 @@ export class Registrar {
         if (signal.aborted) return;
         good = false;
         this.#connected = false;
-        for (const entry of this.#entries.values()) this.#setError(entry, asTrysailError(error));
+        const failure = asTrysailError(error);
+        for (const entry of this.#entries.values()) noteError(entry, failure, this.#options.log);
       }
       if (good) {
         this.#backoff.reset();
         await sleep(MIN_GAP_MS, signal);
-        if (!this.#isFresh()) await this.#untilSomethingHappens(either);
+        if (!takeFresh(this.#entries.values())) await this.#untilSomethingHappens(either);
       } else await sleep(this.#backoff.nextMs(), either);
     }
-  }
-
-  /** Whether something was just written that is worth a second look at once, for whoever waits for it. */
-  #isFresh(): boolean {
-    let fresh = false;
-    for (const entry of this.#entries.values()) {
-      if (entry.dirty) continue;
-      fresh ||= !entry.confirmed && !entry.lookedAgain;
-      entry.lookedAgain = true;
-    }
-    return fresh;
   }
 
   /**
@@ -241,7 +171,7 @@ export class Registrar {
     let good = true;
     for (const [id, entry] of wanted) {
       if (!entry.dirty && isRegistered(entry.registration, services, checks)) {
-        if (entry.error !== undefined) this.#setError(entry, undefined);
+        if (entry.error !== undefined) noteError(entry, undefined, log);
         entry.confirmed = true;
       } else good = (await this.#register(entry, services.has(id))) && good;
       const { applicationCheckId, proxyCheckId } = entry.registration;
@@ -274,30 +204,15 @@ export class Registrar {
       entry.dirty = false;
       if (lost || entry.sinceMs === undefined) entry.sinceMs = Date.now();
       log.info({ service: definition.Name, id: definition.ID, lost }, 'registration: written to Consul');
-      this.#setError(entry, undefined);
+      noteError(entry, undefined, log);
     } catch (error) {
       this.#stop.signal.throwIfAborted();
       if (!present) entry.sinceMs = undefined;
-      this.#setError(entry, asTrysailError(error));
+      noteError(entry, asTrysailError(error), log);
       return false;
     }
     if (entry.result !== undefined && applicationCheckId !== undefined) await this.#report(entry, entry.result);
     return true;
-  }
-
-  /** Keeps an entry's error and logs when it becomes another one. */
-  #setError(entry: Entry, error: TrysailError | undefined): void {
-    const { log } = this.#options;
-    const service = entry.registration.definition.Name;
-    const { code } = entry.error ?? {};
-    entry.error = error;
-    if (error?.code === code) return;
-    if (error === undefined) log.info({ service }, 'registration: works again');
-    else
-      log.error(
-        { service, code: error.code, error: error.message, remedy: error.remedy },
-        'registration: cannot be written to Consul',
-      );
   }
 
   #startCommand(entry: Entry): void {
