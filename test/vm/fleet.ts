@@ -40,6 +40,8 @@ export interface FleetHost {
   readonly applications: readonly FleetApplication[];
   /** agent.yaml as its user writes it before the join; `join` adds the rest. */
   readonly agent: Readonly<Record<string, unknown>>;
+  /** Whether its capture is applied and confirmed after the join. Default: true. */
+  readonly isConfirmed?: boolean;
 }
 
 export interface FleetOptions {
@@ -234,7 +236,7 @@ export async function startFleet(t: Pick<TestContext, 'after'>, options: FleetOp
         await untilConsulLeads(machine);
         const said = await joinMesh(machine, await token());
         words.set(host.name, said);
-        if (said.includes('trysail capture confirm')) await confirmCapture(machine);
+        if (host.isConfirmed !== false && said.includes('trysail capture confirm')) await confirmCapture(machine);
         return [host.name, machine];
       }),
     ),

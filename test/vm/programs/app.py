@@ -58,6 +58,7 @@ class Handler(BaseHTTPRequestHandler):
             "version": VERSION,
             "machine": socket.gethostname(),
             "peer": self.client_address[0],
+            "peerPort": self.client_address[1],
             "caller": self.headers.get("x-forwarded-client-cert"),
             "echo": query.get("echo"),
         }
