@@ -8,6 +8,8 @@ import { isRunning, type ProcessIdentity } from './process-identity.ts';
 const LIFE_POLL_MS = 100;
 /** The same where its launcher is our child: its end is an event then, unless another Envoy still runs. */
 const CHILD_POLL_MS = 500;
+/** After SIGTERM, before SIGKILL. Envoy ends within milliseconds. */
+const GRACE_MS = 3000;
 
 export interface LiveEnvoy {
   readonly identity: ProcessIdentity;
@@ -68,7 +70,7 @@ export function watchProcess(identity: ProcessIdentity, options: WatchOptions): 
 }
 
 /** SIGTERM, and SIGKILL when that has not helped within `graceMs`. Resolves when the process is gone, within bounds. */
-export async function terminate(envoy: LiveEnvoy, graceMs: number): Promise<'terminated' | 'killed'> {
+export async function terminate(envoy: LiveEnvoy, graceMs = GRACE_MS): Promise<'terminated' | 'killed'> {
   await envoy.signal('SIGTERM');
   if (await exitedWithin(envoy, graceMs)) return 'terminated';
   await envoy.signal('SIGKILL');

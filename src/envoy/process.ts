@@ -14,36 +14,34 @@
 import { mkdir } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { Backoff } from '../lib/backoff.ts';
-import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { errorMessage } from '../lib/errors.ts';
 import { sleep } from '../lib/sleep.ts';
-import { AdminClient, type ServerInfo } from './admin.ts';
-import { judge, type Wanted } from './adoption.ts';
-import { argumentsHash, parentShutdownMs, withWorkersOf } from './arguments.ts';
+import { AdminClient } from './admin.ts';
+import type { Wanted } from './adoption.ts';
+import { parentShutdownMs, withWorkersOf } from './arguments.ts';
 import { bootstrapText } from './bootstrap.ts';
-import { type DrainResult, drain } from './drain.ts';
+import type { DrainOptions } from './drain.ts';
+import { DueRestart } from './due-restart.ts';
 import { EnvoyLog } from './envoy-log.ts';
-import { type EnvoyState, type EnvoyStatus, type HotRestart, STOPPED } from './envoy-state.ts';
+import { EnvoyStanding } from './envoy-standing.ts';
+import type { EnvoyStatus } from './envoy-state.ts';
 import { type EnvoyFailure, exitFailure, spawnFailure } from './failure.ts';
 import { type EnvoyFiles, envoyFiles } from './files.ts';
-import { watchHealth } from './health-watch.ts';
-import { type LiveEnvoy, terminate, watchProcess } from './live-envoy.ts';
-import { watchParent } from './parent.ts';
-import { commandLine, isRunning } from './process-identity.ts';
+import { Generations } from './generations.ts';
+import { keepRecord } from './keep-record.ts';
+import { type LiveEnvoy, terminate } from './live-envoy.ts';
+import { commandLine } from './process-identity.ts';
 import { type EnvoyChange, type EnvoyProcessOptions, wantedOf } from './process-options.ts';
 import { describeWait } from './readiness.ts';
-import { binaryStamp, type Found, findRunning } from './running-envoy.ts';
+import { type Retirement, retire } from './retire.ts';
 import { runDirError, startEnvoy } from './start-envoy.ts';
-import { removeRecord, writeRecord } from './state-file.ts';
+import { type Stock, takeStock } from './take-stock.ts';
+import { type Watching, watchEnvoy } from './watch-envoy.ts';
 
 /** An Envoy that ran for this long is a new story: its next end is met with the shortest wait. */
 const STABLE_MS = 10_000;
-const HEALTH_INTERVAL_MS = 5000;
-/** After SIGTERM, before SIGKILL. Envoy ends within milliseconds. */
-const TERMINATE_MS = 3000;
 /** Nobody accepts connections between the old Envoy's drain and the new one's start: keep it short. */
 const REPLACE_DRAIN_MS = 2000;
-/** How often an earlier hot restart is looked at, to whose end another one waits. */
-const DUE_POLL_MS = 100;
 /** Between two tries of a hot restart: what failed once costs the running Envoy its admin interface each time. */
 const HOT_RESTART_BACKOFF = { baseMs: 2000, maxMs: 300_000 } as const;
 
@@ -55,27 +53,14 @@ export class EnvoyProcess {
   readonly #files: EnvoyFiles;
   #text: string;
   readonly #backoff: Backoff;
-  readonly #hotRestartBackoff: Backoff;
   readonly #envoyLog: EnvoyLog;
+  readonly #standing: EnvoyStanding;
+  readonly #generations = new Generations();
+  /** The hot restart that the running Envoy is to be replaced by. */
+  readonly #due: DueRestart;
   #wanted: Wanted;
-  /** Resolves when what the supervision waits for has changed. */
-  #reconsider = Promise.withResolvers<'reconsider'>();
   readonly #ending = new AbortController();
   #supervision: Promise<void> = Promise.resolve();
-  /** The newest Envoy, whether it serves yet or not. */
-  #live: LiveEnvoy | undefined;
-  /** Its predecessors that still run, oldest first. */
-  #older: LiveEnvoy[] = [];
-  /** Whether `#live` has been ready. */
-  #hasServed = false;
-  /** Why the running Envoy is to be replaced, and when that may be tried. */
-  #due: { readonly reason: string; readonly atMs: number } | undefined;
-  /** Of an Envoy that does not answer: if it does not hand over, it is ended. */
-  #silentPid: number | undefined;
-  /** Of Envoys that have handed over and accept nothing any more. */
-  readonly #replaced = new Set<number>();
-  #status: EnvoyStatus = STOPPED;
-  #changed = Promise.withResolvers<void>();
 
   constructor(options: EnvoyProcessOptions) {
     this.#options = options;
@@ -83,19 +68,20 @@ export class EnvoyProcess {
     this.#files = envoyFiles(options.runDir);
     this.#text = bootstrapText(options.bootstrap);
     this.#backoff = new Backoff(options.backoff ?? { baseMs: 50, maxMs: 10_000 });
-    this.#hotRestartBackoff = new Backoff(options.hotRestartBackoff ?? HOT_RESTART_BACKOFF);
+    this.#due = new DueRestart(options.hotRestartBackoff ?? HOT_RESTART_BACKOFF);
+    this.#standing = new EnvoyStanding(options.onChange);
     this.admin = new AdminClient(options.adminSocket);
     this.#envoyLog = new EnvoyLog(this.#files.log, options.log);
     this.#wanted = wantedOf(options, this.#files, this.#launcherDir, this.#text);
   }
 
   get status(): EnvoyStatus {
-    return this.#status;
+    return this.#standing.status;
   }
 
   /** The processes whose listeners are this Envoy's, those of Envoys that it has replaced included. */
   get pids(): readonly number[] {
-    return [...this.#older, ...(this.#live === undefined ? [] : [this.#live])].map(({ identity }) => identity.pid);
+    return this.#generations.pids;
   }
 
   /**
@@ -120,21 +106,7 @@ export class EnvoyProcess {
    * @throws TrysailError with the code of the last failure, or ENVOY_NOT_READY, when `signal` aborts first
    */
   async ready(signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    while (this.#status.state.kind !== 'ready') {
-      if (signal.aborted) {
-        const { lastFailure } = this.#status;
-        if (lastFailure !== undefined)
-          throw new TrysailError(lastFailure.code, lastFailure.message, { remedy: lastFailure.remedy });
-        throw new TrysailError('ENVOY_NOT_READY', `Envoy is not ready: ${await this.#waitingFor()}`, {
-          remedy: 'See trysail status for what Envoy has rejected or still waits for.',
-        });
-      }
-      await Promise.race([this.#changed.promise, aborted]);
-    }
+    return this.#standing.ready(signal, async () => this.#waitingFor());
   }
 
   /**
@@ -146,12 +118,10 @@ export class EnvoyProcess {
     this.#options = { ...this.#options, ...change };
     this.#text = bootstrapText(change.bootstrap);
     this.#wanted = wantedOf(this.#options, this.#files, this.#launcherDir, this.#text);
-    const after = { ...this.#wanted, args: this.#argsAfter(this.#live) };
+    const after = { ...this.#wanted, args: this.#argsAfter(this.#generations.newest) };
     if (isDeepStrictEqual(before, this.#wanted) || isDeepStrictEqual(before, after)) return false;
     const what = before.bootstrapHash === this.#wanted.bootstrapHash ? 'arguments' : 'bootstrap';
-    this.#due = { reason: `another ${what} is wanted`, atMs: Date.now() };
-    this.#hotRestartBackoff.reset();
-    this.#reconsider.resolve('reconsider');
+    this.#due.anew(`another ${what} is wanted`);
     return true;
   }
 
@@ -159,21 +129,19 @@ export class EnvoyProcess {
    * Drains and ends Envoy, within `drainTimeMs` and some seconds; lets go of it where it is systemd's to end. Never rejects.
    * @param drain how long it may take; default: the drain time that Envoy was started with
    */
-  async stop(
-    options: { readonly drainTimeMs?: number; readonly minimumDrainMs?: number } = {},
-  ): Promise<{ readonly drained: DrainResult; readonly ended: 'terminated' | 'killed' } | undefined> {
+  async stop(options: Partial<DrainOptions> = {}): Promise<Retirement | undefined> {
     if (this.#options.launcher.kind === 'systemd') {
       await this.leave();
       return undefined;
     }
     this.#ending.abort();
     await this.#supervision;
-    const live = this.#live;
-    const result = live === undefined ? undefined : await this.#retire(live, options);
-    await Promise.all(this.#older.map(async (older) => terminate(older, TERMINATE_MS)));
-    this.#letGo();
+    const { newest } = this.#generations;
+    const result = newest === undefined ? undefined : await this.#retire(newest, options);
+    await Promise.all(this.#generations.older.map(async (older) => terminate(older)));
+    this.#generations.release();
     await this.#envoyLog.stop();
-    this.#set({ kind: 'stopped' });
+    this.#standing.become({ kind: 'stopped' });
     return result;
   }
 
@@ -181,16 +149,10 @@ export class EnvoyProcess {
   async leave(): Promise<void> {
     this.#ending.abort();
     await this.#supervision;
-    const pid = this.#live?.identity.pid;
-    this.#letGo();
+    const pid = this.#generations.newest?.identity.pid;
+    this.#generations.release();
     await this.#envoyLog.stop();
-    this.#set({ kind: 'left', pid });
-  }
-
-  #letGo(): void {
-    for (const each of [this.#live, ...this.#older]) each?.release();
-    this.#live = undefined;
-    this.#older = [];
+    this.#standing.become({ kind: 'left', pid });
   }
 
   async #supervise(): Promise<void> {
@@ -199,110 +161,88 @@ export class EnvoyProcess {
       signal.addEventListener('abort', () => resolve('aborted'), { once: true });
     });
     while (!signal.aborted) {
-      const live = this.#live;
+      const live = this.#generations.newest;
       if (live !== undefined) {
         const watching = new AbortController();
         const watched = AbortSignal.any([signal, watching.signal]);
         const health = this.#watch(live, watched);
-        this.#reconsider = Promise.withResolvers();
-        const changed = this.#reconsider.promise;
-        const outcome = await Promise.race([live.exited, aborted, this.#untilDue(watched), changed]);
+        const reconsidered = this.#due.reconsidered();
+        const due = this.#due.until(() => this.#generations.survivor() === undefined, watched);
+        const outcome = await Promise.race([live.exited, aborted, due, reconsidered]);
         watching.abort();
         await health;
         if (outcome === 'aborted' || signal.aborted) return;
         if (outcome === 'reconsider') continue;
         if (outcome === 'due') {
-          const { reason } = this.#due ?? { reason: '' };
-          this.#due = undefined;
-          await this.#hotRestart(live, reason);
+          await this.#hotRestart(live, this.#due.take());
           continue;
         }
         const failure = exitFailure(this.#options.binary, outcome, await this.#envoyLog.lastLines());
         if (await this.#fallBack(failure)) continue;
-        if (Date.now() - (this.#status.startedAtMs ?? 0) > STABLE_MS) this.#backoff.reset();
+        if (Date.now() - (this.status.startedAtMs ?? 0) > STABLE_MS) this.#backoff.reset();
         this.#fail(failure);
       }
-      if (this.#status.state.kind === 'backoff') {
-        const waited = await sleep(this.#status.state.retryAtMs - Date.now(), signal);
+      const { state, restarts } = this.status;
+      if (state.kind === 'backoff') {
+        const waited = await sleep(state.retryAtMs - Date.now(), signal);
         if (!waited) return;
       }
-      this.#status = { ...this.#status, restarts: this.#status.restarts + 1 };
+      this.#standing.note({ restarts: restarts + 1 });
       // Somebody else's launcher may have started one meanwhile.
-      if (this.#options.launcher.kind === 'systemd' && this.#older.length === 0) await this.#takeStock();
-      else await this.#startNew(this.#survivor());
+      if (this.#options.launcher.kind === 'systemd' && this.#generations.older.length === 0) await this.#takeStock();
+      else await this.#startNew(this.#generations.survivor());
     }
   }
 
   /** What runs already: adopted, or replaced. Starts an Envoy where there is none. */
   async #takeStock(): Promise<void> {
-    const { log, lastGoodBootstrap } = this.#options;
-    const bootstraps = [this.#files.bootstrap, ...(lastGoodBootstrap === undefined ? [] : [lastGoodBootstrap])];
-    const places = { record: this.#files.record, bootstraps, launcherDir: this.#launcherDir };
-    const [newest, ...others] = await findRunning(places);
-    if (newest === undefined) {
+    const { log, lastGoodBootstrap, launcher } = this.#options;
+    const stock = await takeStock({
+      files: this.#files,
+      wanted: this.#wanted,
+      launcher: { kind: launcher.kind, dir: this.#launcherDir },
+      lastGoodBootstrap,
+      admin: this.admin,
+      log,
+    });
+    if (stock === undefined) {
       await this.#startNew(undefined);
       return;
     }
-    const args = withWorkersOf(newest.commandLine, this.#wanted.args);
-    const verdict = await judge(newest, { ...this.#wanted, args }, this.#files, this.admin);
-    const live = this.#adopted(newest);
-    for (const other of others) await this.#takeOlder(other, newest);
-    this.#live = live;
+    const { live, older } = stock;
     const { pid } = live.identity;
-    if (verdict.kind === 'adopt') {
-      await this.#adopt(newest, verdict.info, undefined);
-      return;
-    }
-    const { reason, info, cannotShare } = verdict;
-    if (cannotShare !== undefined) {
-      log.warn(
-        { pid, reason, cannotShare },
-        'replacing the running Envoy, with an interruption: no hot restart is possible',
-      );
-      await this.#startNew(undefined, live);
-    } else if (this.#older.length > 0 && info?.state === 'LIVE') {
-      // A third one would cut off what the first still finishes.
-      await this.#adopt(newest, info, reason);
-      this.#due = { reason, atMs: Date.now() };
-    } else {
-      if (info === undefined) this.#silentPid = pid;
-      this.#hasServed = true;
-      this.#status = { ...this.#status, adopted: true, version: info?.version, epoch: live.epoch };
-      await this.#hotRestart(live, reason);
+    this.#generations.find(live, older);
+    switch (stock.kind) {
+      case 'adopt':
+        await this.#adopt(stock);
+        return;
+      case 'end-first': {
+        const { reason, cannotShare } = stock;
+        log.warn(
+          { pid, reason, cannotShare },
+          'replacing the running Envoy, with an interruption: no hot restart is possible',
+        );
+        await this.#startNew(undefined, live);
+        return;
+      }
+      case 'hot-restart':
+        this.#generations.judge({ serves: true, answers: stock.info !== undefined });
+        this.#standing.note({ adopted: true, version: stock.info?.version, epoch: live.epoch });
+        await this.#hotRestart(live, stock.reason);
+        return;
     }
   }
 
-  #adopted({ identity, epoch }: Found): LiveEnvoy {
-    const { kind } = this.#options.launcher;
-    return watchProcess(identity, { epoch, adopted: true, launcher: kind, launcherDir: this.#launcherDir });
-  }
-
-  async #adopt({ identity, record }: Found, info: ServerInfo, outdated: string | undefined): Promise<void> {
+  async #adopt({ live, found, info, outdated }: Extract<Stock, { kind: 'adopt' }>): Promise<void> {
     const { version, epoch } = info;
-    const { pid } = identity;
-    const startedAtMs = record?.startedAtMs;
-    this.#hasServed = info.state === 'LIVE';
-    this.#status = { ...this.#status, adopted: true, version, epoch, outdated, startedAtMs };
-    this.#set({ kind: 'starting', pid, sinceMs: Date.now() });
+    const { pid } = live.identity;
+    const startedAtMs = found.record?.startedAtMs;
+    this.#generations.judge({ serves: info.state === 'LIVE', answers: true });
+    this.#standing.note({ adopted: true, version, epoch, outdated, startedAtMs });
+    this.#standing.become({ kind: 'starting', pid, sinceMs: Date.now() });
     this.#options.log.info({ pid, version, epoch, outdated }, 'Envoy adopted');
-    if (record === undefined && outdated === undefined && this.#live !== undefined)
-      await this.#record(this.#live, Date.now());
-  }
-
-  /** An Envoy beside the newest: its predecessor in a hot restart that an earlier agent began, or one too many. */
-  async #takeOlder(other: Found, newest: Found): Promise<void> {
-    const older = this.#adopted(other);
-    const { pid } = other.identity;
-    if (other.epoch < newest.epoch && !other.commandLine.includes('--disable-hot-restart')) {
-      this.#older.unshift(older);
-      return;
-    }
-    this.#options.log.warn(
-      { pid, reason: 'there is another one' },
-      'an Envoy of an earlier agent cannot be adopted; ending it',
-    );
-    await terminate(older, TERMINATE_MS);
-    older.release();
+    if (outdated !== undefined) this.#due.now(outdated);
+    else if (found.record === undefined) await this.#record(live, Date.now());
   }
 
   /**
@@ -318,7 +258,7 @@ export class EnvoyProcess {
         await this.#retire(instead, { drainTimeMs: Math.min(REPLACE_DRAIN_MS, drainTimeMs), minimumDrainMs: 0 });
     };
     // With what is wanted now.
-    this.#due = undefined;
+    this.#due.take();
     try {
       await this.#envoyLog.next();
       const startedAtMs = Date.now();
@@ -332,18 +272,9 @@ export class EnvoyProcess {
         ...(instead === undefined ? {} : { ending }),
       });
       const { pid } = live.identity;
-      if (from !== undefined) this.#older = [...this.#older.filter((older) => older !== from), from];
-      this.#live = live;
-      this.#hasServed = false;
-      this.#status = {
-        ...this.#status,
-        adopted: false,
-        epoch,
-        startedAtMs,
-        readyAfterMs: undefined,
-        outdated: undefined,
-      };
-      this.#set({ kind: 'starting', pid, sinceMs: startedAtMs });
+      this.#generations.start(live, from);
+      this.#standing.note({ adopted: false, epoch, startedAtMs, readyAfterMs: undefined, outdated: undefined });
+      this.#standing.become({ kind: 'starting', pid, sinceMs: startedAtMs });
       log.info({ pid, binary, epoch }, 'Envoy started');
       // The record is the old one's until that has handed over.
       if (from === undefined) await this.#record(live, startedAtMs);
@@ -362,7 +293,7 @@ export class EnvoyProcess {
   async #startNew(from: LiveEnvoy | undefined, instead?: LiveEnvoy): Promise<void> {
     const failure = await this.#launch(from, instead);
     if (failure === undefined) return;
-    this.#live = undefined;
+    this.#generations.lose();
     this.#fail(failure);
   }
 
@@ -370,27 +301,19 @@ export class EnvoyProcess {
   async #hotRestart(from: LiveEnvoy, reason: string): Promise<void> {
     const { pid } = from.identity;
     this.#options.log.info({ pid, reason, epoch: from.epoch + 1 }, 'hot restart of Envoy');
-    this.#setHotRestart({
-      reason,
-      fromPid: pid,
-      toPid: undefined,
-      phase: 'starting',
-      connections: undefined,
-      failure: undefined,
-    });
+    this.#standing.beginHotRestart({ reason, fromPid: pid });
     const failure = await this.#launch(from);
-    if (failure === undefined) this.#changeHotRestart({ toPid: this.#live?.identity.pid });
+    if (failure === undefined) this.#standing.changeHotRestart({ toPid: this.#generations.newest?.identity.pid });
     else this.#keep(from, failure);
   }
 
   /** After the newest has ended: back to the one before, if that still serves. */
   async #fallBack(failure: EnvoyFailure): Promise<boolean> {
-    this.#live?.release();
-    this.#live = undefined;
-    const older = this.#survivor();
-    if (this.#hasServed || older === undefined) return false;
+    this.#generations.lose();
+    const older = this.#generations.survivor();
+    if (this.#generations.hasServed || older === undefined) return false;
     const { pid } = older.identity;
-    if (pid !== this.#silentPid && !this.#replaced.has(pid)) {
+    if (this.#generations.accepts(older)) {
       this.#keep(older, failure);
       return true;
     }
@@ -398,179 +321,69 @@ export class EnvoyProcess {
       { pid, reason: failure.message },
       'an Envoy that serves no more hands nothing over; ending it',
     );
-    await terminate(older, TERMINATE_MS);
-    older.release();
-    this.#older = [];
+    await terminate(older);
+    this.#generations.release();
     return false;
   }
 
   /** The Envoy of before serves on; the hot restart is tried again. */
   #keep(older: LiveEnvoy, failure: EnvoyFailure): void {
     const { pid } = older.identity;
-    const reason = this.#status.hotRestart?.reason ?? 'it is of an earlier start';
-    const retryAfterMs = this.#hotRestartBackoff.nextMs();
-    this.#older = this.#older.filter((each) => each !== older);
-    this.#live = older;
-    this.#hasServed = true;
-    this.#due = { reason, atMs: Date.now() + retryAfterMs };
+    const reason = this.status.hotRestart?.reason ?? 'it is of an earlier start';
+    this.#generations.returnTo(older);
+    const retryAfterMs = this.#due.again(reason);
     const { code, message, remedy } = failure;
     this.#options.log.error(
       { pid, code, reason: message, remedy, retryAfterMs },
       'the hot restart of Envoy has failed; the old one serves on',
     );
-    this.#changeHotRestart({ phase: 'failed', failure });
-    this.#status = {
-      ...this.#status,
+    this.#standing.changeHotRestart({ phase: 'failed', failure });
+    this.#standing.note({
       adopted: older.adopted,
       epoch: older.epoch,
       lastFailure: failure,
       outdated: `${reason}; the hot restart failed: ${message}`,
-    };
-    this.#set({ kind: 'unresponsive', pid, sinceMs: Date.now() });
+    });
+    this.#standing.become({ kind: 'unresponsive', pid, sinceMs: Date.now() });
   }
 
-  /** The newest predecessor that runs. */
-  #survivor(): LiveEnvoy | undefined {
-    this.#older = this.#older.filter(({ identity }) => isRunning(identity));
-    return this.#older.at(-1);
-  }
-
-  /** When the hot restart that waits may be tried: at its time, and with no earlier one under way. */
-  async #untilDue(signal: AbortSignal): Promise<'due' | 'aborted'> {
-    const due = this.#due;
-    // Whoever sets it lets the supervision begin anew.
-    if (due === undefined) return new Promise(() => undefined);
-    let waitMs = due.atMs - Date.now();
-    while (await sleep(Math.max(0, waitMs), signal)) {
-      if (this.#survivor() === undefined) return 'due';
-      waitMs = DUE_POLL_MS;
-    }
-    return 'aborted';
-  }
-
-  /** From `starting` to `ready`, and from there to `unresponsive` and back. */
   async #watch(live: LiveEnvoy, signal: AbortSignal): Promise<void> {
-    const { log, healthIntervalMs = HEALTH_INTERVAL_MS, drainTimeMs } = this.#options;
-    const { pid } = live.identity;
-    const parents = this.#older.map(async (older) => {
-      // Until the new one serves it is no parent yet: nothing ends it.
-      while (!this.#hasServed) if (!(await sleep(50, signal))) return;
-      await this.#watchParent(older, parentShutdownMs({ drainTimeMs }), signal);
-    });
-    await watchHealth({
+    const { log, healthIntervalMs, drainTimeMs } = this.#options;
+    const watching: Watching = {
       admin: this.admin,
-      epoch: live.epoch,
-      succeeds: parents.length > 0,
-      intervalMs: healthIntervalMs,
-      signal,
-      onReady: async () => this.#becomeReady(live, signal),
-      onAnswers: (answers) => {
-        const { kind } = this.#status.state;
-        if (answers && kind === 'unresponsive') this.#set({ kind: 'ready', pid, sinceMs: Date.now() });
-        if (!answers && kind === 'ready') {
-          log.warn({ pid }, 'Envoy does not say that it is ready any more');
-          this.#set({ kind: 'unresponsive', pid, sinceMs: Date.now() });
-        }
+      standing: this.#standing,
+      generations: this.#generations,
+      log,
+      healthIntervalMs,
+      parentShutdownMs: parentShutdownMs({ drainTimeMs }),
+      waitingFor: async () => this.#waitingFor(),
+      onTakeOver: async (startedAtMs) => {
+        this.#due.succeeded();
+        await this.#record(live, startedAtMs);
       },
-      onSlow: () => {
-        void this.#waitingFor().then((waitingFor) => {
-          if (!signal.aborted) log.warn({ pid, waitingFor }, 'Envoy is not ready yet');
-        });
-      },
-      onStuck: () => {
-        log.error({ pid }, 'the new Envoy hangs in its start; ending it');
-        void live.signal('SIGKILL');
-      },
-    });
-    await Promise.all(parents);
+    };
+    await watchEnvoy(live, watching, signal);
   }
 
-  async #becomeReady(live: LiveEnvoy, signal: AbortSignal): Promise<void> {
-    const now = Date.now();
-    const { pid } = live.identity;
-    const { adopted, startedAtMs, epoch } = this.#status;
-    const readyAfterMs = adopted || startedAtMs === undefined ? undefined : now - startedAtMs;
-    // It answered a moment ago; should it not now, the version stays unknown.
-    const version = await this.admin.serverInfo().then(
-      (info) => info.version,
-      () => this.#status.version,
-    );
-    if (signal.aborted) return;
-    const tookOver = !this.#hasServed && this.#older.length > 0;
-    this.#hasServed = true;
-    this.#status = { ...this.#status, readyAfterMs, version };
-    this.#set({ kind: 'ready', pid, sinceMs: now });
-    this.#options.log.info({ pid, version, epoch, readyAfterMs }, 'Envoy is ready');
-    if (!tookOver) return;
-    this.#silentPid = undefined;
-    for (const { identity } of this.#older) this.#replaced.add(identity.pid);
-    this.#hotRestartBackoff.reset();
-    this.#changeHotRestart({ phase: 'draining' });
-    await this.#record(live, startedAtMs ?? now);
-  }
-
-  /** Sees an Envoy that has been replaced to its end, and says what its end cost. */
-  async #watchParent(parent: LiveEnvoy, shutdownMs: number, signal: AbortSignal): Promise<void> {
-    const { pid } = parent.identity;
-    const connections = await watchParent(parent, {
-      admin: this.admin,
-      shutdownMs,
-      signal,
-      onConnections: (count) => this.#changeHotRestart({ connections: count }),
-    });
-    if (signal.aborted) return;
-    parent.release();
-    this.#replaced.delete(pid);
-    this.#older = this.#older.filter((older) => older !== parent);
-    const { log } = this.#options;
-    if ((connections ?? 0) > 0)
-      log.warn({ pid, connections }, 'the Envoy of before has ended; connections that outlived its drain were closed');
-    else log.info({ pid, connections }, 'the Envoy of before has ended');
-    this.#changeHotRestart({ phase: 'done', connections });
-  }
-
-  async #retire(
-    live: LiveEnvoy,
-    options: { readonly drainTimeMs?: number; readonly minimumDrainMs?: number },
-  ): Promise<{ readonly drained: DrainResult; readonly ended: 'terminated' | 'killed' }> {
+  async #retire(live: LiveEnvoy, options: Partial<DrainOptions>): Promise<Retirement> {
     const { log, drainTimeMs } = this.#options;
-    const neverServed = this.#status.state.kind === 'starting' && !live.adopted;
-    this.#set({ kind: 'draining', pid: live.identity.pid, sinceMs: Date.now() });
-    const gone = new AbortController();
-    void live.exited.then(() => gone.abort());
-    const drained: DrainResult = neverServed
-      ? { kind: 'idle' }
-      : await drain(this.admin, { drainTimeMs, ...options, signal: gone.signal });
-    const ended = await terminate(live, TERMINATE_MS);
-    live.release();
-    await removeRecord(this.#files.record).catch(() => undefined);
-    log.info({ pid: live.identity.pid, drained: drained.kind, ended }, 'Envoy stopped');
-    return { drained, ended };
+    const hasServed = this.status.state.kind !== 'starting' || live.adopted;
+    this.#standing.become({ kind: 'draining', pid: live.identity.pid, sinceMs: Date.now() });
+    return retire(live, {
+      admin: this.admin,
+      drain: hasServed ? { drainTimeMs, ...options } : undefined,
+      record: this.#files.record,
+      log,
+    });
   }
 
-  /** A record that cannot be written costs the next agent a search, and is no reason to end a good Envoy. */
-  async #record({ identity, epoch }: LiveEnvoy, startedAtMs: number): Promise<void> {
-    const { binary, adminSocket, log } = this.#options;
-    const { bootstrapHash, args } = this.#wanted;
-    const path = this.#files.record;
-    try {
-      const stamp = await binaryStamp(binary);
-      const started = {
-        epoch,
-        startedAtMs,
-        bootstrapHash,
-        argumentsHash: argumentsHash(args),
-        binary: stamp,
-        adminSocket,
-      };
-      await writeRecord(path, { ...identity, ...started });
-    } catch (err) {
-      log.warn({ err, path }, 'the record of the Envoy process cannot be written');
-    }
+  async #record(live: LiveEnvoy, startedAtMs: number): Promise<void> {
+    const { adminSocket, log } = this.#options;
+    await keepRecord(this.#files.record, live, { startedAtMs, wanted: this.#wanted, adminSocket, log });
   }
 
   async #waitingFor(): Promise<string> {
-    const { kind } = this.#status.state;
+    const { kind } = this.status.state;
     return kind === 'starting' ? describeWait(this.admin) : `it is ${kind}`;
   }
 
@@ -578,25 +391,7 @@ export class EnvoyProcess {
     const retryAfterMs = this.#backoff.nextMs();
     const { code, message, remedy } = failure;
     this.#options.log.error({ code, reason: message, remedy, retryAfterMs }, 'Envoy does not run');
-    this.#status = { ...this.#status, lastFailure: failure };
-    this.#set({ kind: 'backoff', failure, retryAtMs: Date.now() + retryAfterMs });
-  }
-
-  #changeHotRestart(change: Partial<HotRestart>): void {
-    const { hotRestart } = this.#status;
-    if (hotRestart !== undefined) this.#setHotRestart({ ...hotRestart, ...change });
-  }
-
-  #setHotRestart(hotRestart: HotRestart): void {
-    this.#status = { ...this.#status, hotRestart };
-    this.#set(this.#status.state);
-  }
-
-  #set(state: EnvoyState): void {
-    this.#status = { ...this.#status, state };
-    const changed = this.#changed;
-    this.#changed = Promise.withResolvers();
-    changed.resolve();
-    this.#options.onChange?.(this.#status);
+    this.#standing.note({ lastFailure: failure });
+    this.#standing.become({ kind: 'backoff', failure, retryAtMs: Date.now() + retryAfterMs });
   }
 }
