@@ -119,7 +119,7 @@ test('where callers are told apart, one without a certificate is refused, and th
   const dir = await tempDir(t);
   const files = lastGoodFiles(dir);
   const resources = await meshResources('capture-calls-apart');
-  const secrets = resources.get(TYPE_URL.secret) ?? new Map();
+  const secrets = resources.get(TYPE_URL.secret) ?? new Map<string, Resource>();
   const callers = [...secrets.keys()].filter((name) => name.startsWith('spiffe://')).toSorted();
   const [gone = ''] = callers;
   assert.ok(callers.length > 1);
