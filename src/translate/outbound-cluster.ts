@@ -77,15 +77,31 @@ export function clusterMetadata(
 
 type ClusterInit = MessageInitShape<typeof ClusterSchema>;
 
-function keepalive(pool: ConnectionPool | undefined): Pick<ClusterInit, 'upstreamConnectionOptions'> {
-  if (pool?.tcpKeepalive === undefined) return {};
-  const { probes, timeMs, intervalMs } = pool.tcpKeepalive;
+/** A peer that has acknowledged nothing for so long is gone; the kernel alone would wait a quarter of an hour. */
+const SILENT_PEER_MS = 10_000;
+/** An idle connection is looked at this often, so that none to a machine that has lost its power is used again. */
+const KEEPALIVE_MS = { timeMs: 15_000, intervalMs: 5000 };
+/** `TCP_USER_TIMEOUT` of Linux, which Envoy has no field for. */
+const USER_TIMEOUT: Pick<ClusterInit, 'upstreamBindConfig'> = {
+  upstreamBindConfig: {
+    socketOptions: [{ level: 6n, name: 18n, value: { case: 'intValue', value: BigInt(SILENT_PEER_MS) } }],
+  },
+};
+
+/** How connections to peers that answer no more come to their end. */
+function deadPeers(
+  pool: ConnectionPool | undefined,
+): Pick<ClusterInit, 'upstreamConnectionOptions' | 'upstreamBindConfig'> {
+  const probes = pool?.tcpKeepalive?.probes;
+  const timeMs = pool?.tcpKeepalive?.timeMs ?? KEEPALIVE_MS.timeMs;
+  const intervalMs = pool?.tcpKeepalive?.intervalMs ?? KEEPALIVE_MS.intervalMs;
   return {
+    ...USER_TIMEOUT,
     upstreamConnectionOptions: {
       tcpKeepalive: {
         ...(probes !== undefined && { keepaliveProbes: probes }),
-        ...(timeMs !== undefined && { keepaliveTime: Math.ceil(timeMs / 1000) }),
-        ...(intervalMs !== undefined && { keepaliveInterval: Math.ceil(intervalMs / 1000) }),
+        keepaliveTime: Math.ceil(timeMs / 1000),
+        keepaliveInterval: Math.ceil(intervalMs / 1000),
       },
     },
   };
@@ -152,7 +168,7 @@ export function outboundCluster(spec: OutboundClusterSpec, dnsEndpoints: readonl
     commonLbConfig: { healthyPanicThreshold: { value: policy.outlierDetection?.minHealthPercent ?? 0 } },
     typedExtensionProtocolOptions: protocolOptions(hop, pool),
     ...securitySockets(security, service, callers, sni, offeredAlpn(hop, kind)),
-    ...keepalive(pool),
+    ...deadPeers(pool),
     metadata: clusterMetadata(service, subset),
   });
 }

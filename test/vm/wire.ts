@@ -11,10 +11,15 @@ import type { MachineNetwork } from './network.ts';
 
 const INSTALL_MS = 200_000;
 
-/** Frames of a capture. */
+/** A capture. What passed an instant ago may not be in its file yet: wait for the last frame that must be. */
 export interface Wire {
-  /** One line of the named fields, separated by tabs, for each frame that a display filter of Wireshark's lets pass. */
+  /**
+   * One line of the named fields, separated by tabs, for each frame that a display filter of Wireshark's lets pass. May
+   * fail while the capture goes on.
+   */
   frames(filter: string, ...fields: readonly string[]): Promise<readonly string[]>;
+  /** Ends the capture. */
+  stop(): Promise<void>;
 }
 
 /** Undefined when tshark is there, or could be installed; else the reason why not. */
@@ -25,12 +30,12 @@ export async function noTshark(): Promise<string | undefined> {
   );
 }
 
-/** Captures everything that a machine sends and receives until the returned function is called. */
+/** Captures everything that a machine sends and receives. */
 export async function captureWire(
   t: Pick<TestContext, 'after'>,
   network: MachineNetwork,
   machine: Machine,
-): Promise<() => Promise<Wire>> {
+): Promise<Wire> {
   const file = join(await tempDir(t), 'wire.pcapng');
   // The machine's cable, at its end outside.
   const child = spawn(
@@ -46,15 +51,15 @@ export async function captureWire(
     if (child.exitCode !== null) throw new Error(said);
     return said.includes('Capture started');
   });
-  return async () => {
-    child.kill('SIGINT');
-    await ended;
-    return {
-      frames: async (filter, ...fields) => {
-        const named = fields.flatMap((field) => ['-e', field]);
-        const text = await outputOf('tshark', ['-r', file, '-Y', filter, '-T', 'fields', ...named]);
-        return text.split('\n').filter((line) => line !== '');
-      },
-    };
+  return {
+    frames: async (filter, ...fields) => {
+      const named = fields.flatMap((field) => ['-e', field]);
+      const text = await outputOf('tshark', ['-r', file, '-Y', filter, '-T', 'fields', ...named]);
+      return text.split('\n').filter((line) => line !== '');
+    },
+    stop: async () => {
+      child.kill('SIGINT');
+      await ended;
+    },
   };
 }
