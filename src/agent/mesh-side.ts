@@ -11,21 +11,21 @@ import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Caller, Host, Workload } from '../model/host.ts';
-import { PORTS } from '../platform/vm/ports.ts';
 import { ResourceDirectory } from '../sources/resource-directory.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import type { EarlySocket } from '../xds/early-socket.ts';
-import { type Resources, TYPE_URL, type TypeUrl } from '../xds/resource.ts';
-import { XdsServer } from '../xds/server.ts';
+import { TYPE_URL } from '../xds/resource.ts';
+import type { XdsServer } from '../xds/server.ts';
 import { createProvider } from './certificate-source.ts';
 import { type Configuration, meshedServices, upstreamHosts } from './configuration.ts';
 import { ConsulSide } from './consul-side.ts';
-import { withFreeAddresses } from './free-addresses.ts';
+import { FreeListeners } from './free-listeners.ts';
 import { Handover } from './handover.ts';
-import { servedWorkloads, serviceKey, wayOf, withFormerCallers, withWorkloads, workloadKey } from './inbound-ways.ts';
+import { servedWorkloads, withFormerCallers, withWorkloads } from './inbound-ways.ts';
 import { LastGood } from './last-good.ts';
 import { MeshLoop } from './mesh-loop.ts';
-import { connects, notOpenYet } from './open-way.ts';
+import { meshXds } from './mesh-xds.ts';
+import { isOpenWay, notOpenYet } from './open-way.ts';
 import { Secrets } from './secrets.ts';
 import { keepServed, readServed } from './served-before.ts';
 import type { AgentSettings } from './settings.ts';
@@ -35,8 +35,6 @@ import { neededIdentities } from './settings-host.ts';
 const FIRST_ANSWERS_MS = 3000;
 /** The same where the last good catalogue is on disk: a Consul that hangs must not hold up a start. */
 const CONFIRMATION_MS = 1000;
-/** How often a port that was in use is looked at again. */
-const PORT_RETRY_MS = 5000;
 const XDS_CLOSE_MS = 500;
 /** How long the rules of the kernel may take to follow. */
 const RULES_MS = 5000;
@@ -83,8 +81,7 @@ export class MeshSide {
   readonly #opened = Promise.withResolvers<void>();
   #keeping: Promise<void> = Promise.resolve();
   #restored = false;
-  #addressDiagnostics: readonly Diagnostic[] = [];
-  #portRetry: NodeJS.Timeout | undefined;
+  readonly #listeners: FreeListeners;
 
   private constructor(
     options: MeshSideOptions,
@@ -99,7 +96,8 @@ export class MeshSide {
     this.#handover = new Handover(options.settings, parts.serving.workloads, {
       serve: (workloads) => this.#serve(workloads),
       register: (settings, keep) => this.consul?.registerAs(settings, keep),
-      isOpen: async (workload, settings) => this.#isOpen(workload, settings),
+      isOpen: async (workload, settings) =>
+        isOpenWay(workload, settings, { served: this.loop.host, isSettled: async () => this.isSettled() }),
       registrar: () => this.consul?.registrar.status(),
       onOpen: () => {
         this.#opened.resolve();
@@ -114,6 +112,12 @@ export class MeshSide {
     this.resources = parts.resources;
     this.consul = parts.consul;
     this.#lastGood = parts.lastGood;
+    this.#listeners = new FreeListeners({
+      envoyPids: options.envoyPids,
+      use: (host) => {
+        if (host !== this.loop.host) this.loop.update({ host });
+      },
+    });
   }
 
   /** Starts it; resolves when xDS is open with a first configuration. */
@@ -128,32 +132,15 @@ export class MeshSide {
     ]);
     const serving = withWorkloads(host, servedWorkloads(before ?? [], host.workloads, new Set()));
     const secrets = new Secrets();
-    let served: Resources | undefined;
-    const xds: XdsServer = new XdsServer({
-      onReject: ({ typeUrl, names, blamed, message }) => {
-        options.lastGoodBootstrap?.doubt();
-        log.error({ typeUrl, names, message }, 'Envoy refused resources');
-        loop.refuse({ typeUrl: typeUrl as TypeUrl, names: blamed || names.length === 1 ? names : [], message });
-      },
-      onAcknowledge: ({ nodeId, typeUrl }) => {
-        const client = xds.status().clients.findLast((one) => one.nodeId === nodeId && typeUrl in one.types);
-        if (client?.types[typeUrl]?.settled === true) loop.accept(typeUrl as TypeUrl);
-        const types = Object.values(client?.types ?? {});
-        if (served !== undefined && types.every(({ settled, rejected }) => settled && rejected === undefined))
-          options.lastGoodBootstrap?.keep(served);
-      },
-      onOverdue: (event) => log.warn(event, 'Envoy has not answered an update in time'),
-    });
-    const loop = new MeshLoop({
+    const { lastGoodBootstrap } = options;
+    const { xds, serve } = meshXds({ loop: () => loop, lastGoodBootstrap, log });
+    const loop: MeshLoop = new MeshLoop({
       config,
       host: serving,
       usesConsul,
       localServices: meshedServices(options),
       seenMeshed: restored?.meshedHosts ?? new Set(),
-      serve: (resources) => {
-        served = resources;
-        xds.setResources(resources);
-      },
+      serve,
       onMesh: (_mesh, meshedHosts) => {
         const catalogue = consul?.watcher.state;
         if (catalogue !== undefined) lastGood.keep({ catalogue, meshedHosts });
@@ -217,7 +204,7 @@ export class MeshSide {
   get diagnostics(): readonly Diagnostic[] {
     return [
       ...this.loop.diagnostics,
-      ...this.#addressDiagnostics,
+      ...this.#listeners.diagnostics,
       ...this.#handover.opening.map(notOpenYet),
       ...this.identity.status().diagnostics,
       ...this.#lastGood.diagnostics,
@@ -266,7 +253,7 @@ export class MeshSide {
     clearTimeout(this.#forgetting);
     await this.#handover.stop();
     await this.#keeping;
-    clearTimeout(this.#portRetry);
+    this.#listeners.stop();
     this.consul?.close();
     this.loop.stop();
     await Promise.all([
@@ -288,7 +275,7 @@ export class MeshSide {
       }),
     ]);
     if (this.consul !== undefined) this.loop.update({ catalogue: this.consul.watcher.state });
-    this.#useFreeAddresses(await this.#options.ports);
+    this.#listeners.of(this.#serving, await this.#options.ports);
     this.#begun = true;
     this.loop.start();
     this.xds.serve(xdsSocket);
@@ -300,7 +287,7 @@ export class MeshSide {
     if (!this.#begun) return;
     this.#keepServed(workloads);
     void this.identity.setIdentities(neededIdentities(this.#serving));
-    this.#useFreeAddresses();
+    this.#listeners.of(this.#serving);
   }
 
   /** The rules of the kernel follow the settings when everything is open; the ports of before are nobody's soon after. */
@@ -318,30 +305,5 @@ export class MeshSide {
     this.#keeping = this.#keeping
       .then(async () => keepServed(settings.paths.run, workloads))
       .catch((error: unknown) => log.warn({ error: errorMessage(error) }, 'the open ways in cannot be written down'));
-  }
-
-  /** Leaves out listeners whose port somebody else has, and tries again later. */
-  #useFreeAddresses(ports?: ListeningPorts): void {
-    clearTimeout(this.#portRetry);
-    const usable = withFreeAddresses(this.#serving, this.#options.envoyPids(), ports);
-    this.#addressDiagnostics = usable.diagnostics;
-    if (usable.host !== this.loop.host) this.loop.update({ host: usable.host });
-    if (usable.diagnostics.length > 0) {
-      this.#portRetry = setTimeout(() => this.#useFreeAddresses(), PORT_RETRY_MS).unref();
-    }
-  }
-
-  /** Whether connections of peers would be taken where they are to go. */
-  async #isOpen(workload: Workload, settings: AgentSettings): Promise<boolean> {
-    const { inbound } = workload;
-    if (inbound === undefined) {
-      const service = settings.services.find((one) => serviceKey(one) === workloadKey(workload));
-      return service?.inbound === undefined || connects(service.inbound.application);
-    }
-    const served = this.loop.host.workloads.some((one) => wayOf(one) === wayOf(workload));
-    if (!served || !(await this.isSettled())) return false;
-    const { address, port } =
-      inbound.capture === undefined ? inbound.listen : { address: '127.0.0.1', port: PORTS.inboundCapture };
-    return (await ListeningPorts.lookAside()).owner(address, port) !== undefined;
   }
 }
