@@ -15,6 +15,8 @@ const RATE = 500;
 const QUIET_MS = 10_000;
 const SAMPLE_MS = 50;
 const STARTS = 5;
+/** The collector of Node gives memory back some seconds after a start. */
+const SETTLE_MS = 12_000;
 const PAUSED_WAYS = ['upstream', 'direct'] as const;
 
 /** The longest pauses of the way through the mesh and of the direct one, of the same process at the same time. */
@@ -171,6 +173,7 @@ async function measureBoot({ east }: VmHosts, report: Report): Promise<void> {
   await installProbe(east, 'probe-request', `curl -sf -m 1 -o /dev/null ${url}`);
   await east.reboot();
   await untilWell(east);
+  const well = performance.now();
   const bootMs = await bootTimeMs(east);
   const agent = await unitTimes(east, 'trysail');
   report('vm.boot.consulStartedMs', (await unitTimes(east, 'consul')).startMs - bootMs, 'ms');
@@ -178,6 +181,9 @@ async function measureBoot({ east }: VmHosts, report: Report): Promise<void> {
   report('vm.boot.envoyReadyMs', (await unitTimes(east, 'probe-envoy')).activeMs - bootMs, 'ms');
   report('vm.boot.agentReadyMs', agent.activeMs - bootMs, 'ms');
   report('vm.boot.firstRequestMs', (await unitTimes(east, 'probe-request')).activeMs - bootMs, 'ms');
+  await delay(Math.max(0, well + SETTLE_MS - performance.now()));
+  // Without a join or a renewal, and so without a client of the CA.
+  report('vm.boot.agentRssMb', (await unitMemory(east, 'trysail')).rssMb['node'] ?? Number.NaN, 'MB');
 }
 
 /** Reports `vm.hotRestart.*`, `vm.upgrade.*`, `vm.start.*` and `vm.boot.*`. */

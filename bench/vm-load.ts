@@ -101,7 +101,7 @@ export async function measureLoad(hosts: VmHosts, report: Report): Promise<void>
   report('vm.load.agentCpuPercent', median(agentPercent), '% of a core');
   const [agent, envoy] = [await unitMemory(hosts.east, 'trysail'), await unitMemory(hosts.east, 'trysail-envoy')];
   const minimal = await unitMemory(hosts.east, MINIMAL_UNIT);
-  report('vm.load.agentRssMb', agent.totalRssMb, 'MB');
+  report('vm.load.agentRssMb', agent.rssMb['node'] ?? Number.NaN, 'MB');
   report('vm.load.envoyRssMb', envoy.rssMb['envoy'] ?? Number.NaN, 'MB');
   report('vm.load.minimal.envoyRssMb', minimal.rssMb['envoy'] ?? Number.NaN, 'MB');
 }

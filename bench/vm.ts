@@ -26,7 +26,7 @@ async function measureIdle({ east }: VmHosts, report: Report): Promise<void> {
   const perMinute = (i: number): number => (((after[i] ?? Number.NaN) - (before[i] ?? Number.NaN)) * 60_000) / IDLE_MS;
   const [agent, envoy, capture] = await Promise.all(units.map(async (unit) => unitMemory(east, unit)));
   const envoyRssMb = envoy?.rssMb['envoy'] ?? Number.NaN;
-  report('vm.idle.agentRssMb', agent?.totalRssMb ?? Number.NaN, 'MB');
+  report('vm.idle.agentRssMb', agent?.rssMb['node'] ?? Number.NaN, 'MB');
   report('vm.idle.envoyRssMb', envoyRssMb, 'MB');
   report('vm.idle.launcherRssMb', (envoy?.totalRssMb ?? Number.NaN) - envoyRssMb, 'MB');
   report('vm.idle.captureRssMb', capture?.totalRssMb ?? Number.NaN, 'MB');
