@@ -112,6 +112,12 @@ function takeService(found: Collection, inputs: BypassInputs, index: number): vo
   }
 }
 
+/** An instance on this host whose listener is bypassed is its application: a connection is translated once. */
+function pastOwnListener({ listeners }: Collection, endpoint: SocketAddress): SocketAddress {
+  const own = listeners.find(({ listen }) => text(listen) === text(endpoint));
+  return own?.to[0] ?? endpoint;
+}
+
 function takeUpstream(
   found: Collection,
   { mesh, captured }: BypassInputs,
@@ -132,7 +138,9 @@ function takeUpstream(
     found.notBypassed.push(`${listen}: a Unix socket has no other way; call ${serviceHost} at one of its addresses`);
     return;
   }
-  const to = endpoints.filter(({ address }) => isIP(address) === isIP(listen.address));
+  const to = endpoints
+    .filter(({ address }) => isIP(address) === isIP(listen.address))
+    .map((endpoint) => pastOwnListener(found, endpoint));
   if (to.length === 0)
     found.notBypassed.push(`${text(listen)}: no instance of ${serviceHost} is known at an address of that family`);
   else {

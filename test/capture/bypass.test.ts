@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { BypassReport } from '../../src/agent/bypass.ts';
+import { META } from '../../src/model/registration.ts';
 import { writeCatalogueSnapshot } from '../../src/sources/catalogue-snapshot.ts';
 import { eventually } from '../support/eventually.ts';
 import { program } from '../support/local-mesh.ts';
@@ -20,6 +21,7 @@ services:
   - { name: orders, port: 8080, application: 127.0.0.1:8081 }
 upstreams:
   - { service: payments, listen: "127.0.0.1:9001" }
+  - { service: orders, listen: "127.0.0.1:9002" }
 paths: { state: ${dir}/state, run: ${dir}/run }
 `;
 
@@ -60,10 +62,12 @@ test('bypass works with nothing but files: it says what it suspends, is written 
     weights: { passing: 1, warning: 1 },
     datacenter: 'dc1',
   } as const;
-  await writeFile(
-    join(dir, 'state', 'catalogue.json'),
-    writeCatalogueSnapshot({ services: new Map([['payments', [instance]]]), diagnostics: [] }),
-  );
+  const own = { ...instance, id: 'n/orders-1', address: '10.9.0.1', port: 8080, meta: { [META.tls]: 'mtls' } };
+  const services = new Map([
+    ['payments', [instance]],
+    ['orders', [own]],
+  ]);
+  await writeFile(join(dir, 'state', 'catalogue.json'), writeCatalogueSnapshot({ services, diagnostics: [] }));
   await serve(other, 'payments', '::|81');
   await serve(host, 'orders', '127.0.0.1|8081');
   const bypass = async (...args: readonly string[]): Promise<string> =>
@@ -85,6 +89,8 @@ test('bypass works with nothing but files: it says what it suspends, is written 
     assert.match(text, /^Past the proxy, for 2s: payments, orders\.\n/);
     assert.match(text, /\n {2}PeerAuthentication default\/default\n/);
     assert.equal(await call(other, '10.9.0.1', 8080), 'orders 10.9.0.2 -> 127.0.0.1:8081');
+    // Its own instance: Envoy's listener is on the way to that as well.
+    assert.equal(await call(host, '127.0.0.1', 9002, { uid: 1001 }), 'orders 127.0.0.1 -> 127.0.0.1:8081');
     await eventually('it has ended', async () => assert.equal(await call(other, '10.9.0.1', 8080), 'ECONNREFUSED'));
     assert.match(await call(host, '127.0.0.1', 9001, { uid: 1001 }), /^payments /);
   });
@@ -112,7 +118,7 @@ test('bypass works with nothing but files: it says what it suspends, is written 
   await t.test('a name that this host does not have is told with those that it has', async () => {
     await assert.rejects(
       bypass('reviews'),
-      /neither runs nor calls reviews\.\n {2}It has orders, payments\.default\.mesh\./,
+      /neither runs nor calls reviews\.\n {2}It has orders, payments\.default\.mesh, orders\.default\.mesh\./,
     );
   });
 });
