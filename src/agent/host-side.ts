@@ -10,6 +10,7 @@ import { namesAreReachable } from './reachable-names.ts';
 import { ResolverSide } from './resolver-side.ts';
 import type { AgentSettings } from './settings.ts';
 import type { AgentParts } from './status-report.ts';
+import { tproxyDiagnostics } from './tproxy-privilege.ts';
 
 /** Whether a policy guards the port of a service of this host. */
 function isGuarded(
@@ -41,7 +42,9 @@ export class HostSide {
   }
 
   get diagnostics(): readonly Diagnostic[] {
+    const { settings, envoy } = this.#options.parts;
     return [
+      ...tproxyDiagnostics(settings, envoy.pids[0]),
       ...this.#options.allocations.diagnostics,
       ...(this.#resolver?.diagnostics ?? []),
       ...(this.#capture?.diagnostics ?? []),

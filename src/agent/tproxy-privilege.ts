@@ -1,5 +1,6 @@
 /** Whether Envoy may do what `capture: tproxy` asks of it, and giving it that where systemd runs it. */
 import { TrysailError } from '../lib/errors.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
 import {
   processCanTproxy,
   TPROXY_DROP_IN,
@@ -35,6 +36,23 @@ export async function grantTproxy(
   return `${TPROXY_DROP_IN} gives ${ENVOY_UNIT} ${tproxyCapability()}, for capture: tproxy.`;
 }
 
+/** What `trysail status` says where the Envoy that runs may not do it. */
+export function tproxyDiagnostics(
+  settings: Pick<AgentSettings, 'services'>,
+  envoyPid: number | undefined,
+): readonly Diagnostic[] {
+  if (envoyPid === undefined || !needsTproxy(settings) || processCanTproxy(envoyPid)) return [];
+  return [
+    {
+      code: 'TRY1174',
+      severity: 'error',
+      object: 'capture',
+      message: `a service has capture: tproxy, and Envoy lacks ${tproxyCapability()}, without which it takes no inbound connections that are captured`,
+      remedy: `As root, run "trysail capture apply", which gives it to the unit; then: systemctl restart ${ENVOY_UNIT}`,
+    },
+  ];
+}
+
 /**
  * Why captured connections have no listener, where that is a privilege; gives it to the unit on the way, as root.
  * @param envoyPid of the Envoy that runs
@@ -44,7 +62,7 @@ export async function tproxyRefusal(
   settings: Pick<AgentSettings, 'services'>,
   envoyPid: number | undefined,
 ): Promise<TrysailError | undefined> {
-  if (envoyPid === undefined || !needsTproxy(settings) || (await processCanTproxy(envoyPid))) return undefined;
+  if (envoyPid === undefined || !needsTproxy(settings) || processCanTproxy(envoyPid)) return undefined;
   const message = `a service of agent.yaml has capture: tproxy, and Envoy lacks ${tproxyCapability()}`;
   const code = 'CAPTURE_UNPRIVILEGED';
   if (!(await hasUnit(machine, ENVOY_UNIT)))

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { silentLog } from '../../src/lib/log.ts';
 import { CaptureHolder } from '../../src/platform/vm/capture-holder.ts';
 import type { CapturePlan } from '../../src/platform/vm/capture-plan.ts';
+import { captureRuleset } from '../../src/platform/vm/capture-ruleset.ts';
 import { eventually } from '../support/eventually.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { ROOT } from '../support/tools.ts';
@@ -154,6 +155,29 @@ test('what is on trial takes itself back, unless it is confirmed', { skip }, asy
   await delay(1500);
   assert.deepEqual(tables(host), ['table inet trysail', 'table inet trysail_guard']);
   assert.equal((await holder.status()).onTrial, false);
+});
+
+test('at boot all is refused that can be told by then, although units do not run yet', { skip }, async (t) => {
+  const { host, other } = await twoNamespaces(t);
+  await serve(host, 'orders', '0.0.0.0|8080');
+  await serve(other, 'direct', '::|81');
+  const dir = await tempDir(t);
+  const guard = join(dir, 'guard.nft');
+  const cgroup = { kind: 'cgroup', path: 'system.slice/none.service', id: 7 } as const;
+  const { text } = captureRuleset({
+    ...PLAN,
+    callers: [{ port: 15102, match: cgroup }, ...PLAN.callers],
+    inbound: [{ port: 8080, how: 'redirect', onProxyFailure: 'deny' }],
+    outboundOnFailure: 'deny',
+  });
+  await writeFile(guard, text.slice(text.indexOf('add table inet trysail_guard')));
+  assert.match(await readFile(guard, 'utf8'), /none\.service/);
+  const holder = host.start('sh', SCRIPT, dir, guard);
+  t.after(() => holder.stop());
+  await eventually('guarded', () => assert.deepEqual(tables(host), ['table inet trysail_guard']));
+  assert.equal(await call(other, '10.9.0.1', 8080), 'ECONNREFUSED');
+  assert.doesNotMatch(await call(host, '10.9.0.2', 81, AS), /^direct/);
+  assert.match(await call(host, '10.9.0.2', 81, { uid: 1002 }), /^direct /);
 });
 
 test('a refusal of nft names the rule and what helps, and what was in force stays', { skip }, async (t) => {

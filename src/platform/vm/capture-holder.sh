@@ -37,6 +37,19 @@ answers() {
   done 2>/dev/null
 }
 
+# What is to be refused, without the units that do not run: one rule that names none would cost all of them.
+guard_rules() {
+  while IFS= read -r line; do
+    case $line in
+      *'socket cgroupv2 level '*)
+        path=${line#*\"}
+        [ -d "/sys/fs/cgroup/${path%%\"*}" ] || continue
+        ;;
+    esac
+    printf '%s\n' "$line"
+  done <"$guard"
+}
+
 if [ "$1" = remove ]; then
   for table in trysail trysail_guard trysail_bypass; do nft delete table inet $table 2>/dev/null; done
   answers remove
@@ -62,7 +75,7 @@ exec 7>"$dir/lock"
 if command -v flock >/dev/null; then flock -w 5 7 || exit 1; fi
 
 nft delete table inet trysail 2>/dev/null
-if [ -n "$guard" ] && [ -f "$guard" ]; then nft -f "$guard" >>"$dir/output" 2>&1; fi
+if [ -n "$guard" ] && [ -f "$guard" ]; then guard_rules | nft -f - >>"$dir/output" 2>&1; fi
 
 load() {
   rules=$(cat "$dir/rules.nft")

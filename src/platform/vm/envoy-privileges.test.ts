@@ -33,8 +33,8 @@ test('who can do it, by the capabilities in effect', () => {
   assert.ok(canTproxy('', '6.1.0'), 'what is not known is not complained of');
 });
 
-test('a process that is not there is not complained of', async () => {
-  assert.ok(await processCanTproxy(2 ** 30));
+test('a process that is not there is not complained of', () => {
+  assert.ok(processCanTproxy(2 ** 30));
 });
 
 test('written once, removed with its folder, which stays where it holds something else', async (t) => {

@@ -3,6 +3,7 @@
  * the unit on those hosts alone that need it.
  * https://man7.org/linux/man-pages/man7/ip.7.html (IP_TRANSPARENT), socket(7) (SO_MARK)
  */
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { release } from 'node:os';
 import { dirname } from 'node:path';
@@ -38,9 +39,13 @@ export function canTproxy(status: string, kernel = release()): boolean {
   return has('CAP_NET_ADMIN') || has(tproxyCapability(kernel));
 }
 
-/** As `canTproxy`, of a process; one that is not there is taken to be able. Never rejects. */
-export async function processCanTproxy(pid: number): Promise<boolean> {
-  return canTproxy(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''));
+/** As `canTproxy`, of a process; one that is not there is taken to be able. */
+export function processCanTproxy(pid: number): boolean {
+  try {
+    return canTproxy(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return true;
+  }
 }
 
 /** The drop-in's text: in addition to what the unit has. */
