@@ -55,10 +55,24 @@ test('agent.yaml of README.md is valid', async (t) => {
   assert.deepEqual(('issues' in loaded ? loaded.issues : loaded.warnings).map(formatDiagnostic), []);
 });
 
+test('agent.yaml of docs/adopt.md is valid', async (t) => {
+  const file = join(await tempDir(t), 'agent.yaml');
+  await writeFile(file, yamlWith('docs/adopt.md', 'mode: observe'));
+  const machine = { hostName: 'vm-1', address: '10.77.0.3', cores: 2 };
+  const loaded = loadAgentSettings({ file, flags: {}, env: {}, machine });
+  const issues = ('issues' in loaded ? loaded.issues : loaded.warnings).map(formatDiagnostic);
+  assert.deepEqual(
+    issues.filter((issue) => !issue.includes('/etc/trysail/join.token')),
+    [],
+  );
+});
+
 for (const [page, marker] of [
   ['README.md', 'kind: VirtualService'],
   ['docs/resources.md', 'kind: Service\n'],
   ['docs/resources.md', 'kind: WorkloadEntry'],
+  ['docs/adopt.md', 'kind: Service\n'],
+  ['docs/adopt.md', 'kind: PeerAuthentication'],
 ] as const)
   test(`${marker.trim()} of ${page} is valid`, () => {
     const resources = parseResources([{ file: page, text: yamlWith(page, marker) }]);
