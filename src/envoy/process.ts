@@ -35,6 +35,7 @@ import { type EnvoyChange, type EnvoyProcessOptions, wantedOf } from './process-
 import { describeWait } from './readiness.ts';
 import { type Retirement, retire } from './retire.ts';
 import { runDirError, startEnvoy } from './start-envoy.ts';
+import { Succession } from './succession.ts';
 import { type Stock, takeStock } from './take-stock.ts';
 import { type Watching, watchEnvoy } from './watch-envoy.ts';
 
@@ -58,6 +59,7 @@ export class EnvoyProcess {
   readonly #generations = new Generations();
   /** The hot restart that the running Envoy is to be replaced by. */
   readonly #due: DueRestart;
+  readonly #succession: Succession;
   #wanted: Wanted;
   readonly #ending = new AbortController();
   #supervision: Promise<void> = Promise.resolve();
@@ -70,6 +72,13 @@ export class EnvoyProcess {
     this.#backoff = new Backoff(options.backoff ?? { baseMs: 50, maxMs: 10_000 });
     this.#due = new DueRestart(options.hotRestartBackoff ?? HOT_RESTART_BACKOFF);
     this.#standing = new EnvoyStanding(options.onChange);
+    this.#succession = new Succession({
+      standing: this.#standing,
+      generations: this.#generations,
+      due: this.#due,
+      log: options.log,
+      launch: async (from) => this.#launch(from),
+    });
     this.admin = new AdminClient(options.adminSocket);
     this.#envoyLog = new EnvoyLog(this.#files.log, options.log);
     this.#wanted = wantedOf(options, this.#files, this.#launcherDir, this.#text);
@@ -174,11 +183,11 @@ export class EnvoyProcess {
         if (outcome === 'aborted' || signal.aborted) return;
         if (outcome === 'reconsider') continue;
         if (outcome === 'due') {
-          await this.#hotRestart(live, this.#due.take());
+          await this.#succession.begin(live, this.#due.take());
           continue;
         }
         const failure = exitFailure(this.#options.binary, outcome, await this.#envoyLog.lastLines());
-        if (await this.#fallBack(failure)) continue;
+        if (await this.#succession.fallBack(failure)) continue;
         if (Date.now() - (this.status.startedAtMs ?? 0) > STABLE_MS) this.#backoff.reset();
         this.#fail(failure);
       }
@@ -228,7 +237,7 @@ export class EnvoyProcess {
       case 'hot-restart':
         this.#generations.judge({ serves: true, answers: stock.info !== undefined });
         this.#standing.note({ adopted: true, version: stock.info?.version, epoch: live.epoch });
-        await this.#hotRestart(live, stock.reason);
+        await this.#succession.begin(live, stock.reason);
         return;
     }
   }
@@ -295,56 +304,6 @@ export class EnvoyProcess {
     if (failure === undefined) return;
     this.#generations.lose();
     this.#fail(failure);
-  }
-
-  /** Starts the successor of a running Envoy; when that cannot be started, the running one stays. */
-  async #hotRestart(from: LiveEnvoy, reason: string): Promise<void> {
-    const { pid } = from.identity;
-    this.#options.log.info({ pid, reason, epoch: from.epoch + 1 }, 'hot restart of Envoy');
-    this.#standing.beginHotRestart({ reason, fromPid: pid });
-    const failure = await this.#launch(from);
-    if (failure === undefined) this.#standing.changeHotRestart({ toPid: this.#generations.newest?.identity.pid });
-    else this.#keep(from, failure);
-  }
-
-  /** After the newest has ended: back to the one before, if that still serves. */
-  async #fallBack(failure: EnvoyFailure): Promise<boolean> {
-    this.#generations.lose();
-    const older = this.#generations.survivor();
-    if (this.#generations.hasServed || older === undefined) return false;
-    const { pid } = older.identity;
-    if (this.#generations.accepts(older)) {
-      this.#keep(older, failure);
-      return true;
-    }
-    this.#options.log.warn(
-      { pid, reason: failure.message },
-      'an Envoy that serves no more hands nothing over; ending it',
-    );
-    await terminate(older);
-    this.#generations.release();
-    return false;
-  }
-
-  /** The Envoy of before serves on; the hot restart is tried again. */
-  #keep(older: LiveEnvoy, failure: EnvoyFailure): void {
-    const { pid } = older.identity;
-    const reason = this.status.hotRestart?.reason ?? 'it is of an earlier start';
-    this.#generations.returnTo(older);
-    const retryAfterMs = this.#due.again(reason);
-    const { code, message, remedy } = failure;
-    this.#options.log.error(
-      { pid, code, reason: message, remedy, retryAfterMs },
-      'the hot restart of Envoy has failed; the old one serves on',
-    );
-    this.#standing.changeHotRestart({ phase: 'failed', failure });
-    this.#standing.note({
-      adopted: older.adopted,
-      epoch: older.epoch,
-      lastFailure: failure,
-      outdated: `${reason}; the hot restart failed: ${message}`,
-    });
-    this.#standing.become({ kind: 'unresponsive', pid, sinceMs: Date.now() });
   }
 
   async #watch(live: LiveEnvoy, signal: AbortSignal): Promise<void> {
