@@ -109,7 +109,7 @@ export interface Called {
 /** Has an application of the host, which listens on `port`, call a URL from its own process. */
 export async function callFrom(host: Machine, port: number, url: string): Promise<Called> {
   const query = new URLSearchParams({ url });
-  const text = await host.run(`curl -sS -m 15 'http://127.0.0.1:${port}/call?${query}'`);
+  const text = await host.run(`curl -sS -m 15 'http://127.0.0.1:${port}/call?${query.toString()}'`);
   const { status, body } = JSON.parse(text) as { readonly status: number; readonly body: string };
   if (status !== 200) return { status, why: body.trim() };
   const account = /sa\/([^;,]+)$/.exec(/URI=([^;,]+)/.exec((JSON.parse(body) as Seen).caller ?? '')?.[1] ?? '')?.[1];
