@@ -2,6 +2,8 @@
 import type { ApiHandlers } from '../api/server.ts';
 import { ListeningPorts } from '../envoy/port-owner.ts';
 import { TrysailError } from '../lib/errors.ts';
+import { compareDiagnostics } from '../model/diagnostic.ts';
+import { bypassDiagnostics } from './bypass-report.ts';
 import { bypassable } from './bypassable.ts';
 import { isExternal } from './envoy-side.ts';
 import { uidOf } from './free-addresses.ts';
@@ -24,7 +26,9 @@ export function apiHandlers(parts: AgentParts, host: HostSide, reloading: Reload
       const ports = await ListeningPorts.lookAside(pids);
       const envoyUid = isExternal(parts.settings) ? uidOf(pids[0]) : undefined;
       const isKept = (port: number): boolean => host.isKept(port);
-      return reportStatus(parts, bypassable(parts.settings, { ports, envoyUid, isKept }));
+      const report = reportStatus(parts, bypassable(parts.settings, { ports, envoyUid, isKept }));
+      const diagnostics = [...report.diagnostics, ...(await bypassDiagnostics(parts.settings.paths.run))];
+      return { ...report, diagnostics: diagnostics.sort(compareDiagnostics) };
     },
     rotate: async (request) => ({ renewed: await started(parts).identity.rotateNow(request?.spiffeId) }),
     reload: async () => ({ diagnostics: await reloading.run(started(parts)) }),
