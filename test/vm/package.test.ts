@@ -149,9 +149,15 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
     await untilServed(machine);
   });
 
-  await t.test('Envoy is stopped after it was drained, and after the agent', async () => {
+  await t.test('Envoy ends drained and after the agent, whatever has become of agent.yaml', async () => {
+    await machine.run(
+      'cp -p /etc/trysail/agent.yaml /root/agent.yaml && echo "colour: green" >> /etc/trysail/agent.yaml',
+    );
     await machine.run('systemctl stop trysail-envoy');
-    assert.match(await machine.journal('trysail-drain'), /Envoy is drained/);
+    await machine.run('mv /root/agent.yaml /etc/trysail/agent.yaml');
+    const said = await machine.journal('trysail-drain');
+    assert.match(said, /agent\.yaml has errors: the settings that the last agent had are used/);
+    assert.match(said, /Envoy is drained/);
     const ends = await machine.run(
       'systemctl show -p InactiveEnterTimestampMonotonic --value trysail trysail-drain trysail-envoy | grep .',
     );
