@@ -17,7 +17,7 @@ test('a bypass is told with what is left of it, and how it ends', () => {
   ]);
   assert.match(
     said({ name: 'payments', endsAtUptimeS: 1090 })[0] ?? '',
-    /payments goes past the proxy, for 90s more/,
+    /payments goes past the proxy, for 1m 30s more/,
   );
 });
 
