@@ -118,7 +118,10 @@ function completeCluster(text: string): string {
     ? text
     : text
         .replace('import "xds/core/v3/', 'import "xds/type/matcher/v3/matcher.proto";\nimport "xds/core/v3/')
-        .replace('message Cluster {', 'message Cluster {\n  xds.type.matcher.v3.Matcher transport_socket_matcher = 59;');
+        .replace(
+          'message Cluster {',
+          'message Cluster {\n  xds.type.matcher.v3.Matcher transport_socket_matcher = 59;',
+        );
 }
 
 const completed: Readonly<Record<string, (text: string) => string>> = {
