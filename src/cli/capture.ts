@@ -3,11 +3,10 @@ import type { Command } from 'commander';
 import type { CaptureReport } from '../api/capture.ts';
 import { callApi } from '../api/client.ts';
 import { TrysailError } from '../lib/errors.ts';
-import { PATHS } from '../platform/vm/paths.ts';
 import { socketOption } from './api-socket.ts';
 import { EXIT } from './exit-codes.ts';
 import { type OutputFormat, outputOption, printable, serialise } from './output.ts';
-import { addSettingsOptions, settingsOf } from './settings-options.ts';
+import { addSettingsOptions, DEFAULT_CONFIG, settingsOf } from './settings-options.ts';
 
 interface Asking {
   readonly socket: string;
@@ -51,7 +50,7 @@ async function ask({ socket, output }: Asking, request: Parameters<typeof callAp
 /** What only root can mend, behind an agent's complaint that Envoy does not listen. */
 async function refusal({ socket }: Asking, error: unknown): Promise<TrysailError | undefined> {
   if (!(error instanceof TrysailError) || error.code !== 'CAPTURE_NOT_LISTENING') return undefined;
-  const settings = await settingsIfAny({ config: process.env['TRYSAIL_CONFIG'] ?? PATHS.agentConfig });
+  const settings = await settingsIfAny({ config: process.env['TRYSAIL_CONFIG'] ?? DEFAULT_CONFIG });
   if (settings === undefined) return undefined;
   const { tproxyRefusal } = await import('../agent/tproxy-privilege.ts');
   const { realMachine } = await import('../agent/join-machine.ts');

@@ -6,6 +6,9 @@ import { thisMachine } from '../agent/this-machine.ts';
 import { TrysailError } from '../lib/errors.ts';
 import { type Diagnostic, formatDiagnostic } from '../model/diagnostic.ts';
 
+/** Where agent.yaml is unless somebody says otherwise. */
+export const DEFAULT_CONFIG = '/etc/trysail/agent.yaml';
+
 /** `callAs` as commander names the option's value: `--call-as` → `callAs`. */
 function optionName(flag: string): string {
   return flag.slice(2).replaceAll(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
@@ -13,9 +16,7 @@ function optionName(flag: string): string {
 
 /** Adds `--config` and the settings' flags. */
 export function addSettingsOptions(command: Command): Command {
-  command.addOption(
-    new Option('--config <file>', 'Path of agent.yaml.').env('TRYSAIL_CONFIG').default('/etc/trysail/agent.yaml'),
-  );
+  command.addOption(new Option('--config <file>', 'Path of agent.yaml.').env('TRYSAIL_CONFIG').default(DEFAULT_CONFIG));
   for (const { path, flag, about, absent } of SETTINGS) {
     if (flag === undefined) continue;
     const [section = ''] = path.split('.');
