@@ -245,6 +245,11 @@ test('capture with the packaged units', { skip: reason ?? false, timeout: 290_00
     await host.run(`ip route add 169.254.169.254/32 via ${other.address}`);
     assert.equal((await host.try('pgrep -x envoy')).code, 1);
     await untilWays(DENIED);
+    // Before there is a network, and without a knot in the order of the boot.
+    const order = await host.run('systemctl show trysail-capture network-pre.target -p ActiveEnterTimestampMonotonic');
+    const [capturing = 0, network = 0] = (order.match(/\d+/g) ?? []).map(Number);
+    assert.ok(capturing > 0 && capturing < network, order);
+    assert.doesNotMatch(await host.run('journalctl -b --no-pager'), /ordering cycle/);
     await host.run('systemctl enable -q --now trysail');
     await untilState(host, 'on');
     await untilWays(CAPTURED);
@@ -253,16 +258,28 @@ test('capture with the packaged units', { skip: reason ?? false, timeout: 290_00
     );
   });
 
-  await t.test('who stops Envoy has a host as if there had been none; it comes back as it was', async () => {
+  await t.test('who stops Envoy has a host as if there had been none', async () => {
     await reload(host, { capture: DIRECT });
     await eventually('unguarded', async () => assert.deepEqual(await tables(host), ['trysail']), 20_000);
     await host.run('systemctl stop trysail-envoy');
     assert.deepEqual(await ways(), UNCAPTURED);
     assert.deepEqual(await tables(host), []);
     assert.equal((await callFrom(host, orders, PLAIN)).status, 200);
-    await host.run('systemctl start trysail');
+  });
+
+  await t.test('Envoy back without what tproxy needs: who is asked says so, and gives it', async () => {
+    const dropIn = '/etc/systemd/system/trysail-envoy.service.d/50-trysail-tproxy.conf';
+    await host.run(`rm ${dropIn}; systemctl daemon-reload; systemctl start trysail`);
+    await eventually('status says it', async () =>
+      assert.match((await host.try('trysail status')).stdout, /TRY1174 .*lacks CAP_NET_RAW/),
+    );
+    assert.match((await host.try('trysail check')).stdout, /error TRY1174 trysail-envoy\.service/);
+    const refused = await host.try('trysail capture apply');
+    assert.match(refused.stderr, /lacks CAP_NET_RAW; its unit has it from now on/);
+    await host.run('systemctl restart trysail-envoy');
     await untilState(host, 'on');
     await untilWays(CAPTURED);
+    assert.doesNotMatch((await host.try('trysail status')).stdout, /TRY1174/);
   });
 
   await t.test('clean, with everything dead', async () => {
@@ -280,7 +297,7 @@ test('capture with the packaged units', { skip: reason ?? false, timeout: 290_00
   });
 
   await t.test('the package is removed while it captures, and nothing stays', async () => {
-    assert.equal((await capture(host, 'apply --confirmed')).state, 'on');
+    await eventually('it can be applied', async () => capture(host, 'apply --confirmed'), 30_000);
     await untilWays(CAPTURED);
     assert.ok((await tables(host)).includes('trysail_guard'));
     await host.run('dpkg --remove trysail', { timeoutMs: 120_000 });
