@@ -24,7 +24,9 @@ export function caFailure(
   error: { readonly code: number; readonly details: string },
 ): TrysailError {
   const where = formatCaAddress(address);
-  const { code, details } = error;
+  const { code } = error;
+  // Of grpc-js, which ends its sentence by a heading with nothing below it.
+  const details = error.details.replace(/\.? Resolution note:\s*$/, '');
   const refusal = REFUSALS[code];
   if (refusal !== undefined) {
     return new TrysailError(refusal, `the CA at ${where} refused: ${details}`, { cause: error });
