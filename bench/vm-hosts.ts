@@ -117,9 +117,22 @@ async function copyClients(machine: Machine, dir: string): Promise<void> {
 }
 
 /** Whether the way answers with 200. */
-export async function answers(east: Machine, { url, user }: Way): Promise<boolean> {
+async function answers(east: Machine, { url, user }: Way): Promise<boolean> {
   const { stdout } = await east.try(`runuser -u ${user} -- curl -s -m 2 -o /dev/null -w '%{http_code}' ${url}`);
   return stdout === '200';
+}
+
+/** Figures of mutual TLS are worth nothing where there is none. @throws Error when a way is not as it is named */
+async function assertWays(east: Machine): Promise<void> {
+  const handshakes = await east.run(
+    "curl -sSf --unix-socket /run/trysail-envoy/admin.sock 'http://envoy/stats?filter=ssl.handshake'",
+  );
+  const secured = (service: string): boolean =>
+    new RegExp(`\\|${service}\\.default\\.mesh;?\\.ssl\\.handshake: [1-9]`).test(handshakes);
+  // Captured as well: nobody listens at its address, and its application speaks no TLS.
+  for (const service of ['backend', 'captured'])
+    if (!secured(service)) throw new Error(`bench: calls to ${service} are not mutual TLS:\n${handshakes}`);
+  if (secured('watched')) throw new Error('bench: calls to the observed service are mutual TLS');
 }
 
 /** Boots, installs, joins; resolves when the application answers on every way. `dir` is for files of this run. */
@@ -150,5 +163,6 @@ export async function startHosts(owner: BenchOwner, dir: string): Promise<VmHost
   for (const machine of [east, west]) await machine.run('trysail capture apply --confirmed');
   for (const machine of [east, west]) await untilWell(machine);
   for (const way of WAYS) await eventually(`the application answers (${way.name})`, () => answers(east, way), 30_000);
+  await assertWays(east);
   return { fleet, east, west };
 }
