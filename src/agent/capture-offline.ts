@@ -1,15 +1,17 @@
 /** What `trysail capture` does without an agent: showing the rules, and removing them. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cleanCapture } from '../platform/vm/capture-clean.ts';
 import { captureRuleset } from '../platform/vm/capture-ruleset.ts';
 import { CgroupWatcher, type UnitCgroup } from '../platform/vm/cgroup-watcher.ts';
+import { dnsDomainsFile } from '../platform/vm/dns-domains.ts';
 import { PATHS } from '../platform/vm/paths.ts';
 import { userId } from '../platform/vm/users.ts';
 import { captureDir } from './capture-need.ts';
 import { capturedUnits, captureFacts, capturePlanOf } from './capture-plan-of.ts';
 import { capturePortsOf } from './capture-ports-file.ts';
 import { NEVER_APPLIED, writeCaptureState } from './capture-state.ts';
+import { namesAreReachable } from './reachable-names.ts';
 import type { AgentSettings } from './settings.ts';
 
 /** Where an agent keeps what it knows of capture. */
@@ -72,5 +74,8 @@ export async function cleanOffline(
   // An agent that starts later must not bring the rules back. Where there is no folder, there is none to start from.
   if ((await readdir(stateDir).catch(() => [])).length > 0 && (await readFile(state, 'utf8').catch(() => '')) !== '')
     await writeCaptureState(state, NEVER_APPLIED);
+  // The agent that would take them back is away: names must not resolve to where only the rules led.
+  if (settings !== undefined && !namesAreReachable(settings, false))
+    await rm(dnsDomainsFile(settings.paths.run), { force: true });
   return result;
 }

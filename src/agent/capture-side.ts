@@ -124,11 +124,6 @@ export class CaptureSide {
     return (state === 'on' || state === 'trial') && this.#inForce.has(port);
   }
 
-  /** Whether somebody wants the rules in force, for good or on trial. */
-  get isApplied(): boolean {
-    return this.#keeper.isApplied;
-  }
-
   /** Whether somebody wants the rules in force for good: until then, calls go as they always did. */
   get isConfirmed(): boolean {
     return this.#keeper.isConfirmed;

@@ -97,7 +97,10 @@ export class HostSide {
     const runDir = parts.settings.paths.run;
     this.#resolver ??= new ResolverSide({ runDir, isSettled: async () => side.isSettled(), log });
     const { dns: _, ...nameless } = host;
-    this.#resolver.follow(mesh, namesAreReachable(parts.settings, this.#capture?.isApplied ?? false) ? host : nameless);
+    this.#resolver.follow(
+      mesh,
+      namesAreReachable(parts.settings, this.#capture?.isConfirmed ?? false) ? host : nameless,
+    );
   }
 
   /** Envoy ends: nobody is to ask it for names any more. */

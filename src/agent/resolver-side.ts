@@ -1,12 +1,11 @@
 /** Tells the host's resolver which names Envoy answers, once Envoy does. */
-import { join } from 'node:path';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
-import { DnsDomainsFile, dnsDomains } from '../platform/vm/dns-domains.ts';
+import { DnsDomainsFile, dnsDomains, dnsDomainsFile } from '../platform/vm/dns-domains.ts';
 import { dnsTable } from '../translate/dns-names.ts';
 import { ResolverWatch } from './resolver-watch.ts';
 
@@ -31,7 +30,7 @@ export class ResolverSide {
 
   constructor(options: ResolverSideOptions) {
     this.#options = options;
-    const path = join(options.runDir, 'dns-domains');
+    const path = dnsDomainsFile(options.runDir);
     this.#file = new DnsDomainsFile(path, (error) => {
       this.#written = undefined;
       options.log.error({ path, error: errorMessage(error) }, 'the resolver cannot be told which names are answered');

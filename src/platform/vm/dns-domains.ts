@@ -4,6 +4,7 @@
  * is as narrow as can be.
  */
 import { readFile, rm, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
 import { writeFileAtomic } from '../../lib/atomic-file.ts';
 import type { SocketAddress } from '../../model/host.ts';
 
@@ -13,6 +14,11 @@ export const MAX_DNS_DOMAINS = 250;
 const MESH = 'mesh';
 /** `example.com` may have mail and sub-domains that are nobody's business here; `api.example.com` is one host. */
 const MIN_LABELS = 3;
+
+/** The file, below the agent's run folder. */
+export function dnsDomainsFile(runDir: string): string {
+  return join(runDir, 'dns-domains');
+}
 
 export interface DnsDomains {
   /** Domains of which Envoy is to be asked, sorted. */
