@@ -28,7 +28,10 @@ async function untilSaid(host: Machine, code: string, isSaid = true): Promise<vo
   );
 }
 
-test('disk, Consul, CA and clock of a host fail and come back', { skip: reason ?? false }, async (t) => {
+test('disk, Consul, CA and clock of a host fail and come back', {
+  skip: reason ?? false,
+  timeout: 600_000,
+}, async (t) => {
   const packages = await buildPackages(t, 'deb', [VERSION]);
   const { hub, east, west } = await startPair(t, {
     packages,

@@ -30,10 +30,12 @@ export interface PairOptions {
   readonly packages: string;
   /** Installs the package on a machine: a line of shell. */
   readonly install: (machine: string) => string;
-  /** Further lines of agent.yaml. */
+  /** Default: `AGENT_YAML`. */
   readonly agentYaml?: string;
   /** Further lines of `ca` in server.yaml, indented by two. */
   readonly caYaml?: string;
+  /** Istio resources of both hosts. */
+  readonly resources?: string;
   /** On each host, before Trysail is installed there. */
   readonly beforeInstall?: (host: Machine) => Promise<void>;
 }
@@ -53,7 +55,8 @@ RestartSec=0.2
 WantedBy=multi-user.target
 `;
 
-const AGENT_YAML = `envoy: { drainTime: 6s }
+/** agent.yaml of both hosts before they join. */
+export const AGENT_YAML = `envoy: { drainTime: 6s }
 callAs: default/web
 services:
   - { name: web, port: 8080, protocol: HTTP, application: "127.0.0.1:8000", check: { http: /, interval: 1s } }
@@ -95,11 +98,12 @@ async function startHub(hub: Machine, { install, caYaml = '' }: PairOptions): Pr
 
 async function prepareHost(host: Machine, hub: Machine, options: PairOptions): Promise<void> {
   await startUnit(host, 'consul', CONSUL_UNIT(`-bind=${host.address} -retry-join=${hub.address} -retry-interval=1s`));
+  await untilConsulLeads(host);
   await options.beforeInstall?.(host);
   await host.run(options.install(host.name), { timeoutMs: 120_000 });
   await startUnit(host, 'application', APPLICATION_UNIT(host.name));
-  await host.write('/etc/trysail/agent.yaml', `${AGENT_YAML}${options.agentYaml ?? ''}`);
-  await untilConsulLeads(host);
+  await host.write('/etc/trysail/agent.yaml', options.agentYaml ?? AGENT_YAML);
+  if (options.resources !== undefined) await host.write('/etc/trysail/resources.d/test.yaml', options.resources);
 }
 
 /** By one command, as an operator does it. */
