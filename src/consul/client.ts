@@ -37,6 +37,8 @@ export interface ConsulClient {
   health(service: string, options?: ReadOptions): Promise<Answer<readonly HealthEntry[]>>;
   /** The names of all services that the token can see, with their tags. */
   catalogServices(options?: ReadOptions): Promise<Answer<ReadonlyMap<string, readonly string[]>>>;
+  /** Whether the servers know this instance of a service, by the id of its registration. */
+  catalogHas(service: string, id: string, signal?: AbortSignal): Promise<boolean>;
   readonly kv: KvStore;
   readonly agent: AgentApi;
   /** Ends all connections; requests in flight fail. */
@@ -74,6 +76,14 @@ export function createConsulClient(options: ConsulOptions): ConsulClient {
       const reply = await transport.send({ method: 'GET', path, ...readParameters(read), signal: read.signal, needs });
       const services = fieldsOf(jsonOf(reply, { address, what: `GET ${path}` }));
       return answerOf(reply, new Map(Object.entries(services).map(([name, tags]) => [name, textsOf(tags)])));
+    },
+    async catalogHas(service, id, signal) {
+      const path = `/v1/catalog/service/${encodeURIComponent(service)}`;
+      const query = { stale: true, filter: `ServiceID == ${JSON.stringify(id)}` };
+      const needs = 'service_prefix "" { policy = "read" } and node_prefix "" { policy = "read" }';
+      const reply = await transport.send({ method: 'GET', path, query, signal, needs });
+      const asked = { address, what: `GET ${path}` };
+      return listOf(jsonOf(reply, asked), asked).length > 0;
     },
     kv: createKvStore(transport, address),
     agent: createAgentApi(transport, address),

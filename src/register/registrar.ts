@@ -6,6 +6,7 @@ import { errorMessage, TrysailError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import { META } from '../model/registration.ts';
+import { CatalogueLook } from './catalogue-look.ts';
 import { type CommandResult, repeatCommand } from './command-check.ts';
 import { noteError, replacedEntries, takeFresh } from './entries.ts';
 import { type Entry, isRegistered } from './entry.ts';
@@ -19,11 +20,13 @@ const MIN_GAP_MS = 250;
 const DEREGISTER_TIMEOUT_MS = 3000;
 
 export interface RegistrarOptions {
-  readonly client: Pick<ConsulClient, 'agent' | 'address'>;
+  readonly client: Pick<ConsulClient, 'agent' | 'address' | 'catalogHas'>;
   readonly log: Log;
   /** Part of the ids, so that several hosts may share one Consul agent. */
   readonly hostName: string;
   readonly instances: readonly LocalInstance[];
+  /** Between two looks at Consul's servers, while something has to be feared; default 10,000. */
+  readonly catalogueEveryMs?: number;
 }
 
 function asTrysailError(error: unknown): TrysailError {
@@ -41,6 +44,7 @@ export class Registrar {
   readonly #abandoned = new Set<string>();
   #entries: ReadonlyMap<string, Entry>;
   #wake = new AbortController();
+  #look: CatalogueLook | undefined;
   #connected = false;
   #current = false;
   #loop: Promise<void> | undefined;
@@ -53,6 +57,8 @@ export class Registrar {
   /** Begins to register; never fails, tries for ever. */
   start(): void {
     if (this.#loop !== undefined || this.#stop.signal.aborted) return;
+    const { client, catalogueEveryMs } = this.#options;
+    this.#look = new CatalogueLook({ client, ...(catalogueEveryMs !== undefined && { everyMs: catalogueEveryMs }) });
     this.#loop = this.#run();
     for (const entry of this.#entries.values()) this.#startCommand(entry);
   }
@@ -168,9 +174,15 @@ export class Registrar {
     const services = await client.agent.services(signal);
     const checks = await client.agent.checks(signal);
     const wanted = this.#entries;
+    const settled = [...wanted].filter(([, { confirmed }]) => confirmed);
+    const missing = await this.#look?.missing(
+      new Map(settled.map(([id, { registration }]) => [id, registration.definition.Name])),
+      signal,
+    );
     let good = true;
     for (const [id, entry] of wanted) {
-      if (!entry.dirty && isRegistered(entry.registration, services, checks)) {
+      const isKnown = missing?.has(id) !== true;
+      if (!entry.dirty && isKnown && isRegistered(entry.registration, services, checks)) {
         if (entry.error !== undefined) noteError(entry, undefined, log);
         entry.confirmed = true;
       } else good = (await this.#register(entry, services.has(id))) && good;

@@ -128,6 +128,44 @@ test('the registration carries everything, and both healths are seen', async (t)
   );
 });
 
+test('what only the servers of Consul have lost is written again, before Consul itself finds out', async (t) => {
+  const consul = await startConsul(t);
+  const client = createConsulClient({ address: consul.address });
+  const registrar = new Registrar({
+    client,
+    log: silentLog(),
+    hostName: 'vm-1',
+    instances: [instance()],
+    catalogueEveryMs: 300,
+  });
+  t.after(() => {
+    registrar.stop();
+    client.close();
+  });
+  registrar.start();
+  const ask = async (path: string, body: unknown): Promise<void> => {
+    const { status } = await fetch(`${consul.address}${path}`, { method: 'PUT', body: JSON.stringify(body) });
+    assert.equal(status, 200);
+  };
+  // Nobody but Consul itself looks after this one.
+  await ask('/v1/agent/service/register', { ID: 'other', Name: 'other', Port: 1 });
+  const has = async (...services: readonly string[]): Promise<readonly boolean[]> =>
+    Promise.all(services.map(async (name) => client.catalogHas(name, name === 'other' ? name : `${name}-vm-1`)));
+  await eventually('registered', async () => (await has('reviews', 'other')).every(Boolean));
+  assert.equal(await client.catalogHas('reviews', 'reviews-vm-2'), false);
+  await eventually(
+    'written again, and not by Consul',
+    async () => {
+      // As servers do that take the node for one that has left. Consul's agent looks when it starts, and once a minute.
+      for (const id of ['reviews-vm-1', 'other'])
+        await ask('/v1/catalog/deregister', { Node: 'server', ServiceID: id });
+      await eventually('there', async () => (await has('reviews'))[0] === true, 8000);
+      return (await has('other'))[0] === false;
+    },
+    20_000,
+  );
+});
+
 test('a Consul that restarts and forgets gets the service again', async (t) => {
   const consul = await startConsul(t);
   const registrar = await startRegistrar(t, consul.address, [instance()]);
