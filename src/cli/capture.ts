@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { CaptureReport } from '../api/capture.ts';
 import { callApi } from '../api/client.ts';
 import { TrysailError } from '../lib/errors.ts';
+import { sockets } from '../platform/vm/paths.ts';
 import { socketOption } from './api-socket.ts';
 import { EXIT } from './exit-codes.ts';
 import { type OutputFormat, outputOption, printable, serialise } from './output.ts';
@@ -47,12 +48,12 @@ async function ask({ socket, output }: Asking, request: Parameters<typeof callAp
   if (report.state === 'failed') process.exitCode = EXIT.failed;
 }
 
-/** What only root can mend, behind an agent's complaint that Envoy does not listen. */
-async function refusal({ socket }: Asking, error: unknown): Promise<TrysailError | undefined> {
-  if (!(error instanceof TrysailError) || error.code !== 'CAPTURE_NOT_LISTENING') return undefined;
+/** What only root can mend, and the agent would wait for in vain. */
+async function refusal({ socket }: Asking): Promise<TrysailError | undefined> {
   const settings = await settingsIfAny({ config: process.env['TRYSAIL_CONFIG'] ?? DEFAULT_CONFIG });
-  if (settings === undefined) return undefined;
-  const { tproxyRefusal } = await import('../agent/tproxy-privilege.ts');
+  if (settings === undefined || sockets(settings.paths.run).api !== socket) return undefined;
+  const { needsTproxy, tproxyRefusal } = await import('../agent/tproxy-privilege.ts');
+  if (!needsTproxy(settings)) return undefined;
   const { realMachine } = await import('../agent/join-machine.ts');
   const { envoy } = await callApi(socket, 'status', undefined);
   return tproxyRefusal(realMachine(), settings, envoy.pid);
@@ -96,11 +97,9 @@ export function registerCaptureCommands(program: Command): void {
     .option('--confirmed', 'Keep them without a trial, for automation.')
     .addHelpText('after', '\nExamples:\n  trysail capture apply\n  trysail capture apply --confirmed')
     .action(async (options: Asking & { readonly confirmed?: boolean }) => {
-      try {
-        await ask(options, { action: 'apply', confirmed: options.confirmed === true });
-      } catch (error) {
-        throw (await refusal(options, error)) ?? error;
-      }
+      const refused = await refusal(options);
+      if (refused !== undefined) throw refused;
+      await ask(options, { action: 'apply', confirmed: options.confirmed === true });
     });
 
   capture
