@@ -39,6 +39,7 @@ const COPIED: readonly (readonly [source: string, place: string, mode: number])[
   ['src/platform/vm/capture-holder.sh', `${LIB}/capture-holder`, 0o755],
   ['packaging/dns-link', `${LIB}/dns-link`, 0o755],
   ['packaging/sysusers.conf', 'usr/lib/sysusers.d/trysail.conf', 0o644],
+  ['packaging/tmpfiles.conf', 'usr/lib/tmpfiles.d/trysail.conf', 0o644],
   ['packaging/agent.yaml', `${DOC}/examples/agent.yaml`, 0o644],
   ['packaging/server.yaml', `${DOC}/examples/server.yaml`, 0o644],
   ['packaging/copyright', `${DOC}/copyright`, 0o644],

@@ -26,6 +26,7 @@ mkdir -p /etc/trysail/resources.d
   mv -f "$target.new" "$target"
 done
 systemd-sysusers trysail.conf
+systemd-tmpfiles --create trysail.conf
 rm -rf /usr/lib/trysail/compile-cache
 if mkdir /usr/lib/trysail/compile-cache && /usr/bin/trysail version >/dev/null; then
   chmod a+r /usr/lib/trysail/compile-cache/*/*

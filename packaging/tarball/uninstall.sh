@@ -17,10 +17,11 @@ if [ -d /run/systemd/system ]; then
   # What "deny" and a bypass leave in the kernel on purpose.
   if [ -x /usr/lib/trysail/capture-holder ]; then /usr/lib/trysail/capture-holder remove || true; fi
 fi
-rm -rf /usr/lib/trysail /usr/share/doc/trysail /run/trysail /run/trysail-envoy /run/trysail-capture /run/trysail-bypass
+rm -rf /usr/lib/trysail /usr/share/doc/trysail /run/trysail /run/trysail-envoy /run/trysail-capture /run/trysail-bypass \
+  /run/trysail-upstreams
 rm -f /usr/bin/trysail /usr/lib/systemd/system/trysail*.service /usr/lib/systemd/system/trysail-dns.path \
   /usr/lib/systemd/system-generators/trysail-unit-order \
-  /usr/lib/sysusers.d/trysail.conf /usr/share/man/man1/trysail.1.gz /usr/share/bash-completion/completions/trysail
+  /usr/lib/sysusers.d/trysail.conf /usr/lib/tmpfiles.d/trysail.conf /usr/share/man/man1/trysail.1.gz /usr/share/bash-completion/completions/trysail
 rmdir /etc/trysail/resources.d /etc/trysail 2>/dev/null || true
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload

@@ -1,4 +1,5 @@
 /** What agent.yaml needs of the host, in the words of the host's checks. */
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { envoyFiles, launcherFiles } from '../envoy/files.ts';
@@ -15,7 +16,7 @@ import { toHost } from './settings-host.ts';
 
 const ANY = '0.0.0.0';
 
-/** Pids that a launcher has written down. */
+/** Pids that a launcher has written down, of those that live: the files of earlier Envoys stay. */
 async function launchedIn(dir: string): Promise<readonly number[]> {
   const { envoyPids: pattern } = launcherFiles(dir);
   const names = await readdir(dir).catch(() => []);
@@ -24,7 +25,7 @@ async function launchedIn(dir: string): Promise<readonly number[]> {
       .filter((name) => pattern.test(name))
       .map(async (name) => Number(await readFile(join(dir, name), 'utf8').catch(() => ''))),
   );
-  return written.filter((pid) => pid > 0);
+  return written.filter((pid) => pid > 0 && existsSync(`/proc/${pid}`));
 }
 
 /** The processes that listen for us. */

@@ -47,7 +47,9 @@ function schemaOf<T>(form: Form<T>): z.ZodMiniType<T> {
       const value = form.parse(input);
       if (value !== undefined) return value;
       const message = input === undefined ? 'is required' : `${redactUserInfo(showValue(input))} is not ${form.noun}`;
-      context.issues.push({ code: 'custom', message, input });
+      const meant = form.suggest?.(input);
+      const params = meant === undefined ? {} : { remedy: `Did you mean "${meant}"?` };
+      context.issues.push({ code: 'custom', message, input, params });
       return z.NEVER;
     }),
   );

@@ -1,6 +1,7 @@
 /** The forms that a setting's value can take: each reads raw YAML (or a flag's text) and says what it expects. */
 import { isIP } from 'node:net';
 import { parseDurationMs } from '../lib/duration.ts';
+import { nearest } from '../lib/nearest.ts';
 import type { SocketAddress, SocketPath } from '../model/host.ts';
 import type { Locality } from '../model/service.ts';
 
@@ -12,6 +13,8 @@ export interface Form<T> {
   readonly example: string;
   /** The value, or undefined when `input` (plain YAML data) does not have the form. */
   parse(input: unknown): T | undefined;
+  /** What was probably meant, where the values can be listed. */
+  suggest?(input: unknown): string | undefined;
   /** A flag's or environment variable's text as YAML data; the text itself when absent. */
   fromText?(text: string): unknown;
 }
@@ -92,6 +95,7 @@ export function oneOf<const T extends string>(...words: readonly [T, ...T[]]): F
   return {
     noun: `one of ${words.join(', ')}`,
     example: words[0],
+    suggest: (input) => (typeof input === 'string' ? nearest(input, words) : undefined),
     parse: (input) => words.find((word) => word === input),
   };
 }

@@ -97,6 +97,10 @@ const BAD: Readonly<Record<string, readonly [yaml: string, ...issues: readonly s
     'registry: kubernetes\n',
     'agent.yaml:1: error TRY0901 registry: "kubernetes" is not one of consul, files. Write it like consul.',
   ],
+  'a word that is nearly one': [
+    'mode: obseve\n',
+    'agent.yaml:1: error TRY0901 mode: "obseve" is not one of off, observe, outbound, full. Did you mean "observe"?',
+  ],
   'a Consul address without a scheme': [
     'consul: {address: "127.0.0.1:8500"}\n',
     'agent.yaml:1: error TRY0901 consul.address: "127.0.0.1:8500" is not an address of Consul (http://host:port, https://host:port or unix:///path). Write it like http://127.0.0.1:8500.',

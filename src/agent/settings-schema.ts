@@ -108,7 +108,7 @@ const UPSTREAM = {
   port: optional(PORT, "The service's port, at `listen`.", 'its only one'),
   listen: optional(
     LISTEN_ADDRESS,
-    'Where local applications reach it: a loopback address, or `unix:` and the path of a socket.',
+    'Where local applications reach it: a loopback address, or `unix:` and the path of a socket; whoever may enter its folder may call there (docs/capture.md).',
     'it is called by its name, on all its ports (`dns`)',
   ),
   callAs: optional(

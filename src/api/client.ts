@@ -14,12 +14,14 @@ function unreachable(socket: string, error: unknown): TrysailError {
     case 'ENOENT':
     case 'ENOTDIR':
       return new TrysailError('AGENT_NOT_RUNNING', `the agent is not running: there is no socket ${socket}`, {
-        remedy: 'Start it with "trysail agent --config <file>", or name its socket by --socket.',
+        remedy:
+          'Start it with "systemctl start trysail" (without systemd: "trysail agent --config <file>"), or name its socket by --socket. A host that has not joined has none: trysail join --check.',
         ...cause,
       });
     case 'ECONNREFUSED':
       return new TrysailError('AGENT_NOT_RUNNING', `the agent is not running: nobody answers on ${socket}`, {
-        remedy: 'It ended without tidying up: its log says why. Start it again with "trysail agent --config <file>".',
+        remedy:
+          'It ended without tidying up: its log says why. Start it again: "systemctl start trysail", or without systemd "trysail agent --config <file>".',
         ...cause,
       });
     case 'EACCES':

@@ -82,7 +82,7 @@ Examples:
         if (options.end !== true)
           throw new TrysailError(
             'CONFIGURATION_INVALID',
-            `${options.config} has errors, and says what there is to bypass`,
+            `${options.config} is missing or has errors, and says what there is to bypass`,
             {
               remedy:
                 'Correct it; "trysail check --offline" shows all of them. With Envoy dead, "trysail capture clean" works without it.',

@@ -7,7 +7,7 @@ import { sockets } from '../platform/vm/paths.ts';
 import { socketOption } from './api-socket.ts';
 import { EXIT } from './exit-codes.ts';
 import { type OutputFormat, outputOption, printable, serialise } from './output.ts';
-import { addSettingsOptions, DEFAULT_CONFIG, settingsOf } from './settings-options.ts';
+import { addSettingsOptions, configurationInvalid, DEFAULT_CONFIG, settingsOf } from './settings-options.ts';
 
 interface Asking {
   readonly socket: string;
@@ -80,10 +80,7 @@ export function registerCaptureCommands(program: Command): void {
     .action(async (options: Readonly<Record<string, unknown>> & { readonly output: OutputFormat }) => {
       const { offlinePlan } = await import('../agent/capture-offline.ts');
       const loaded = await settingsOf(options);
-      if (!('settings' in loaded))
-        throw new TrysailError('CONFIGURATION_INVALID', 'the settings have errors', {
-          remedy: 'Correct them; "trysail check" shows all of them.',
-        });
+      if (!('settings' in loaded)) throw configurationInvalid('no rules can be planned', loaded.issues);
       const plan = await offlinePlan(loaded.settings);
       process.stdout.write(options.output === 'text' ? plan.text : await serialise(plan, options.output));
       if (options.output === 'text') for (const note of notes(plan)) process.stderr.write(`${note}\n`);

@@ -7,9 +7,10 @@ import { COMMANDS, type CommandEntry } from './commands.ts';
 export const GUIDE = `Trysail ${VERSION}: Istio's API on plain virtual machines, on Consul and Envoy.
 
 On a host of the mesh:
+  trysail join       Make this host a member; "trysail leave" undoes it.
   trysail check      Is this host fit, and what I wrote right?
-  trysail agent      Run the host's agent, in the foreground.
   trysail status     Is this host well? What is in the way?
+  trysail bypass     Take traffic past the proxy, for a while.
 
 Where the mesh's certificates are made:
   trysail ca init    Make a certificate authority.

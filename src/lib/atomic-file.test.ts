@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -49,4 +49,13 @@ test('a failed replacement leaves no temporary file and the old one as it was', 
 
 test('a missing directory is an error with its code', async (t) => {
   await assert.rejects(writeFileAtomic(join(await folder(t), 'absent', 'file'), 'x'), { code: 'ENOENT' });
+});
+
+test('a link that somebody has put in the way of the temporary file is not followed', async (t) => {
+  const dir = await folder(t);
+  await writeFile(join(dir, 'precious'), 'kept');
+  await symlink(join(dir, 'precious'), join(dir, `state.${process.pid}.tmp`));
+  await writeFileAtomic(join(dir, 'state'), 'new');
+  assert.equal(await readFile(join(dir, 'precious'), 'utf8'), 'kept');
+  assert.equal(await readFile(join(dir, 'state'), 'utf8'), 'new');
 });

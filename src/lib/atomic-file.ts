@@ -5,7 +5,9 @@ import { dirname } from 'node:path';
 /** Replaces `path` by `content` in one step. `mode` is the new file's permission, 0600 unless said otherwise. */
 export async function writeFileAtomic(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
-  const file = await open(temporary, 'w', mode);
+  // What a process of this number has left. Where others may write too it could be a link, which nobody must follow.
+  await unlink(temporary).catch(() => undefined);
+  const file = await open(temporary, 'wx', mode);
   try {
     await file.chmod(mode);
     await file.writeFile(content);

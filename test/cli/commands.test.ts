@@ -65,7 +65,7 @@ async function agent(t: Parameters<typeof tempDir>[0], handlers: Partial<ApiHand
 test('trysail alone guides, with exit code 0', async () => {
   const { code, out, err } = await trysail([]);
   assert.deepEqual([code, err], [EXIT.ok, '']);
-  assert.match(out, new RegExp(`^Trysail ${VERSION}: .*\\n\\nOn a host of the mesh:\\n  trysail check `));
+  assert.match(out, new RegExp(`^Trysail ${VERSION}: .*\\n\\nOn a host of the mesh:\\n  trysail join `));
 });
 
 test('an unknown command suggests the nearest', async () => {
@@ -198,7 +198,7 @@ test('trysail status without an agent says how to start it', async (t) => {
   assert.deepEqual(await trysail(['status', '--socket', socket]), {
     code: EXIT.agentNotRunning,
     out: '',
-    err: `trysail: the agent is not running: there is no socket ${socket}.\n  Start it with "trysail agent --config <file>", or name its socket by --socket.\n`,
+    err: `trysail: the agent is not running: there is no socket ${socket}.\n  Start it with "systemctl start trysail" (without systemd: "trysail agent --config <file>"), or name its socket by --socket. A host that has not joined has none: trysail join --check.\n`,
   });
 });
 

@@ -37,7 +37,7 @@ test('the Debian package has all its parts, is reproducible, and Debian finds no
   const parts = `usr/bin/trysail usr/lib/trysail/trysail.cjs usr/lib/trysail/node usr/lib/trysail/envoy
     usr/lib/trysail/envoy-launcher usr/lib/trysail/capture-holder usr/lib/trysail/dns-link
     lib/systemd/system-generators/trysail-unit-order lib/systemd/system/trysail.service lib/systemd/system/trysail-envoy.service etc/trysail/resources.d/
-    usr/share/man/man1/trysail.1.gz usr/share/doc/trysail/copyright usr/lib/sysusers.d/trysail.conf`;
+    usr/share/man/man1/trysail.1.gz usr/share/doc/trysail/copyright usr/lib/sysusers.d/trysail.conf usr/lib/tmpfiles.d/trysail.conf`;
   for (const path of parts.split(/\s+/)) assert.match(files, new RegExp(` \\./${path.replaceAll('.', '\\.')}$`, 'm'));
   assert.doesNotMatch(files, /^.{5}w|^.{8}w|^-rws/m, 'nobody but root may write, and nothing is setuid');
   assert.equal((await outputOf('dpkg-deb', ['--info', deb, 'conffiles']).catch(() => '')).trim(), '');

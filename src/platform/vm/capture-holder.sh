@@ -63,12 +63,13 @@ fi
 dir=$1
 guard=${2-}
 control=$dir/control
-umask 007
+umask 027
 command -v nft >/dev/null || {
   echo 'capture: nft is not installed' >&2
   exit 69
 }
-[ -p "$control" ] || mkfifo "$control" || exit 1
+# Envoys open it both ways, and nothing else here.
+[ -p "$control" ] || mkfifo -m 660 "$control" || exit 1
 
 # One at a time: what an earlier one still has to tidy away is not this one's. All its processes share the lock.
 exec 7>"$dir/lock"

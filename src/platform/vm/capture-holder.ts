@@ -98,7 +98,8 @@ export class CaptureHolder {
     if (this.#options.script !== undefined) await this.#spawn(this.#options.script);
     await this.#until(START_MS, () => this.isAlive).catch((error: unknown) => {
       throw new TrysailError('CAPTURE_HOLDER_MISSING', `nothing holds capture's rules in ${this.#options.dir}`, {
-        remedy: 'Install nftables, start trysail-capture.service, and look into its journal.',
+        remedy:
+          'As root: "systemctl enable --now trysail-capture", with nftables installed; its journal says why it does not stay.',
         cause: error,
       });
     });
@@ -230,7 +231,9 @@ export class CaptureHolder {
         `${this.#files.control} cannot be written: ${errorMessage(error)}`,
         {
           remedy:
-            errorCode(error) === 'EACCES' ? 'Run the agent as the user of the unit.' : 'Start trysail-capture.service.',
+            errorCode(error) === 'EACCES'
+              ? 'Run the agent as the user of the unit.'
+              : 'As root: systemctl start trysail-capture.',
           cause: error,
         },
       );
