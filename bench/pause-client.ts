@@ -1,7 +1,7 @@
 // Requests at a fixed rate to several URLs at the same time until SIGTERM, to find the longest time without an answer.
 // Two ways in one process: what holds up the machine or this process shows on both, what holds up one way on that one.
-// Arguments: FILE, requests a second to each URL, URLs. Writes a list of a `PauseResult` for each URL into FILE. At SIGUSR1
-// it begins anew: its own first requests are slow.
+// Arguments: FILE, requests a second to each URL, URLs. Writes a list of a `PauseResult` for each URL into FILE; an empty
+// list as soon as it begins to count, after its own first requests, which are slow.
 // From Node's own library alone: it runs on test machines.
 import { writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
@@ -20,6 +20,7 @@ export interface PauseResult {
 const [file = '', rate = '500', ...urls] = process.argv.slice(2);
 const INTERVAL_MS = 1000 / Number(rate);
 const TIMEOUT_MS = 10_000;
+const WARM_UP_MS = 1000;
 
 interface Client {
   /** Forgets what was so far. */
@@ -32,17 +33,20 @@ function startClient(url: string): Client {
   const failures: string[] = [];
   const running = new Set<Promise<void>>();
   let requests = 0;
-  let lastMs = performance.now();
+  let dueMs = performance.now();
+  /** What was due before does not count. */
+  let sinceMs = dueMs;
+  let lastMs = dueMs;
   let longestPauseMs = 0;
   let longestRequestMs = 0;
-  const answered = (dueMs: number): void => {
+  const answered = (wasDueMs: number): void => {
     const now = performance.now();
     requests += 1;
     longestPauseMs = Math.max(longestPauseMs, now - lastMs);
-    longestRequestMs = Math.max(longestRequestMs, now - dueMs);
+    if (wasDueMs >= sinceMs) longestRequestMs = Math.max(longestRequestMs, now - wasDueMs);
     lastMs = now;
   };
-  const send = async (dueMs: number): Promise<void> =>
+  const send = async (wasDueMs: number): Promise<void> =>
     new Promise((resolve) => {
       const fail = (why: string): void => {
         failures.push(`${new Date().toISOString()} ${why}`);
@@ -52,7 +56,7 @@ function startClient(url: string): Client {
         response.resume();
         response.once('end', () => {
           if (response.statusCode !== 200) return fail(`status ${response.statusCode}`);
-          answered(dueMs);
+          answered(wasDueMs);
           return resolve();
         });
         response.once('error', (error) => fail(error.message));
@@ -60,7 +64,6 @@ function startClient(url: string): Client {
       call.once('timeout', () => call.destroy(new Error('timeout')));
       call.once('error', (error) => fail(error.message));
     });
-  let dueMs = performance.now();
   // By the clock, whatever the answers do: who waits for one would hide what the next would have met.
   const ticking = setInterval(() => {
     for (const now = performance.now(); dueMs <= now; dueMs += INTERVAL_MS) {
@@ -71,6 +74,8 @@ function startClient(url: string): Client {
   }, 1);
   return {
     reset: () => {
+      dueMs = performance.now();
+      sinceMs = dueMs;
       requests = 0;
       failures.length = 0;
       longestPauseMs = 0;
@@ -86,9 +91,10 @@ function startClient(url: string): Client {
 }
 
 const clients = urls.map(startClient);
-process.on('SIGUSR1', () => {
+setTimeout(() => {
   for (const client of clients) client.reset();
-});
+  writeFileSync(file, '[]');
+}, WARM_UP_MS);
 async function stop(): Promise<void> {
   writeFileSync(file, JSON.stringify(await Promise.all(clients.map(async (client) => client.end()))));
   process.exit(0);

@@ -30,9 +30,7 @@ async function pausesDuring(east: Machine, change: () => Promise<void>): Promise
   await east.run(
     `rm -f /bench/pauses.json; systemd-run -q --unit=pauses ${NODE} /bench/pause-client.mjs /bench/pauses.json ${RATE} ${urls}`,
   );
-  // Its first requests are slow by themselves.
-  await delay(1000);
-  await east.run('systemctl kill --signal=USR1 pauses');
+  await eventually('the client counts', async () => east.run('test -e /bench/pauses.json'));
   await change();
   await east.run('systemctl stop pauses');
   const [mesh, direct] = JSON.parse(await east.run('cat /bench/pauses.json')) as PauseResult[];
