@@ -222,7 +222,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
       inbound: optional(
         oneOf('deny', 'direct'),
         'Calls to captured services.',
-        '`deny` for a service that STRICT or an AuthorizationPolicy applies to, else `direct`',
+        '`deny` for a service that STRICT applies to, else `direct`',
       ),
       outbound: defaulted(oneOf('direct', 'deny'), 'direct', 'Captured calls.'),
     }),

@@ -129,7 +129,7 @@ export interface CaptureSettings {
   /** Calls that come in there are captured. */
   readonly interfaces: readonly string[];
   readonly onProxyFailure: {
-    /** Undefined: `deny` where STRICT or an AuthorizationPolicy applies, else `direct`. */
+    /** Undefined: `deny` where STRICT applies, else `direct`. */
     readonly inbound: 'deny' | 'direct' | undefined;
     readonly outbound: 'direct' | 'deny';
   };

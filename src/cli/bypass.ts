@@ -1,4 +1,5 @@
 /** `trysail bypass`: takes traffic past the proxy within seconds, with everything else away, and says what that costs. */
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { BypassReport } from '../agent/bypass.ts';
 import { parseDurationMs } from '../lib/duration.ts';
@@ -100,7 +101,7 @@ Examples:
           : await startBypass(settings, {
               names,
               forMs: options.for === undefined ? undefined : durationOf(options.for),
-              later: { command: [...program, 'bypass', '--end', '--expired', '--config', options.config] },
+              later: { command: [...program, 'bypass', '--end', '--expired', '--config', resolve(options.config)] },
             });
       process.stdout.write(
         options.output === 'text' ? reportText(report, options.for) : await serialise(report, options.output),
