@@ -248,7 +248,11 @@ export const SETTINGS_SCHEMA = z.strictObject({
       `\`paths.run\`; with launcher \`systemd\` \`${PATHS.envoyRun}\``,
     ),
     binary: optional(filePath('/usr/local/bin/envoy'), 'Path of Envoy.', 'found beside the program, then on PATH'),
-    concurrency: optional(wholeNumber('a number of threads', 1, 1024, '2'), 'Worker threads.', 'the number of cores'),
+    concurrency: optional(
+      wholeNumber('a number of threads', 1, 1024, '2'),
+      'Worker threads. Fewer than Envoy runs with take effect when its unit is restarted: a hot restart keeps them.',
+      'the number of cores',
+    ),
     healthListener: optional(
       SOCKET_ADDRESS,
       'Where Consul checks that Envoy lives.',
