@@ -1,11 +1,12 @@
 /** Steps of leaving that tell others: Consul, that the services of this host are gone; the CA, that its credential is. */
-
+import { join } from 'node:path';
 import { isRefusal } from '../identity/ca-addresses.ts';
 import { HostCa } from '../identity/host-ca.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import { META } from '../model/registration.ts';
 import { clientOf } from './consul-side.ts';
 import { credentialOf } from './join-host.ts';
+import { exists } from './leave-removal.ts';
 import type { LeaveStep } from './leave-step.ts';
 import type { LeaveTarget } from './leave-target.ts';
 
@@ -55,14 +56,22 @@ export function consulStep({ settings, hostName }: LeaveTarget): LeaveStep {
 
 /** The CA is told; where it is away, the host goes all the same, and its operator can tell it later. */
 export function credentialStep(target: LeaveTarget, signal: AbortSignal): LeaveStep {
-  const { settings, trustDomain, hostName } = target;
+  const { settings, trustDomain, hostName, stateDir } = target;
   let isTold = false;
+  const isUnknown = settings === undefined || trustDomain === undefined;
+  /** Whose CA cannot be told, as agent.yaml or meshconfig.yaml is gone or faulty. */
+  const hasCredential = async () => stateDir !== undefined && exists(join(stateDir, 'identity', 'host.json'));
   const credential = async () =>
     settings === undefined || trustDomain === undefined ? undefined : credentialOf(settings, trustDomain);
   return {
     what: "The CA knows that this host's credential is given up",
-    isUndone: async () => isTold || (await credential()) === undefined,
+    isUndone: async () => isTold || (isUnknown ? !(await hasCredential()) : (await credential()) === undefined),
     undo: async () => {
+      if (isUnknown) {
+        throw new TrysailError('LEAVE_FAILED', 'without agent.yaml and meshconfig.yaml it is not known whom to tell', {
+          remedy: `The credential is destroyed here. On the CA's machine: trysail ca revoke ${hostName}`,
+        });
+      }
       const given = await credential();
       if (given === undefined || settings === undefined) return undefined;
       const { address } = settings.identity.ca;
