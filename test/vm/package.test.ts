@@ -70,20 +70,27 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
     );
   });
 
-  await t.test('a Unix socket of an upstream is for those who may enter its folder', async () => {
-    const file = '/etc/trysail/agent.yaml';
-    const yaml = await machine.run(`cat ${file}`);
-    const socket = '/run/trysail-upstreams/games/web.sock';
-    await machine.run(`install -d -m 0750 -o trysail-envoy -g games ${dirname(socket)}`);
-    await machine.write(file, `${yaml}upstreams: [{ service: web-8080, listen: 'unix:${socket}' }]\n`);
-    await machine.run('trysail reload');
-    const callAs = async (user: string): Promise<number> =>
-      (await machine.try(`runuser -u ${user} -- curl -s -m 2 -o /dev/null --unix-socket ${socket} http://web/`)).code;
-    await eventually('its caller connects', async () => assert.equal(await callAs('games'), 0));
-    assert.equal(await callAs('nobody'), 7);
-    await machine.write(file, yaml);
-    await machine.run(`trysail reload; rm -r ${dirname(socket)}`);
-  });
+  await t.test(
+    'a Unix socket of an upstream is for those who may enter its folder, those of ours for nobody else',
+    async () => {
+      const file = '/etc/trysail/agent.yaml';
+      const yaml = await machine.run(`cat ${file}`);
+      const socket = '/run/trysail-upstreams/games/web.sock';
+      await machine.run(`install -d -m 0750 -o trysail-envoy -g games ${dirname(socket)}`);
+      await machine.write(file, `${yaml}upstreams: [{ service: web-8080, listen: 'unix:${socket}' }]\n`);
+      await machine.run('trysail reload');
+      const callAs = async (user: string, at = socket): Promise<number> =>
+        (await machine.try(`runuser -u ${user} -- curl -s -m 2 -o /dev/null --unix-socket ${at} http://web/`)).code;
+      await eventually('its caller connects', async () => assert.equal(await callAs('games'), 0));
+      assert.equal(await callAs('nobody'), 7);
+      for (const ours of ['/run/trysail/api.sock', '/run/trysail/xds.sock', '/run/trysail-envoy/admin.sock']) {
+        await machine.run(`test -S ${ours}`);
+        assert.equal(await callAs('games', ours), 7, ours);
+      }
+      await machine.write(file, yaml);
+      await machine.run(`trysail reload; rm -r ${dirname(socket)}`);
+    },
+  );
 
   await t.test('the journal knows the level of each line', async () => {
     await machine.write('/etc/trysail/resources.d/wrong.yaml', 'kind: Nonsense\n');
