@@ -62,13 +62,14 @@ test('toHost() gives canonical hosts and SPIFFE ids', () => {
         inbound: undefined,
       },
     ],
+    // Of several accounts `callAs` names one for all loopback addresses.
     upstreams: [
       { serviceHost: 'ratings.payments.mesh', servicePort: undefined, listen: { address: '127.0.0.1', port: 1 } },
       { serviceHost: 'ratings.books.mesh', servicePort: undefined, listen: { address: '127.0.0.1', port: 2 } },
       { serviceHost: 'ratings.books.mesh', servicePort: 9080, listen: { address: '127.0.0.1', port: 3 } },
       { serviceHost: 'ledger.payments.mesh', servicePort: undefined, listen: { address: '127.0.0.1', port: 4 } },
       { serviceHost: 'api.example.com', servicePort: undefined, listen: { address: '127.0.0.1', port: 5 } },
-    ],
+    ].map((upstream) => ({ ...upstream, caller: 'spiffe://mesh.example/ns/payments/sa/bank' })),
     callerIdentity: 'spiffe://mesh.example/ns/payments/sa/bank',
     healthListener: { address: '10.0.0.5', port: 15_021 },
   });

@@ -91,6 +91,8 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
       new Map(),
     );
   const callers = callersOf(settings, config, capturePorts);
+  // With one account nobody has to be named; with several, whoever set `callAs` has named one for all of them.
+  const several = new Set(settings.services.map((one) => `${one.namespace}/${one.serviceAccount}`)).size > 1;
   const named = settings.upstreams.flatMap(({ service, listen }): NamedUpstream[] => {
     if (listen !== undefined) return [];
     const serviceHost = hostOf(service, callNamespace);
@@ -107,19 +109,19 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
     nodeCluster: first === undefined ? host.name : `${first.name}.${first.namespace}`,
     locality: host.locality ?? { region: '', zone: '', subzone: '' },
     workloads,
-    upstreams: settings.upstreams.flatMap(({ service, port, listen, callAs: own }): Upstream[] =>
-      listen === undefined
-        ? []
-        : [
-            {
-              serviceHost: hostOf(service, own?.namespace ?? callNamespace),
-              servicePort: port,
-              listen,
-              ...(own === undefined || !withIdentities ? {} : { caller: identityOf(own, config.trustDomain) }),
-              ...(settings.mode === 'observe' ? { mode: 'observe' as const } : {}),
-            },
-          ],
-    ),
+    upstreams: settings.upstreams.flatMap(({ service, port, listen, callAs: own }): Upstream[] => {
+      if (listen === undefined) return [];
+      const account = own ?? (several ? callAs : undefined);
+      return [
+        {
+          serviceHost: hostOf(service, own?.namespace ?? callNamespace),
+          servicePort: port,
+          listen,
+          ...(account === undefined || !withIdentities ? {} : { caller: identityOf(account, config.trustDomain) }),
+          ...(settings.mode === 'observe' ? { mode: 'observe' as const } : {}),
+        },
+      ];
+    }),
     callerIdentity: callAs === undefined ? undefined : identityOf(callAs, config.trustDomain),
     ...(withIdentities ? {} : { withoutCertificates: true }),
     ...(named.length === 0 ? {} : { namedUpstreams: named }),

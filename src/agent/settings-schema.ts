@@ -114,7 +114,7 @@ const UPSTREAM = {
   callAs: optional(
     ACCOUNT,
     'Whose identity calls to `listen` carry: the account of one of `services`.',
-    '`callAs` of the host; where calls of several identities leave the host, a loopback address has to name one',
+    '`callAs` of the host',
   ),
 };
 
