@@ -22,7 +22,7 @@ import { DiagnosticLog, summarise } from './diagnostic-log.ts';
 import { EnvoySide, isExternal } from './envoy-side.ts';
 import { HostSide } from './host-side.ts';
 import { registrable } from './registrable.ts';
-import { keepForDrain, Reloading } from './reloading.ts';
+import { keepInForce, Reloading } from './reloading.ts';
 import type { AgentSettings } from './settings.ts';
 import type { LoadedSettings } from './settings-load.ts';
 import { type AgentParts, allDiagnostics } from './status-report.ts';
@@ -63,7 +63,7 @@ export async function runAgent(
   const { config, diagnostics } = await loadMeshConfig(settings.mesh.configFile);
   const allocations = await Allocations.open(settings.paths.state, log);
   const host = await allocations.host(settings, config);
-  await keepForDrain(settings, log);
+  await keepInForce(settings, log);
   const envoySide = await EnvoySide.create(settings, host, log.child({ room: 'envoy' }));
   const envoy = envoySide.process;
   const external = isExternal(settings);

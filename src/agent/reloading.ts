@@ -9,6 +9,7 @@ import type { Allocations } from './allocations.ts';
 import { keepDrainSettings } from './drain-record.ts';
 import type { EnvoySide } from './envoy-side.ts';
 import type { HostSide } from './host-side.ts';
+import { keepSettingsText } from './kept-settings.ts';
 import type { MeshSide } from './mesh-side.ts';
 import { type Reloaded, reloaded } from './reload.ts';
 import type { AgentSettings } from './settings.ts';
@@ -29,10 +30,15 @@ export interface ReloadingOptions {
   readonly log: RootLog;
 }
 
-/** What `trysail drain` will need, should agent.yaml be faulty by then. Never rejects. */
-export async function keepForDrain(settings: AgentSettings, log: Pick<RootLog, 'warn'>): Promise<void> {
-  await keepDrainSettings(settings.paths.state, settings).catch((error: unknown) =>
+/** What `trysail drain` and `trysail bypass` will need, should agent.yaml be faulty by then. Never rejects. */
+export async function keepInForce(settings: AgentSettings, log: Pick<RootLog, 'warn'>): Promise<void> {
+  const { file, paths } = settings;
+  await keepDrainSettings(paths.state, settings).catch((error: unknown) =>
     log.warn({ error: errorMessage(error) }, 'what "trysail drain" needs cannot be saved: it will read agent.yaml'),
+  );
+  if (file === undefined) return;
+  await keepSettingsText(paths.state, file).catch((error: unknown) =>
+    log.warn({ error: errorMessage(error) }, 'agent.yaml cannot be kept: "trysail bypass" needs it without faults'),
   );
 }
 
@@ -71,7 +77,7 @@ export class Reloading {
     parts.config = config;
     parts.host = await allocations.host(settings, config);
     log.setLevel(settings.log.level);
-    await keepForDrain(settings, log);
+    await keepInForce(settings, log);
     if (!isDeepStrictEqual(before.envoy.healthListener, settings.envoy.healthListener))
       await mesh.consul?.withoutProxyHealth(HEALTH_MOVE_MS);
     await envoy

@@ -2,10 +2,11 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { BypassReport } from '../agent/bypass.ts';
+import type { LoadedSettings } from '../agent/settings-load.ts';
 import { parseDurationMs } from '../lib/duration.ts';
 import { TrysailError } from '../lib/errors.ts';
 import { type OutputFormat, outputOption, printable, serialise } from './output.ts';
-import { addSettingsOptions, settingsOf } from './settings-options.ts';
+import { addSettingsOptions, settingsOf, stateDirsFor } from './settings-options.ts';
 
 interface BypassOptions {
   readonly all?: boolean;
@@ -43,6 +44,23 @@ function reportText(
   return `${[...lines, ...list('No audit line could be written to:', unaudited)].join('\n')}\n`;
 }
 
+/** The settings; those that the last agent had where the file has errors now. */
+async function settingsInForce(options: Readonly<Record<string, unknown>>): Promise<LoadedSettings> {
+  const loaded = await settingsOf(options);
+  if ('settings' in loaded) return loaded;
+  const { keptSettingsText } = await import('../agent/kept-settings.ts');
+  for (const dir of await stateDirsFor(options)) {
+    const text = await keptSettingsText(dir);
+    const kept = text === undefined ? loaded : await settingsOf(options, process.env, text);
+    if (!('settings' in kept)) continue;
+    process.stderr.write(
+      `agent.yaml has errors: the settings that the last agent had are used, of ${printable(dir)}\n`,
+    );
+    return kept;
+  }
+  return loaded;
+}
+
 function durationOf(text: string): number {
   const ms = parseDurationMs(text);
   if (ms !== undefined && ms >= 1000 && ms <= MOST_MS) return ms;
@@ -65,7 +83,7 @@ export function registerBypassCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Needs root, and neither Consul nor the CA nor the agent. Every use is written to audit.log in the state folder and to
+Needs root, and neither Consul nor the CA nor the agent nor an agent.yaml without faults. Every use is written to audit.log in the state folder and to
 the journal.
 
 Examples:
@@ -78,7 +96,7 @@ Examples:
       const names = options.all === true ? [EVERYTHING] : services;
       if (names.length === 0 && options.expired !== true)
         throw new TrysailError('BYPASS_NAMELESS', 'no service is named', { remedy: 'Name some, or write --all.' });
-      const loaded = await settingsOf(options);
+      const loaded = await settingsInForce(options);
       if (!('settings' in loaded)) {
         if (options.end !== true)
           throw new TrysailError(

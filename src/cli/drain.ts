@@ -6,21 +6,13 @@ import { TrysailError } from '../lib/errors.ts';
 import { EXIT } from './exit-codes.ts';
 import { printable } from './output.ts';
 import { errorText } from './report-error.ts';
-import { addSettingsOptions, configurationInvalid, settingsOf } from './settings-options.ts';
+import { addSettingsOptions, configurationInvalid, settingsOf, stateDirsFor } from './settings-options.ts';
 
 /** Those of the last agent, whatever agent.yaml says by now: by them it has registered this host, and started Envoy. */
 async function drainSettingsOf(options: Readonly<Record<string, unknown>>): Promise<DrainSettings> {
-  const [loaded, { keptDrainSettings, stateDirsOf }] = await Promise.all([
-    settingsOf(options),
-    import('../agent/drain-record.ts'),
-  ]);
+  const [loaded, { keptDrainSettings }] = await Promise.all([settingsOf(options), import('../agent/drain-record.ts')]);
   if ('settings' in loaded) return (await keptDrainSettings(loaded.settings.paths.state)) ?? loaded.settings;
-  const given = [options['pathsState'], process.env['TRYSAIL_PATHS_STATE']];
-  const dirs = await stateDirsOf(
-    String(options['config']),
-    given.filter((path) => typeof path === 'string'),
-  );
-  for (const dir of dirs) {
+  for (const dir of await stateDirsFor(options)) {
     const kept = await keptDrainSettings(dir);
     if (kept === undefined) continue;
     process.stderr.write(

@@ -27,10 +27,14 @@ export function addSettingsOptions(command: Command): Command {
   return command;
 }
 
-/** The settings as the options of a command, the environment and the file together say. */
+/**
+ * The settings as the options of a command, the environment and the file together say.
+ * @param text of the file, if not the one that lies there
+ */
 export async function settingsOf(
   options: Readonly<Record<string, unknown>>,
   env: NodeJS.ProcessEnv = process.env,
+  text?: string,
 ): Promise<LoadedSettings> {
   const flags = Object.fromEntries(
     SETTINGS.flatMap(({ path, flag }) => {
@@ -38,7 +42,24 @@ export async function settingsOf(
       return typeof value === 'string' ? [[path, value]] : [];
     }),
   );
-  return loadAgentSettings({ file: String(options['config']), flags, env, machine: await thisMachine() });
+  const file = String(options['config']);
+  return loadAgentSettings({
+    file,
+    flags,
+    env,
+    machine: await thisMachine(),
+    ...(text === undefined ? {} : { text }),
+  });
+}
+
+/** Where the last agent may have its state when the settings cannot be read, likeliest first. */
+export async function stateDirsFor(options: Readonly<Record<string, unknown>>): Promise<readonly string[]> {
+  const { stateDirsOf } = await import('../agent/drain-record.ts');
+  const given = [options['pathsState'], process.env['TRYSAIL_PATHS_STATE']];
+  return stateDirsOf(
+    String(options['config']),
+    given.filter((path) => typeof path === 'string'),
+  );
 }
 
 /** The error of a command that needs settings without faults. @param cannot such as `the agent cannot start` */

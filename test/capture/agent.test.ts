@@ -79,6 +79,8 @@ test('a policy that comes later closes the way past the proxy', { skip }, async 
   await eventually('applied', async () => host.run(program(), ...capture), 30_000);
   await eventually('in force', async () => assert.match(await call(other, '10.9.0.1', 8080), /^orders 127\.0\.0\./));
   assert.ok(!tables(host).includes('table inet trysail_guard'));
+  const kept = await readFile(join(dir, 'state/agent.yaml'), 'utf8');
+  assert.equal(kept, await readFile(join(dir, 'agent.yaml'), 'utf8'), 'for a bypass, whatever becomes of the file');
   const strict = {
     apiVersion: 'security.istio.io/v1',
     kind: 'PeerAuthentication',

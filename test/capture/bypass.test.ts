@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { BypassReport } from '../../src/agent/bypass.ts';
+import { keepSettingsText } from '../../src/agent/kept-settings.ts';
 import { META } from '../../src/model/registration.ts';
 import { writeCatalogueSnapshot } from '../../src/sources/catalogue-snapshot.ts';
 import { eventually } from '../support/eventually.ts';
@@ -120,5 +121,16 @@ test('bypass works with nothing but files: it says what it suspends, is written 
       bypass('reviews'),
       /neither runs nor calls reviews\.\n {2}It has orders, payments\.default\.mesh, orders\.default\.mesh\./,
     );
+  });
+  await t.test('a faulty agent.yaml is no hindrance where an agent has run', async () => {
+    const file = join(dir, 'agent.yaml');
+    await writeFile(file, `${AGENT(dir)}\nservices: twice\n`);
+    await assert.rejects(bypass('payments'), /missing or has errors/);
+    await writeFile(join(dir, 'good.yaml'), AGENT(dir));
+    await keepSettingsText(join(dir, 'state'), join(dir, 'good.yaml'));
+    await bypass('payments');
+    assert.match(await call(host, '127.0.0.1', 9001, { uid: 1001 }), /^payments /);
+    assert.equal(await bypass('--all', '--end'), 'Nothing is past the proxy.\n');
+    assert.deepEqual(tables(host), []);
   });
 });
