@@ -7,11 +7,17 @@ import {
   tproxyCapability,
   writeTproxyDropIn,
 } from '../platform/vm/envoy-privileges.ts';
+import { sockets } from '../platform/vm/paths.ts';
 import { hasUnit, type JoinMachine } from './join-machine.ts';
 import type { AgentSettings } from './settings.ts';
 import { isProxied } from './settings-complete.ts';
 
 const ENVOY_UNIT = 'trysail-envoy.service';
+
+/** Whether an agent with these settings answers at this socket of the local API. */
+export function isServedAt({ paths }: Pick<AgentSettings, 'paths'>, socket: string): boolean {
+  return sockets(paths.run).api === socket;
+}
 
 /** Whether a service of this host is captured with its callers' addresses. */
 export function needsTproxy({ services }: Pick<AgentSettings, 'services'>): boolean {

@@ -3,7 +3,6 @@ import type { Command } from 'commander';
 import type { CaptureReport } from '../api/capture.ts';
 import { callApi } from '../api/client.ts';
 import { TrysailError } from '../lib/errors.ts';
-import { sockets } from '../platform/vm/paths.ts';
 import { socketOption } from './api-socket.ts';
 import { EXIT } from './exit-codes.ts';
 import { type OutputFormat, outputOption, printable, serialise } from './output.ts';
@@ -51,9 +50,9 @@ async function ask({ socket, output }: Asking, request: Parameters<typeof callAp
 /** What only root can mend, and the agent would wait for in vain. */
 async function refusal({ socket }: Asking): Promise<TrysailError | undefined> {
   const settings = await settingsIfAny({ config: process.env['TRYSAIL_CONFIG'] ?? DEFAULT_CONFIG });
-  if (settings === undefined || sockets(settings.paths.run).api !== socket) return undefined;
-  const { needsTproxy, tproxyRefusal } = await import('../agent/tproxy-privilege.ts');
-  if (!needsTproxy(settings)) return undefined;
+  if (settings === undefined) return undefined;
+  const { isServedAt, needsTproxy, tproxyRefusal } = await import('../agent/tproxy-privilege.ts');
+  if (!isServedAt(settings, socket) || !needsTproxy(settings)) return undefined;
   const { realMachine } = await import('../agent/join-machine.ts');
   const { envoy } = await callApi(socket, 'status', undefined);
   return tproxyRefusal(realMachine(), settings, envoy.pid);
