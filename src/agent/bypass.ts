@@ -7,7 +7,6 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
-import { silentLog } from '../lib/log.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
 import { BYPASS_TABLE, bypassRuleset, needsRouteLocalnet } from '../platform/vm/bypass-ruleset.ts';
@@ -16,8 +15,6 @@ import { runTool } from '../platform/vm/host-tool.ts';
 import { nftError } from '../platform/vm/nft-error.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
 import { readCatalogueSnapshot } from '../sources/catalogue-snapshot.ts';
-import { ResourceDirectory } from '../sources/resource-directory.ts';
-import type { ResourceSet } from '../sources/resource-set.ts';
 import { parseAddressRange } from './address-range.ts';
 import { loadMeshConfig } from './agent-files.ts';
 import { audit } from './audit-log.ts';
@@ -26,6 +23,7 @@ import { type BypassEntry, bypassDir, readBypassState, uptimeS, writeBypassState
 import { proxyUsers } from './capture-offline.ts';
 import { capturedUnits, captureFacts, capturePlanOf } from './capture-plan-of.ts';
 import { capturePortsOf } from './capture-ports-file.ts';
+import { readResources } from './read-resources.ts';
 import { ServiceAddresses } from './service-addresses-file.ts';
 import type { AgentSettings } from './settings.ts';
 import { toHost } from './settings-host.ts';
@@ -49,15 +47,6 @@ function requireRoot(): void {
   throw new TrysailError('BYPASS_NOT_ROOT', 'taking traffic past the proxy needs root', {
     remedy: 'Run it with sudo.',
   });
-}
-
-async function readResources(dir: string): Promise<ResourceSet> {
-  const directory = new ResourceDirectory({ dir, log: silentLog(), onChange: () => undefined });
-  try {
-    return await directory.start();
-  } finally {
-    await directory.stop();
-  }
 }
 
 /** The mesh as the files of this host have it. */

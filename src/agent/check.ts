@@ -7,11 +7,11 @@ import { silentLog } from '../lib/log.ts';
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
-import { ResourceDirectory } from '../sources/resource-directory.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import { diagnose } from '../translate/diagnose.ts';
 import { readMeshConfig } from './agent-files.ts';
 import { Allocations } from './allocations.ts';
+import { readResources } from './read-resources.ts';
 import type { AgentSettings } from './settings.ts';
 import type { LoadedSettings } from './settings-load.ts';
 
@@ -22,15 +22,6 @@ export interface CheckReport {
   readonly checked: readonly string[];
   /** The mesh's configuration, defaults included; undefined when it has errors or no file could say where it is. */
   readonly config: MeshConfig | undefined;
-}
-
-async function readResources(dir: string): Promise<ResourceSet> {
-  const directory = new ResourceDirectory({ dir, log: silentLog(), onChange: () => undefined });
-  try {
-    return await directory.start();
-  } finally {
-    await directory.stop();
-  }
 }
 
 /** Nothing is known of a service: no fault as long as Consul may know it. */

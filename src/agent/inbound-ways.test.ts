@@ -75,35 +75,27 @@ test('what is left over of several moves stays, each way once', () => {
   assert.deepEqual(servedWorkloads(between, [first], NOBODY), [first, second]);
 });
 
+const HOST: Host = {
+  nodeId: 'vm-1',
+  nodeCluster: 'a.default',
+  locality: { region: '', zone: '', subzone: '' },
+  workloads: [],
+  upstreams: [],
+  callerIdentity: undefined,
+  healthListener: { address: '10.0.0.5', port: 15_021 },
+};
+
 test('withWorkloads() has the capture port exactly while something is captured', () => {
-  const host: Host = {
-    nodeId: 'vm-1',
-    nodeCluster: 'a.default',
-    locality: { region: '', zone: '', subzone: '' },
-    workloads: [],
-    upstreams: [],
-    callerIdentity: undefined,
-    healthListener: { address: '10.0.0.5', port: 15_021 },
-  };
-  const captured = withWorkloads(host, [workload('a', 80, { capture: 'redirect' })]);
+  const captured = withWorkloads(HOST, [workload('a', 80, { capture: 'redirect' })]);
   assert.equal(captured.inboundCapturePort, 15_006);
   assert.ok(!('inboundCapturePort' in withWorkloads(captured, [workload('a', 80)])));
 });
 
 test('withFormerCallers() keeps ports that rules may still lead to, and gives none of them to two', () => {
-  const host: Host = {
-    nodeId: 'vm-1',
-    nodeCluster: 'a.default',
-    locality: { region: '', zone: '', subzone: '' },
-    workloads: [],
-    upstreams: [],
-    callerIdentity: undefined,
-    healthListener: { address: '10.0.0.5', port: 15_021 },
-  };
   const caller = (namespace: string, capturePort: number) => ({ identity: undefined, namespace, capturePort });
-  assert.equal(withFormerCallers(host, []), host);
-  assert.deepEqual(withFormerCallers(host, [caller('old', 15_001)]).callers, [caller('old', 15_001)]);
-  const now = { ...host, callers: [caller('new', 15_001)] };
+  assert.equal(withFormerCallers(HOST, []), HOST);
+  assert.deepEqual(withFormerCallers(HOST, [caller('old', 15_001)]).callers, [caller('old', 15_001)]);
+  const now = { ...HOST, callers: [caller('new', 15_001)] };
   assert.equal(withFormerCallers(now, [caller('old', 15_001)]), now);
   assert.deepEqual(withFormerCallers(now, [caller('old', 15_101)]).callers, [
     caller('new', 15_001),

@@ -1,6 +1,5 @@
 /** `trysail ca`, `token` and `server` as a user runs them. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -9,26 +8,10 @@ import { silentLog } from '../../src/lib/log.ts';
 import { startChild } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/ports.ts';
+import { trysail } from '../support/run-trysail.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { ROOT } from '../support/tools.ts';
 import { spiffe } from './mesh-ca.ts';
-
-interface Run {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function trysail(...args: readonly string[]): Promise<Run> {
-  const child = spawn(join(ROOT, 'scripts/trysail'), args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  const code = await new Promise<number | null>((resolve) => {
-    child.once('close', resolve);
-  });
-  return { code, out, err };
-}
 
 test('a mesh from nothing: a CA, its server, a token, a host, its revocation', async (t) => {
   const dir = await tempDir(t);

@@ -1,29 +1,11 @@
 /** `trysail join` and `trysail leave` as a user runs them: words and exit codes. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { EXIT } from '../../src/cli/exit-codes.ts';
+import { trysail } from '../support/run-trysail.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { ROOT } from '../support/tools.ts';
-
-interface Run {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function trysail(...args: readonly string[]): Promise<Run> {
-  const child = spawn(join(ROOT, 'scripts/trysail'), args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  const code = await new Promise<number | null>((resolve) => {
-    child.once('close', resolve);
-  });
-  return { code, out, err };
-}
 
 test('join --check has an exit code of its own, and JSON', async (t) => {
   const config = join(await tempDir(t), 'agent.yaml');
