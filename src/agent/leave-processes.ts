@@ -15,6 +15,8 @@ import type { LeaveTarget } from './leave-target.ts';
 const POLL_MS = 100;
 /** Beyond what the agent allows for draining, which is 45 s at most. */
 const END_MS = 75_000;
+/** After SIGKILL, which takes effect at once unless the kernel itself hangs. */
+const KILLED_MS = 5000;
 /** The server is a role of its own: a machine may leave the mesh and go on being its CA. */
 const SERVER_UNIT = 'trysail-server.service';
 
@@ -49,7 +51,7 @@ async function agentPid({ settings }: LeaveTarget): Promise<number | undefined> 
   }
 }
 
-/** SIGTERM, and SIGKILL to what has not ended in time. */
+/** SIGTERM, and SIGKILL to what has not ended in time. @throws TrysailError `LEAVE_FAILED` when neither helps */
 async function endProcess(pid: number, timeoutMs: number): Promise<void> {
   const identity = identify(pid);
   if (identity === undefined) return;
@@ -63,7 +65,13 @@ async function endProcess(pid: number, timeoutMs: number): Promise<void> {
   signal('SIGTERM');
   const endMs = performance.now() + timeoutMs;
   while (isRunning(identity)) {
-    if (performance.now() > endMs) signal('SIGKILL');
+    const overdueMs = performance.now() - endMs;
+    if (overdueMs > KILLED_MS) {
+      throw new TrysailError('LEAVE_FAILED', `process ${pid} does not end, not even by SIGKILL`, {
+        remedy: 'It waits for the kernel (a disk?). Run this again when it has ended.',
+      });
+    }
+    if (overdueMs > 0) signal('SIGKILL');
     await sleep(POLL_MS);
   }
 }
