@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -30,6 +30,16 @@ test('what is kept comes back', async (t) => {
   const dir = await folder(t);
   await keepDrainSettings(dir, SETTINGS);
   assert.deepEqual(await keptDrainSettings(dir), SETTINGS);
+});
+
+test('what is kept already is not written again: on a full disk it would be lost', async (t) => {
+  const dir = await folder(t);
+  await keepDrainSettings(dir, SETTINGS);
+  const { ino } = await stat(join(dir, 'drain.json'));
+  await keepDrainSettings(dir, SETTINGS);
+  assert.equal((await stat(join(dir, 'drain.json'))).ino, ino);
+  await keepDrainSettings(dir, { ...SETTINGS, host: { name: 'other' } });
+  assert.equal((await keptDrainSettings(dir))?.host.name, 'other');
 });
 
 test('nothing, and nothing of ours, is nothing', async (t) => {

@@ -52,8 +52,10 @@ export async function keepDrainSettings(stateDir: string, settings: DrainSetting
     paths: { run: paths.run },
   };
   try {
-    const text = JSON.stringify({ version: 1, settings: kept }, (_, value: unknown) => value ?? null);
-    await writeFileAtomic(fileIn(stateDir), `${text}\n`);
+    const text = `${JSON.stringify({ version: 1, settings: kept }, (_, value: unknown) => value ?? null)}\n`;
+    // On a full disk what is kept already stays: it is still true.
+    if (text !== (await readFile(fileIn(stateDir), 'utf8').catch(() => undefined)))
+      await writeFileAtomic(fileIn(stateDir), text);
   } catch (error) {
     await rm(fileIn(stateDir), { force: true }).catch(() => undefined);
     throw error;

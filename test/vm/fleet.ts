@@ -108,7 +108,8 @@ export async function untilConsulLeads(machine: Machine): Promise<void> {
   await eventually(
     `Consul on ${machine.name} knows a leader`,
     async () => machine.run('curl -sSf -m 2 http://127.0.0.1:8500/v1/status/leader | grep :'),
-    40_000,
+    // Consul tries a server that it takes for failed again every half minute, and not each time.
+    120_000,
   );
 }
 

@@ -176,7 +176,7 @@ function noneFailed(t: TestContext, what: string, samples: readonly LoadSample[]
   assert.deepEqual(failed(samples), [], what);
 }
 
-test('the life of hosts', { skip: reason ?? false, timeout: 290_000 }, async (t) => {
+test('the life of hosts', { skip: reason ?? false, timeout: 600_000 }, async (t) => {
   const began = Date.now();
   const seconds = (since: number): string => `${((Date.now() - since) / 1000).toFixed(1)} s`;
   const [tsharkMissing, fleet] = await Promise.all([

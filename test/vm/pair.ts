@@ -78,7 +78,7 @@ export async function untilConsulLeads(machine: Machine): Promise<void> {
   await eventually(
     'Consul leads',
     async () => machine.run('curl -sSf -m 2 http://127.0.0.1:8500/v1/status/leader | grep :'),
-    30_000,
+    120_000,
   );
 }
 
