@@ -23,6 +23,8 @@ const ALL_BELOW = [
   'envoy',
   'platform',
   'telemetry',
+  'fleet',
+  'analysis',
   'api',
 ] as const;
 
@@ -47,6 +49,15 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   envoy: { mayImport: ['gen', 'lib'], because: 'the process, whatever it is configured to do' },
   platform: { mayImport: ['model', 'lib'], because: 'only what differs between kinds of hosts' },
   telemetry: { mayImport: ['envoy', 'model', 'lib'], because: 'reads what Envoy counts' },
+  fleet: {
+    mayImport: ['consul', 'sources', 'model', 'lib'],
+    because: 'signed configuration in Consul: published and followed; what it means is decided elsewhere',
+  },
+  analysis: {
+    mayImport: ['sources', 'translate', 'model', 'gen', 'lib'],
+    typesOf: ['xds'],
+    because: 'tells people what configuration means, without Consul and Envoy',
+  },
   api: { mayImport: ['model', 'lib'], because: 'the local API is data, whoever serves it' },
   agent: {
     mayImport: ALL_BELOW,
@@ -57,7 +68,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     because: 'composition of the second role',
   },
   cli: {
-    mayImport: ['agent', 'server', 'api', 'sources', 'model', 'translate', 'lib'],
+    mayImport: ['agent', 'server', 'api', 'analysis', 'fleet', 'sources', 'model', 'translate', 'lib'],
     because: 'commands ask, they do not implement',
   },
   ui: { mayImport: [], typesOf: ['api'], because: 'runs in a browser' },

@@ -1,4 +1,7 @@
 /** What holds for the whole mesh (`meshconfig.yaml`): Istio's MeshConfig names where Istio has one, ours beside them. */
+import type { ConnectionPool, LocalityLoadBalancing, TrafficPolicyBlocks } from './destination-rule.ts';
+import type { OutboundTrafficPolicy } from './sidecar.ts';
+import type { RetryPolicy } from './virtual-service.ts';
 
 export interface MeshConfig {
   readonly trustDomain: string;
@@ -18,6 +21,32 @@ export interface MeshConfig {
   /** Envoy's access log: a path, `/dev/stdout`, or undefined for none. */
   readonly accessLogFile: string | undefined;
   readonly catalogue: CatalogueConfig;
+  /** What becomes of calls to hosts that the mesh does not know; absent: `ALLOW_ANY`. */
+  readonly outboundTrafficPolicy?: OutboundTrafficPolicy['mode'];
+  /** Absent: Istio's default, failover by locality. */
+  readonly localityLbSetting?: LocalityLoadBalancing;
+  /** `exportTo` of resources that have none; absent: all namespaces. */
+  readonly defaultServiceExportTo?: readonly string[];
+  readonly defaultVirtualServiceExportTo?: readonly string[];
+  readonly defaultDestinationRuleExportTo?: readonly string[];
+  /** Retries of routes that say nothing of them; absent: Istio's default. */
+  readonly defaultHttpRetryPolicy?: RetryPolicy;
+  /** What DestinationRules begin with. */
+  readonly defaultTrafficPolicy?: Pick<TrafficPolicyBlocks, 'connectionPool' | 'outlierDetection'>;
+  /** Default of `connectionPool.tcp.tcpKeepalive`. */
+  readonly tcpKeepalive?: NonNullable<ConnectionPool['tcpKeepalive']>;
+  /** How often names of `DNS` services are resolved; absent: 60 s. */
+  readonly dnsRefreshRateMs?: number;
+  /** For how long an inbound or outbound port waits for the first bytes to tell the protocol; absent or 0: for ever. */
+  readonly protocolDetectionTimeoutMs?: number;
+  /** Which HTTP/1.1 connections to endpoints are made HTTP/2 where no DestinationRule says; absent: none. */
+  readonly h2UpgradePolicy?: 'DO_NOT_UPGRADE' | 'UPGRADE';
+  /** What is made of paths before they are matched; absent: `DEFAULT` (as RFC 3986 normalises). */
+  readonly pathNormalization?: 'NONE' | 'BASE' | 'DEFAULT' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
+  /** Threads of Envoy (`defaultConfig.concurrency`); `agent.yaml` goes before it. */
+  readonly concurrency?: number;
+  /** Trysail's own: namespaces whose EnvoyFilters count; absent: none. */
+  readonly envoyFilterNamespaces?: readonly string[];
 }
 
 /** How far the answers of Consul's catalogue are trusted. */

@@ -8,6 +8,8 @@ export interface ServicePort {
   readonly number: number;
   readonly name: string;
   readonly protocol: Protocol;
+  /** Of `ORIGINAL_DST`: the port to dial instead of the one that was called. */
+  readonly targetPort?: number;
 }
 
 /**
@@ -19,6 +21,16 @@ export interface ServicePort {
  * - `plain`: nothing says that it is meshed.
  */
 export type ServiceTls = 'required' | 'migrating' | 'plain';
+
+/**
+ * How Envoy finds a service's endpoints:
+ *
+ * - `EDS`: addresses that we push;
+ * - `STRICT_DNS`, `LOGICAL_DNS`: names that Envoy resolves;
+ * - `ORIGINAL_DST`: wherever the caller was going (ServiceEntry `NONE`);
+ * - `DYNAMIC_DNS`: the name that each request or TLS connection asks for, resolved then.
+ */
+export type Resolution = 'EDS' | 'STRICT_DNS' | 'LOGICAL_DNS' | 'ORIGINAL_DST' | 'DYNAMIC_DNS';
 
 export interface Service {
   /** Canonical host name, unique in the mesh: the key of `Mesh.services` and `Mesh.endpoints`. */
@@ -33,10 +45,15 @@ export interface Service {
   readonly tls: ServiceTls;
   /** Who may serve it, as SPIFFE ids; never empty unless `tls` is `plain`. */
   readonly identities: readonly SpiffeId[];
-  /** How Envoy finds the endpoints: EDS (addresses that we push) or DNS (names that Envoy resolves). */
-  readonly resolution: 'EDS' | 'STRICT_DNS' | 'LOGICAL_DNS';
+  readonly resolution: Resolution;
   /** Whether it lies outside of the mesh (ServiceEntry `MESH_EXTERNAL`). */
   readonly external: boolean;
+  /** Addresses or CIDR ranges at which callers know it (ServiceEntry `addresses`). */
+  readonly addresses?: readonly string[];
+  /** Names that endpoints' certificates may bear instead of `identities` (ServiceEntry `subjectAltNames`). */
+  readonly subjectAltNames?: readonly string[];
+  /** Namespaces that see it; absent or empty: all. */
+  readonly exportTo?: readonly string[];
 }
 
 export type Health = 'HEALTHY' | 'UNHEALTHY' | 'DRAINING';
@@ -62,4 +79,6 @@ export interface Endpoint {
   readonly labels: Readonly<Record<string, string>>;
   /** Whether the endpoint says that it takes mutual TLS. A claim: `Service.tls` decides what a client makes of it. */
   readonly offersMtls: boolean;
+  /** Where workloads of other networks are told apart. */
+  readonly network?: string;
 }

@@ -205,6 +205,18 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
     virtualServices,
     destinationRules,
     peerAuthentications: resources.peerAuthentications,
+    gateways: resources.gateways,
+    sidecars: sharedList(
+      previous?.sidecars,
+      resources.sidecars.map((sidecar) => resolver.sidecar(sidecar)),
+    ),
+    rateLimits: sharedList(
+      previous?.rateLimits,
+      resources.rateLimits.map((rateLimit) => resolver.rateLimit(rateLimit)),
+    ),
+    envoyFilters: resources.envoyFilters,
+    proxyConfigs: resources.proxyConfigs,
+    workloadGroups: resources.workloadGroups,
     diagnostics:
       sameDiagnostics && previous !== undefined ? previous.diagnostics : unsorted.toSorted(compareDiagnostics),
   };

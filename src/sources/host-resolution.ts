@@ -2,7 +2,9 @@
 import type { DestinationRule } from '../model/destination-rule.ts';
 import { canonicalHost, consulNameOf, serviceHosts, serviceOfHost } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
-import type { VirtualService } from '../model/virtual-service.ts';
+import type { RateLimit } from '../model/rate-limit.ts';
+import type { Sidecar } from '../model/sidecar.ts';
+import type { RouteDestination, VirtualService } from '../model/virtual-service.ts';
 import type { ServiceRecord } from './kinds/service-record.ts';
 
 /** A label that no template of Consul names takes for the name of a service: it would split it at the dashes. */
@@ -24,6 +26,8 @@ export interface HostResolver {
   /** The resource itself where all of its hosts are canonical already; the same result for the same object. */
   virtualService(virtualService: VirtualService): VirtualService;
   destinationRule(rule: DestinationRule): DestinationRule;
+  sidecar(sidecar: Sidecar): Sidecar;
+  rateLimit(rateLimit: RateLimit): RateLimit;
 }
 
 /** `previous` is returned when it serves the same configuration and records. */
@@ -51,20 +55,55 @@ export function hostResolver(
   const host = (written: string, namespace: string): string =>
     renamed.get(written) ??
     (written.startsWith('*.') ? canonicalWildcard(config, written) : canonicalHost(config, written, namespace));
+  const to = <T extends { readonly host: string }>(destination: T, namespace: string): T => ({
+    ...destination,
+    host: host(destination.host, namespace),
+  });
+  const resolveVirtualService = (virtualService: VirtualService): VirtualService => {
+    const { hosts, http, tls, tcp } = virtualService;
+    const { namespace } = virtualService.meta;
+    const destinationsOf = <R extends { readonly destinations: readonly RouteDestination[] }>(route: R): R => ({
+      ...route,
+      destinations: route.destinations.map((destination) => to(destination, namespace)),
+    });
+    return {
+      ...virtualService,
+      hosts: [...new Set(hosts.map((name) => host(name, namespace)))],
+      http: http.map((route) => ({
+        ...destinationsOf(route),
+        ...(route.mirrors !== undefined && {
+          mirrors: route.mirrors.map((mirror) => ({ ...mirror, destination: to(mirror.destination, namespace) })),
+        }),
+      })),
+      ...(tls !== undefined && { tls: tls.map(destinationsOf) }),
+      ...(tcp !== undefined && { tcp: tcp.map(destinationsOf) }),
+    };
+  };
+  // A host after a namespace is completed in that namespace: `shop/web` is the service `web` of `shop`.
+  const resolveSidecar = (sidecar: Sidecar): Sidecar => {
+    const { egress, outboundTrafficPolicy: policy, meta } = sidecar;
+    return {
+      ...sidecar,
+      egress: egress?.map((listener) => ({
+        ...listener,
+        hosts: listener.hosts.map((one) => to(one, /^[*~]$/.test(one.namespace) ? meta.namespace : one.namespace)),
+      })),
+      outboundTrafficPolicy:
+        policy?.egressProxy === undefined ? policy : { ...policy, egressProxy: to(policy.egressProxy, meta.namespace) },
+    };
+  };
   return {
     config,
     records,
     host,
-    virtualService: (virtualService) =>
-      memo(virtualService, ({ meta, hosts, http, exportTo }) => ({
-        meta,
-        hosts: [...new Set(hosts.map((name) => host(name, meta.namespace)))],
-        http: http.map((route) => ({
-          ...route,
-          destinations: route.destinations.map((d) => ({ ...d, host: host(d.host, meta.namespace) })),
-        })),
-        exportTo,
-      })),
+    virtualService: (virtualService) => memo(virtualService, resolveVirtualService),
     destinationRule: (rule) => memo(rule, (r) => ({ ...r, host: host(r.host, r.meta.namespace) })),
+    sidecar: (sidecar) => memo(sidecar, resolveSidecar),
+    rateLimit: (rateLimit) =>
+      memo(rateLimit, ({ server, ...rest }) => ({
+        ...rest,
+        host: host(rest.host, rest.meta.namespace),
+        server: server === undefined ? undefined : { ...server, host: host(server.host, rest.meta.namespace) },
+      })),
   };
 }

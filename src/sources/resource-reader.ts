@@ -193,6 +193,12 @@ export function readResources(previous: ReadingState | undefined, files: readonl
     serviceEntries: listOf(all, 'ServiceEntry', old.serviceEntries),
     workloadEntries: listOf(all, 'WorkloadEntry', old.workloadEntries),
     serviceRecords: listOf(all, 'Service', old.serviceRecords),
+    gateways: listOf(all, 'Gateway', old.gateways),
+    sidecars: listOf(all, 'Sidecar', old.sidecars),
+    rateLimits: listOf(all, 'RateLimit', old.rateLimits),
+    envoyFilters: listOf(all, 'EnvoyFilter', old.envoyFilters),
+    proxyConfigs: listOf(all, 'ProxyConfig', old.proxyConfigs),
+    workloadGroups: listOf(all, 'WorkloadGroup', old.workloadGroups),
     diagnostics: JSON.stringify(sorted) === JSON.stringify(old.diagnostics) ? old.diagnostics : sorted,
   };
   const changed = (Object.keys(set) as (keyof ResourceSet)[]).some((list) => set[list] !== old[list]);

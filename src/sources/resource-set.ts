@@ -1,9 +1,15 @@
 /** The resources of the API that hold, typed, and what was wrong with the others. */
 import type { DestinationRule } from '../model/destination-rule.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
+import type { EnvoyFilter } from '../model/envoy-filter.ts';
+import type { Gateway } from '../model/gateway.ts';
 import type { PeerAuthentication } from '../model/peer-authentication.ts';
+import type { ProxyConfig } from '../model/proxy-config.ts';
+import type { RateLimit } from '../model/rate-limit.ts';
 import type { ResourceMeta } from '../model/resource-meta.ts';
+import type { Sidecar } from '../model/sidecar.ts';
 import type { VirtualService } from '../model/virtual-service.ts';
+import type { WorkloadGroup } from '../model/workload-group.ts';
 import { destinationRuleKind } from './kinds/destination-rule.ts';
 import type { Kind } from './kinds/kind.ts';
 import { peerAuthenticationKind } from './kinds/peer-authentication.ts';
@@ -22,6 +28,12 @@ export interface ResourceSet {
   readonly serviceEntries: readonly ServiceEntry[];
   readonly workloadEntries: readonly WorkloadEntry[];
   readonly serviceRecords: readonly ServiceRecord[];
+  readonly gateways: readonly Gateway[];
+  readonly sidecars: readonly Sidecar[];
+  readonly rateLimits: readonly RateLimit[];
+  readonly envoyFilters: readonly EnvoyFilter[];
+  readonly proxyConfigs: readonly ProxyConfig[];
+  readonly workloadGroups: readonly WorkloadGroup[];
   readonly diagnostics: readonly Diagnostic[];
 }
 
@@ -32,6 +44,12 @@ export const EMPTY_RESOURCES: ResourceSet = {
   serviceEntries: [],
   workloadEntries: [],
   serviceRecords: [],
+  gateways: [],
+  sidecars: [],
+  rateLimits: [],
+  envoyFilters: [],
+  proxyConfigs: [],
+  workloadGroups: [],
   diagnostics: [],
 };
 

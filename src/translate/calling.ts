@@ -4,11 +4,19 @@ import { DEFAULT_NAMESPACE } from '../model/host-names.ts';
 import { parseWorkloadSpiffeId, type SpiffeId } from '../model/spiffe-id.ts';
 import { isLoopback } from './ip-address.ts';
 
+/** Whom rules are chosen for. */
+export interface Client {
+  readonly namespace: string;
+  /** The calling service in that namespace; empty where none is known. */
+  readonly workload: string;
+  /** Of the calling workload. */
+  readonly labels: Readonly<Record<string, string>>;
+}
+
 /** One who calls. */
-export interface Calling {
+export interface Calling extends Client {
   /** Undefined: plain text only. */
   readonly identity: SpiffeId | undefined;
-  readonly namespace: string;
 }
 
 /** All who call from one host. */
@@ -18,21 +26,45 @@ export interface HostCalling {
    * takes a call marks it with its caller, and clusters choose the certificate by that mark.
    */
   readonly apart: boolean;
-  /** The namespace whose route configurations and clusters bear Istio's names; those of others have a suffix. */
-  readonly home: string;
+  /** The client whose route configurations and clusters bear Istio's names; those of others have a suffix. */
+  readonly home: Calling;
   /** Who calls an upstream that names nobody. */
   readonly unnamed: Calling;
   /** Whether services by name are served at their loopback addresses, to whoever on this host connects there. */
   readonly bindsNames: boolean;
 }
 
+const NO_LABELS: Readonly<Record<string, string>> = {};
+
 function namespaceOf(identity: SpiffeId | undefined): string | undefined {
   return identity === undefined ? undefined : parseWorkloadSpiffeId(identity)?.namespace;
 }
 
+/** Workloads that share an account share a certificate: the first stands for them. */
+function callingOf({ workloads }: Host, identity: SpiffeId | undefined, namespace: string): Calling {
+  const workload =
+    identity === undefined
+      ? workloads.find((one) => one.namespace === namespace)
+      : workloads.find((one) => one.identity === identity);
+  return { identity, namespace, workload: workload?.service ?? '', labels: workload?.labels ?? NO_LABELS };
+}
+
 /** Who calls there; undefined when it names nobody. */
-function named({ caller }: Upstream): Calling | undefined {
-  return caller === undefined ? undefined : { identity: caller, namespace: namespaceOf(caller) ?? DEFAULT_NAMESPACE };
+function named(host: Host, { caller }: Upstream): Calling | undefined {
+  return caller === undefined ? undefined : callingOf(host, caller, namespaceOf(caller) ?? DEFAULT_NAMESPACE);
+}
+
+/** Whose captured calls they are. */
+export function callerCalling(host: Host, { identity, namespace }: Caller): Calling {
+  return callingOf(host, identity, namespace);
+}
+
+/**
+ * Clients with one key see the same rules. Labels count only where a rule of the mesh asks for them, so that the
+ * workloads of a namespace share all they can.
+ */
+export function clientKey({ namespace, workload }: Client, byLabels: boolean): string {
+  return byLabels ? `${namespace}/${workload}` : namespace;
 }
 
 /** Whether the mesh's rules hold for the calls of a captured caller; else they go on to where they were going. */
@@ -56,23 +88,26 @@ export function bindableAddresses({ addresses }: NamedUpstream): readonly string
 /** Without an identity the unnamed caller's namespace is that of the first workload, or `default`. */
 export function hostCalling(host: Host): HostCalling {
   const identity = host.callerIdentity;
-  const unnamed = { identity, namespace: namespaceOf(identity) ?? host.workloads[0]?.namespace ?? DEFAULT_NAMESPACE };
+  const unnamed = callingOf(host, identity, namespaceOf(identity) ?? host.workloads[0]?.namespace ?? DEFAULT_NAMESPACE);
   const calling = [
-    ...host.upstreams.flatMap((upstream) => (upstream.mode === 'observe' ? [] : [named(upstream) ?? unnamed])),
-    ...capturedCallers(host).filter(isMeshed),
+    ...host.upstreams.flatMap((upstream) => (upstream.mode === 'observe' ? [] : [named(host, upstream) ?? unnamed])),
+    ...capturedCallers(host)
+      .filter(isMeshed)
+      .map((caller) => callerCalling(host, caller)),
   ];
   const apart = new Set(calling.map((one) => one.identity)).size > 1;
   const bindable = (host.namedUpstreams ?? []).some((upstream) => bindableAddresses(upstream).length > 0);
   const bindsNames = bindable && calling.every((one) => one.identity === identity);
-  const namespaces = [...(bindsNames ? [unnamed] : []), ...calling].map(({ namespace }) => namespace);
-  const [first = unnamed.namespace] = namespaces.toSorted();
-  return { apart, home: namespaces.includes(unnamed.namespace) ? unnamed.namespace : first, unnamed, bindsNames };
+  const all = [...(bindsNames ? [unnamed] : []), ...calling];
+  const [first = unnamed] = all.toSorted((a, b) => (clientKey(a, true) < clientKey(b, true) ? -1 : 1));
+  const unnamedCalls = all.some(({ namespace }) => namespace === unnamed.namespace);
+  return { apart, home: unnamedCalls ? unnamed : first, unnamed, bindsNames };
 }
 
 /**
  * Who calls an upstream. Undefined where that cannot be told: anybody on the host may connect to a TCP port, so on a
  * host of several callers it needs one that is named.
  */
-export function upstreamCalling(upstream: Upstream, { apart, unnamed }: HostCalling): Calling | undefined {
-  return named(upstream) ?? (apart && !('path' in upstream.listen) ? undefined : unnamed);
+export function upstreamCalling(host: Host, upstream: Upstream, { apart, unnamed }: HostCalling): Calling | undefined {
+  return named(host, upstream) ?? (apart && !('path' in upstream.listen) ? undefined : unnamed);
 }

@@ -6,6 +6,7 @@ import type { Service } from '../model/service.ts';
 import {
   bindableAddresses,
   type Calling,
+  callerCalling,
   capturedCallers,
   type HostCalling,
   hostCalling,
@@ -17,7 +18,7 @@ import { clusterSecurity } from './cluster-security.ts';
 import { collisions, type HostListener, hostListeners } from './host-listeners.ts';
 import { upstreamTarget } from './upstream-target.ts';
 
-function ofUpstream(mesh: Mesh, calling: HostCalling, upstream: Upstream): Diagnostic | undefined {
+function ofUpstream(mesh: Mesh, host: Host, calling: HostCalling, upstream: Upstream): Diagnostic | undefined {
   const { serviceHost, servicePort, listen } = upstream;
   const object = `upstream ${serviceHost} at ${formatListen(listen)}`;
   const service = mesh.services.get(serviceHost);
@@ -52,7 +53,7 @@ function ofUpstream(mesh: Mesh, calling: HostCalling, upstream: Upstream): Diagn
           message: `${serviceHost} requires mutual TLS, and mode "observe" speaks plain text; calls fail with 503 or a closed connection`,
           remedy: 'Set "mode: outbound" or "full", or write "tls: migrating" into the Service record.',
         };
-  const who = upstreamCalling(upstream, calling);
+  const who = upstreamCalling(host, upstream, calling);
   if (who === undefined)
     return {
       code: 'TRY0406',
@@ -120,7 +121,10 @@ function ofNamed(mesh: Mesh, host: Host, calling: HostCalling, upstream: NamedUp
     ];
   const calls = [
     ...(calling.bindsNames ? [{ who: calling.unnamed, of: object }] : []),
-    ...callers.map((who) => ({ who, of: `${object}, called from captured port ${who.capturePort}` })),
+    ...callers.map((caller) => ({
+      who: callerCalling(host, caller),
+      of: `${object}, called from captured port ${caller.capturePort}`,
+    })),
   ];
   return calls.flatMap(({ who, of }) => lacksTrust(mesh, service, who, of) ?? []);
 }
@@ -175,7 +179,7 @@ export function diagnose(mesh: Mesh, host: Host): readonly Diagnostic[] {
   const calling = hostCalling(host);
   return [
     ...ofListeners(hostListeners(mesh, host, calling)),
-    ...host.upstreams.flatMap((upstream) => ofUpstream(mesh, calling, upstream) ?? []),
+    ...host.upstreams.flatMap((upstream) => ofUpstream(mesh, host, calling, upstream) ?? []),
     ...ofNamedAddresses(host.namedUpstreams ?? []),
     ...(host.namedUpstreams ?? []).flatMap((upstream) => ofNamed(mesh, host, calling, upstream)),
     ...ofCallers(host),

@@ -12,6 +12,7 @@ const SIMPLE = {
   ROUND_ROBIN: Cluster_LbPolicy.ROUND_ROBIN,
   LEAST_REQUEST: Cluster_LbPolicy.LEAST_REQUEST,
   RANDOM: Cluster_LbPolicy.RANDOM,
+  PASSTHROUGH: Cluster_LbPolicy.CLUSTER_PROVIDED,
 } as const;
 
 export function loadBalancing(

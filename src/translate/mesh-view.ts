@@ -1,15 +1,16 @@
 /**
- * The mesh as calls of one namespace see it: which rules speak for which service, and what the clusters and route
+ * The mesh as calls of one client see it: which rules speak for which service, and what the clusters and route
  * configurations are called that follow them. Memoised on the mesh's parts.
  */
 import type { ConsistentHash, DestinationRule, Subset, TrafficPolicyBlocks } from '../model/destination-rule.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/service.ts';
 import type { VirtualService } from '../model/virtual-service.ts';
+import type { Client } from './calling.ts';
 import { type ResolvedDestination, resolveDestination, type Target } from './destination.ts';
 import { consistentHash } from './load-balancing.ts';
 import { Memo } from './memo.ts';
-import { ofNamespace, outboundClusterName, routeConfigName } from './names.ts';
+import { ofClient, outboundClusterName, routeConfigName } from './names.ts';
 import { chooseRules, effectivePolicy, joinRules, type ServicePolicy } from './traffic-policy.ts';
 import { chooseVirtualService } from './virtual-service-choice.ts';
 
@@ -25,11 +26,20 @@ export class MeshView {
   readonly #destinations = new Memo<readonly (readonly ResolvedDestination[])[]>();
   #mesh: Mesh | undefined;
   #home: MeshView | undefined;
-  readonly #namespace: string;
+  readonly #client: Client;
+  readonly #key: string;
 
-  /** @param namespace whose calls they are */
-  constructor(namespace: string) {
-    this.#namespace = namespace;
+  /**
+   * @param client whose calls they are
+   * @param key its `clientKey`
+   */
+  constructor(client: Client, key: string) {
+    this.#client = client;
+    this.#key = key;
+  }
+
+  get client(): Client {
+    return this.#client;
   }
 
   /**
@@ -53,8 +63,8 @@ export class MeshView {
 
   #chosen(service: Service): readonly DestinationRule[] {
     const rules = this.#mesh?.destinationRules ?? [];
-    const client = { namespace: this.#namespace, rootNamespace: this.#mesh?.config.rootNamespace ?? '' };
-    const inputs = [rules, service, client.namespace, client.rootNamespace];
+    const client = { ...this.#client, rootNamespace: this.#mesh?.config.rootNamespace ?? '' };
+    const inputs = [rules, service, client.rootNamespace];
     return this.#rules.get(service.host, inputs, () => chooseRules(rules, service, client));
   }
 
@@ -64,10 +74,10 @@ export class MeshView {
   }
 
   #ownName(name: string): string {
-    return this.#home === undefined ? name : ofNamespace(name, this.#namespace);
+    return this.#home === undefined ? name : ofClient(name, this.#key);
   }
 
-  /** The cluster of a target. Namespaces share one as long as the same rules hold for them. */
+  /** The cluster of a target. Clients share one as long as the same rules hold for them. */
   clusterName({ service, port, subset }: Target): string {
     const name = outboundClusterName(port.number, subset, service.host);
     return this.#home === undefined || sameRules(this.#chosen(service), this.#home.#chosen(service))
@@ -93,7 +103,7 @@ export class MeshView {
   virtualService(service: Service): VirtualService | undefined {
     const all = this.#mesh?.virtualServices ?? [];
     return this.#virtualServices.get(service.host, [all, service], () =>
-      chooseVirtualService(all, service, this.#namespace),
+      chooseVirtualService(all, service, this.#client.namespace),
     );
   }
 

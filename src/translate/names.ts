@@ -31,9 +31,9 @@ export function routeConfigName(host: string, port: number): string {
   return `${host}:${port}`;
 }
 
-/** `reviews.default.mesh:9080~payments`: what holds for the calls of one namespace, where those of several differ. */
-export function ofNamespace(name: string, namespace: string): string {
-  return `${name}~${namespace}`;
+/** `reviews.default.mesh:9080~payments`: what holds for the calls of one client, where those of several differ. */
+export function ofClient(name: string, clientKey: string): string {
+  return `${name}~${clientKey}`;
 }
 
 /** `outbound_.9080_.v1_.reviews.default.mesh`: the server name that a mesh client asks for. */

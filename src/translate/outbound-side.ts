@@ -5,7 +5,10 @@ import type { VirtualService } from '../model/virtual-service.ts';
 import {
   bindableAddresses,
   type Calling,
+  type Client,
+  callerCalling,
   capturedCallers,
+  clientKey,
   type HostCalling,
   isMeshed,
   upstreamCalling,
@@ -34,6 +37,8 @@ interface Outbound {
   readonly mesh: Mesh;
   readonly host: Host;
   readonly calling: HostCalling;
+  /** Whether labels of clients decide which rules hold for them. */
+  readonly byLabels: boolean;
 }
 
 /** What a listener is rebuilt for. */
@@ -44,7 +49,7 @@ function inputsOf({ routeConfig: name, kind, cluster, policy, caller, accessLogF
 export class OutboundSide {
   readonly #clusters = new OutboundClusters();
   readonly #chains = new Memo<CapturedChains>();
-  /** By the callers' namespace. */
+  /** By the callers' `clientKey`. */
   #views = new Map<string, MeshView>();
   #viewsBefore: ReadonlyMap<string, MeshView> = new Map();
 
@@ -67,23 +72,25 @@ export class OutboundSide {
   /** Makes what endpoints of these services change, of all that was made before. */
   translateEndpoints(of: Outbound, services: readonly string[]): void {
     const { units, mesh, host, calling } = of;
-    for (const namespace of this.#views.keys()) this.#look(of, namespace);
+    for (const [key, view] of this.#views) this.#look(of, key, view);
     for (const service of services) this.#clusters.remake(units, mesh, host, calling.apart, service);
   }
 
-  /** The view of a namespace's calls, with the memos that it had before. */
-  #view(of: Outbound, namespace: string): MeshView {
-    const known = this.#views.get(namespace);
+  /** The view of a client's calls, with the memos that it had before. */
+  #view(of: Outbound, client: Client): MeshView {
+    const key = clientKey(client, of.byLabels);
+    const known = this.#views.get(key);
     if (known !== undefined) return known;
-    const view = this.#viewsBefore.get(namespace) ?? new MeshView(namespace);
-    this.#views.set(namespace, view);
-    this.#look(of, namespace);
+    const before = this.#viewsBefore.get(key);
+    const view = before?.client.labels === client.labels ? before : new MeshView(client, key);
+    this.#views.set(key, view);
+    this.#look(of, key, view);
     return view;
   }
 
-  #look({ mesh, calling }: Outbound, namespace: string): void {
-    const { home } = calling;
-    this.#views.get(namespace)?.look(mesh, namespace === home ? undefined : this.#views.get(home));
+  #look({ mesh, calling, byLabels }: Outbound, key: string, view: MeshView): void {
+    const home = clientKey(calling.home, byLabels);
+    view.look(mesh, key === home ? undefined : this.#views.get(home));
   }
 
   #upstream(of: Outbound, upstream: Upstream): void {
@@ -91,7 +98,7 @@ export class OutboundSide {
     const target = upstreamTarget(upstream, of.mesh.services.get(serviceHost));
     if (target.kind === 'ambiguous') return;
     if (upstream.mode === 'observe' && target.kind === 'known') return this.#observe(of, listen, target);
-    const who = upstreamCalling(upstream, of.calling);
+    const who = upstreamCalling(of.host, upstream, of.calling);
     if (who !== undefined) this.#listen(of, listen, serviceHost, target, who);
   }
 
@@ -166,7 +173,7 @@ export class OutboundSide {
           const observed = this.#observed(of, target, name);
           return make(Object.values(observed), () => observeChains(observed));
         }
-        const calls = this.#calls(of, upstream.serviceHost, target, caller);
+        const calls = this.#calls(of, upstream.serviceHost, target, callerCalling(of.host, caller));
         return make(inputsOf(calls), () => outboundChains(calls, `outbound_${name}`));
       });
     });
@@ -186,7 +193,7 @@ export class OutboundSide {
     target: Exclude<UpstreamTarget, { kind: 'ambiguous' }>,
     who: Calling,
   ): OutboundCalls {
-    const view = this.#view(of, who.namespace);
+    const view = this.#view(of, who);
     const port = target.kind === 'unknown' ? target.port : target.port.number;
     const common = {
       routeConfig: view.routeConfigName(serviceHost, port),

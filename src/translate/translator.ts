@@ -4,6 +4,7 @@ import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Resources } from '../xds/resource.ts';
 import { type HostCalling, hostCalling } from './calling.ts';
+import { labelsDecide } from './client-labels.ts';
 import { dnsListener, dnsListenerName } from './dns-listener.ts';
 import { dnsTable } from './dns-names.ts';
 import { InboundSide } from './inbound-side.ts';
@@ -36,7 +37,7 @@ export class Translator {
     const changed = this.#endpointsAlone(mesh, host);
     const calling = this.#basis?.host === host ? this.#basis.calling : hostCalling(host);
     this.#basis = { mesh, host, calling };
-    const all = { units, mesh, host, calling };
+    const all = { units, mesh, host, calling, byLabels: labelsDecide(mesh) };
     if (changed === undefined) {
       units.begin();
       this.#inbound.translate(units, mesh, host);

@@ -52,6 +52,12 @@ export function mesh(services: readonly (readonly [Service, readonly Endpoint[]]
     virtualServices: [],
     destinationRules: [],
     peerAuthentications: [],
+    gateways: [],
+    sidecars: [],
+    rateLimits: [],
+    envoyFilters: [],
+    proxyConfigs: [],
+    workloadGroups: [],
     diagnostics: [],
     ...rest,
   };

@@ -1,0 +1,11 @@
+/** ProxyConfig: how Envoy itself runs beside the workloads that it selects. */
+import type { ResourceMeta } from './resource-meta.ts';
+
+export interface ProxyConfig {
+  readonly meta: ResourceMeta;
+  /** Undefined: all workloads of its namespace (in the root namespace: of the mesh). */
+  readonly selector: Readonly<Record<string, string>> | undefined;
+  /** Worker threads; 0: as many as the host has cores. Undefined: as `agent.yaml` says. */
+  readonly concurrency: number | undefined;
+  readonly environmentVariables: Readonly<Record<string, string>>;
+}
