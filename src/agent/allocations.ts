@@ -1,12 +1,12 @@
 /** What a host gives away once and keeps over restarts: addresses of services by name, and capture ports of callers. */
 import { join } from 'node:path';
+import { parseAddressRange } from '../lib/address-range.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { hasIpv6 } from '../platform/vm/ipv6.ts';
-import { parseAddressRange } from './address-range.ts';
 import { assignCapturePorts, capturedCallers } from './callers.ts';
 import { readCapturePorts, saveCapturePorts } from './capture-ports-file.ts';
 import { ServiceAddresses } from './service-addresses-file.ts';

@@ -1,11 +1,11 @@
 /** The addresses of services called by name, kept in the state folder so that they outlive the agent and the host. */
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod/mini';
+import type { AddressRange } from '../lib/address-range.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import type { AddressRange } from './address-range.ts';
-import { type AddressEntry, assignAddresses } from './service-addresses.ts';
+import { type AddressEntry, assignAddresses } from '../model/service-addresses.ts';
 
 const DAY_MS = 86_400_000;
 

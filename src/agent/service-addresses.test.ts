@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import * as fc from 'fast-check';
+import { addressAt, holdsAddress, parseAddressRange } from '../lib/address-range.ts';
 import { TrysailError } from '../lib/errors.ts';
-import { addressAt, holdsAddress, parseAddressRange } from './address-range.ts';
-import { type AddressEntry, assignAddresses, MAX_UNUSED, RELEASE_AFTER_DAYS } from './service-addresses.ts';
+import { type AddressEntry, assignAddresses, MAX_UNUSED, RELEASE_AFTER_DAYS } from '../model/service-addresses.ts';
 import { ServiceAddresses } from './service-addresses-file.ts';
 
 const V4 = parseAddressRange('127.240.0.0/16');

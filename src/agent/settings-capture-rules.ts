@@ -1,7 +1,7 @@
 /** What settings must satisfy together where modes, capture and names are concerned. */
 import { isIP } from 'node:net';
+import { parseAddressRange } from '../lib/address-range.ts';
 import type { Path } from '../lib/yaml-document.ts';
-import { parseAddressRange } from './address-range.ts';
 import { callerKey } from './callers.ts';
 import { isLoopback } from './setting-forms.ts';
 import type { AgentSettings } from './settings.ts';

@@ -3,7 +3,7 @@
  * for as long as it is used.
  */
 import { createHash } from 'node:crypto';
-import { type AddressRange, addressAt, holdsAddress } from './address-range.ts';
+import { type AddressRange, addressAt, holdsAddress } from '../lib/address-range.ts';
 
 /** What a service has. */
 export interface AddressEntry {

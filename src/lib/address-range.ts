@@ -1,6 +1,6 @@
 /** Ranges of addresses (`127.240.0.0/16`, `2001:2::/64`) and the usable addresses in them, by number. */
 import { isIP } from 'node:net';
-import { TrysailError } from '../lib/errors.ts';
+import { TrysailError } from './errors.ts';
 
 export interface AddressRange {
   /** As it was written. */
