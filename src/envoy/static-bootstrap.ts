@@ -4,8 +4,8 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { isObject, resourceJson } from '../envoy-api/resource-json.ts';
 import { type Bootstrap, XDS_CLUSTER } from './bootstrap.ts';
-import { isObject, resourceJson } from './resource-json.ts';
 
 /** Serialised messages by type URL, then by name. */
 export type SerialisedResources = ReadonlyMap<string, ReadonlyMap<string, { readonly value: Uint8Array }>>;

@@ -1,6 +1,6 @@
 /** Translated resources as plain JSON with proto field names, extensions resolved, in one order of keys. */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
-import { isObject, resourceJson } from '../../src/envoy/resource-json.ts';
+import { isObject, resourceJson } from '../../src/envoy-api/resource-json.ts';
 import type { Resource, Resources } from '../../src/xds/resource.ts';
 
 /** `@type` first, then by name. */

@@ -1,9 +1,5 @@
-/** Serialised resources as Envoy's JSON, with the names of the protos. Every extension that they may hold is known here. */
-import { createRegistry, fromBinary, type JsonObject, type JsonValue, toJson } from '@bufbuild/protobuf';
-import { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
-import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts';
-import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts';
-import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.ts';
+/** Every extension that our resources may hold, so that they can be read and written as JSON. */
+import { createRegistry, type Registry } from '@bufbuild/protobuf';
 import { FileAccessLogSchema } from '../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
 import {
   StderrAccessLogSchema,
@@ -29,14 +25,14 @@ import {
 import { PreviousHostsPredicateSchema } from '../gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
 import { PreviousPrioritiesConfigSchema } from '../gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
 import { RawBufferSchema } from '../gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts';
-import { SecretSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 
-const registry = createRegistry(
+/** The messages that translation packs into others, by type URL. */
+export const EXTENSIONS: Registry = createRegistry(
   FileAccessLogSchema,
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
@@ -62,21 +58,3 @@ const registry = createRegistry(
   UpstreamTlsContextSchema,
   HttpProtocolOptionsSchema,
 );
-
-const SCHEMAS = [ClusterSchema, ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema, SecretSchema];
-
-export function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/**
- * @param typeUrl of a cluster, load assignment, listener, route configuration or secret
- * @throws Error for another type, for bytes that are none, and for an extension that is not known here
- */
-export function resourceJson(typeUrl: string, value: Uint8Array): JsonObject {
-  const schema = SCHEMAS.find(({ typeName }) => typeUrl.endsWith(`/${typeName}`));
-  if (schema === undefined) throw new Error(`no schema for ${typeUrl}`);
-  const json = toJson(schema, fromBinary(schema, value), { registry, useProtoFieldName: true });
-  if (!isObject(json)) throw new Error(`${typeUrl} is no message`);
-  return json;
-}
