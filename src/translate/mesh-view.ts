@@ -5,14 +5,21 @@
 import type { ConsistentHash, DestinationRule, Subset, TrafficPolicyBlocks } from '../model/destination-rule.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/service.ts';
-import type { VirtualService } from '../model/virtual-service.ts';
+import { MESH_GATEWAY, type VirtualService } from '../model/virtual-service.ts';
 import type { Client } from './calling.ts';
 import { type ResolvedDestination, resolveDestination, type Target } from './destination.ts';
+import { type HttpRoutesSpec, hasHttpRoutes, httpDestinations } from './http-routes.ts';
 import { consistentHash } from './load-balancing.ts';
 import { Memo } from './memo.ts';
 import { ofClient, outboundClusterName, routeConfigName } from './names.ts';
 import { chooseRules, effectivePolicy, joinRules, type ServicePolicy } from './traffic-policy.ts';
 import { chooseVirtualService } from './virtual-service-choice.ts';
+
+/** The routes of a VirtualService for the client's requests to one port, with all that they lead to. */
+export interface ViewedRoutes {
+  readonly spec: HttpRoutesSpec;
+  readonly destinations: readonly ResolvedDestination[];
+}
 
 function sameRules(a: readonly DestinationRule[], b: readonly DestinationRule[]): boolean {
   return a.length === b.length && a.every((rule, i) => rule === b[i]);
@@ -23,7 +30,7 @@ export class MeshView {
   readonly #joined = new Memo<ServicePolicy>();
   readonly #blocks = new Memo<TrafficPolicyBlocks>();
   readonly #virtualServices = new Memo<VirtualService | undefined>();
-  readonly #destinations = new Memo<readonly (readonly ResolvedDestination[])[]>();
+  readonly #routes = new Memo<ViewedRoutes>();
   #mesh: Mesh | undefined;
   #home: MeshView | undefined;
   readonly #client: Client;
@@ -53,8 +60,7 @@ export class MeshView {
 
   /** Ends a translation: what nobody asked for is forgotten. */
   sweep(): void {
-    for (const memo of [this.#rules, this.#joined, this.#blocks, this.#virtualServices, this.#destinations])
-      memo.sweep();
+    for (const memo of [this.#rules, this.#joined, this.#blocks, this.#virtualServices, this.#routes]) memo.sweep();
   }
 
   service(host: string): Service | undefined {
@@ -100,10 +106,14 @@ export class MeshView {
     return this.#blocks.get(key, [policy], () => effectivePolicy(policy, port.number, subset));
   }
 
-  virtualService(service: Service): VirtualService | undefined {
+  /** The VirtualService that decides about HTTP requests to a port of a service, or of a name that is none. */
+  virtualService(service: Pick<Service, 'host' | 'aliases'>, port: number): VirtualService | undefined {
     const all = this.#mesh?.virtualServices ?? [];
-    return this.#virtualServices.get(service.host, [all, service], () =>
-      chooseVirtualService(all, service, this.#client.namespace),
+    const client = this.#client;
+    return this.#virtualServices.get(routeConfigName(service.host, port), [all, service], () =>
+      chooseVirtualService(all, service, client.namespace, (virtualService) =>
+        hasHttpRoutes({ virtualService, gateway: MESH_GATEWAY, port, client }),
+      ),
     );
   }
 
@@ -120,18 +130,20 @@ export class MeshView {
     });
   }
 
-  /** All destinations of a VirtualService, by route and position. */
-  destinations(
-    virtualService: VirtualService,
-    calledPort: number,
-    key: string,
-  ): readonly (readonly ResolvedDestination[])[] {
+  /** What `virtualService` makes of requests to `port`, remembered as `key`. */
+  routes(virtualService: VirtualService, port: number, key: string): ViewedRoutes {
     const { services, destinationRules, config } = this.#mesh ?? {};
-    const inputs = [virtualService, calledPort, services, destinationRules, config, this.#home];
-    return this.#destinations.get(key, inputs, () =>
-      virtualService.http.map((route) =>
-        route.destinations.map((destination) => this.destination(destination, calledPort)),
-      ),
-    );
+    const inputs = [virtualService, port, services, destinationRules, config, this.#home];
+    return this.#routes.get(key, inputs, () => {
+      const spec: HttpRoutesSpec = {
+        virtualService,
+        gateway: MESH_GATEWAY,
+        port,
+        client: this.#client,
+        resolve: (destination) => this.destination(destination, port),
+        defaultRetries: config?.defaultHttpRetryPolicy,
+      };
+      return { spec, destinations: httpDestinations(spec) };
+    });
   }
 }

@@ -1,7 +1,7 @@
 /** All that this host calls: listeners of upstreams, services by name and captured callers, with routes and clusters. */
 import type { Caller, Host, NamedUpstream, SocketAddress, SocketPath, Upstream } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
-import type { VirtualService } from '../model/virtual-service.ts';
+import type { Service } from '../model/service.ts';
 import {
   bindableAddresses,
   type Calling,
@@ -40,6 +40,9 @@ interface Outbound {
   /** Whether labels of clients decide which rules hold for them. */
   readonly byLabels: boolean;
 }
+
+/** A name that no service bears. */
+const NO_ALIASES: readonly string[] = [];
 
 /** What a listener is rebuilt for. */
 function inputsOf({ routeConfig: name, kind, cluster, policy, caller, accessLogFile }: OutboundCalls): unknown[] {
@@ -202,7 +205,7 @@ export class OutboundSide {
     };
     if (target.kind === 'unknown') {
       const direct = unknownDestination(serviceHost, port, undefined);
-      this.#routes(of, view, serviceHost, port, undefined, direct);
+      this.#routes(of, view, { host: serviceHost, aliases: NO_ALIASES }, port, who, direct);
       return { ...common, kind: 'auto', cluster: direct.cluster, policy: NO_BLOCKS };
     }
     const { service } = target;
@@ -210,34 +213,38 @@ export class OutboundSide {
     const direct = view.destination({ host: service.host, subset: undefined, port }, port);
     const whole: Target = { service, port: target.port, subset: undefined };
     this.#clusters.add(view, whole, who);
-    if (kind !== 'tcp')
-      for (const destination of this.#routes(of, view, service.host, port, view.virtualService(service), direct))
-        if (destination.target !== undefined) this.#clusters.add(view, destination.target, who);
+    if (kind !== 'tcp') this.#routes(of, view, service, port, who, direct);
     return { ...common, kind, cluster: direct.cluster, policy: view.blocks(whole) };
   }
 
-  /** The route configuration; returns all that its VirtualService names, unused weights included. */
+  /** The route configuration, with the clusters of all that its VirtualService names, unused weights included. */
   #routes(
-    { units }: Outbound,
+    { units, mesh }: Outbound,
     view: MeshView,
-    host: string,
+    service: Pick<Service, 'host' | 'aliases'>,
     port: number,
-    virtualService: VirtualService | undefined,
+    who: Calling,
     direct: ResolvedDestination,
-  ): readonly ResolvedDestination[] {
+  ): void {
+    const { host } = service;
     const name = view.routeConfigName(host, port);
-    const destinations = virtualService === undefined ? [] : view.destinations(virtualService, port, name);
-    const all = destinations.flat();
+    const { defaultHttpRetryPolicy: defaultRetries } = mesh.config;
+    const virtualService = view.virtualService(service, port);
+    const routes = virtualService === undefined ? undefined : view.routes(virtualService, port, name);
+    const destinations = routes?.destinations ?? [];
     const inputs = [
       virtualService,
+      defaultRetries,
+      view.client.namespace,
+      view.client.labels,
       direct.cluster,
       direct.hash,
-      ...all.flatMap(({ cluster, hash }) => [cluster, hash]),
+      ...destinations.flatMap(({ cluster, hash }) => [cluster, hash]),
     ];
     units.make('routeConfigs', name, inputs, () =>
-      routeConfig({ name, host, port, virtualService, direct, destinations }),
+      routeConfig({ name, host, port, routes: routes?.spec, direct, defaultRetries }),
     );
-    return all;
+    for (const { target } of destinations) if (target !== undefined) this.#clusters.add(view, target, who);
   }
 }
 

@@ -5,21 +5,25 @@ import { bestSpecificity } from './host-pattern.ts';
 import { isVisible } from './visibility.ts';
 
 /**
- * The one with the most specific host; among equals the oldest, whatever its namespace. There is no merging.
+ * The one with the most specific host; among equals the oldest of those that say anything, whatever its namespace. There
+ * is no merging.
  * @param virtualServices oldest first
+ * @param namespace the client's
+ * @param speaks whether a VirtualService says anything of the calls in question
  */
 export function chooseVirtualService(
   virtualServices: readonly VirtualService[],
-  service: Service,
+  service: Pick<Service, 'host' | 'aliases'>,
   namespace: string,
+  speaks: (virtualService: VirtualService) => boolean,
 ): VirtualService | undefined {
   const hosts = [service.host, ...service.aliases];
   let chosen: VirtualService | undefined;
   let chosenSpecificity = -1;
   for (const candidate of virtualServices) {
-    if (candidate.http.length === 0 || !isVisible(candidate.exportTo, candidate.meta.namespace, namespace)) continue;
     const found = bestSpecificity(candidate.hosts, hosts);
     if (found === undefined || found <= chosenSpecificity) continue;
+    if (!isVisible(candidate.exportTo, candidate.meta.namespace, namespace) || !speaks(candidate)) continue;
     chosen = candidate;
     chosenSpecificity = found;
   }
