@@ -56,7 +56,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     because: 'signed configuration in Consul: published and followed; what it means is decided elsewhere',
   },
   analysis: {
-    mayImport: ['sources', 'translate', 'envoy', 'model', 'gen', 'lib'],
+    mayImport: ['sources', 'translate', 'envoy-api', 'model', 'gen', 'lib'],
     typesOf: ['xds'],
     because: 'tells people what configuration means, without Consul and Envoy',
   },

@@ -10,7 +10,7 @@ import { parseMeshConfig } from '../../src/sources/mesh-config.ts';
 import { parseResources } from '../../src/sources/resource-reader.ts';
 import { Translator } from '../../src/translate/translator.ts';
 import type { Resources } from '../../src/xds/resource.ts';
-import { resourcesJson } from '../translate/json-resources.ts';
+import { resourcesJson } from '../../src/analysis/resources-json.ts';
 import { hostFile, hostOf, identitiesOf } from './golden-host.ts';
 
 export interface GoldenCase {

@@ -1,7 +1,7 @@
-/** Translated resources as plain JSON with proto field names, extensions resolved, in one order of keys. */
+/** Translated resources as plain JSON: Envoy's field names, extensions resolved, one order of keys. */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
-import { isObject, resourceJson } from '../../src/envoy-api/resource-json.ts';
-import type { Resource, Resources } from '../../src/xds/resource.ts';
+import { isObject, resourceJson } from '../envoy-api/resource-json.ts';
+import type { Resource, Resources } from '../xds/resource.ts';
 
 /** `@type` first, then by name. */
 function sortKeys(value: JsonValue): JsonValue {
