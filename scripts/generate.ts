@@ -32,6 +32,7 @@ const entryPoints = [
   // What it carries.
   'envoy/config/bootstrap/v3/bootstrap.proto',
   'envoy/config/cluster/v3/cluster.proto',
+  'envoy/config/common/matcher/v3/matcher.proto',
   'envoy/config/endpoint/v3/endpoint.proto',
   'envoy/config/listener/v3/listener.proto',
   'envoy/config/route/v3/route.proto',
@@ -55,6 +56,7 @@ const entryPoints = [
   'envoy/extensions/matching/common_inputs/transport_socket/v3/transport_socket_inputs.proto',
   'envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto',
   'envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto',
+  'envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.proto',
   'envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto',
   'envoy/extensions/transport_sockets/tls/v3/tls.proto',
   'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
@@ -124,9 +126,39 @@ function completeCluster(text: string): string {
         );
 }
 
+function completeCircuitBreakers(text: string): string {
+  return text.includes('budget_interval')
+    ? text
+    : text
+        .replace(
+          'import "google/protobuf/wrappers.proto";',
+          'import "google/protobuf/duration.proto";\nimport "google/protobuf/wrappers.proto";',
+        )
+        .replace(
+          'type.v3.Percent budget_percent = 1;',
+          'type.v3.Percent budget_percent = 1;\n      google.protobuf.Duration budget_interval = 3;',
+        );
+}
+
+function completeUpstreamHttp(text: string): string {
+  return text.includes('error_matcher')
+    ? text
+    : text
+        .replace(
+          'import "envoy/config/core/v3/extension.proto";',
+          'import "envoy/config/common/matcher/v3/matcher.proto";\nimport "envoy/config/core/v3/extension.proto";',
+        )
+        .replace(
+          'message HttpProtocolOptions {',
+          'message HttpProtocolOptions {\n  message OutlierDetection {\n    config.common.matcher.v3.MatchPredicate error_matcher = 1;\n  }\n  OutlierDetection outlier_detection = 8;',
+        );
+}
+
 const completed: Readonly<Record<string, (text: string) => string>> = {
   'validate/validate.proto': completeValidateRules,
   'envoy/config/cluster/v3/cluster.proto': completeCluster,
+  'envoy/config/cluster/v3/circuit_breaker.proto': completeCircuitBreakers,
+  'envoy/extensions/upstreams/http/v3/http_protocol_options.proto': completeUpstreamHttp,
 };
 
 const files = importClosure();

@@ -47,6 +47,13 @@ export class MeshLoop {
   #seenMeshed: ReadonlySet<string>;
   #mesh: Mesh | undefined;
   #translated: Resources = new Map();
+  #joined:
+    | {
+        readonly translated: Resources;
+        readonly secrets: ReadonlyMap<string, Resource>;
+        readonly all: Resources;
+      }
+    | undefined;
   #served: Resources | undefined;
   #round: NodeJS.Immediate | undefined;
   #started = false;
@@ -129,14 +136,23 @@ export class MeshLoop {
       clientNamespaces: clientNamespaces(host),
     });
     this.#mesh = mesh;
-    const translated = this.#translator.translate(mesh, host);
-    this.#translated =
-      this.#translated.get(TYPE_URL.secret) === secrets && sameButSecrets(this.#translated, translated)
-        ? this.#translated
-        : new Map([...translated, [TYPE_URL.secret, secrets]]);
+    this.#translated = this.#withSecrets(this.#translator.translate(mesh, host), secrets);
     this.#serve();
     this.#seenMeshed = meshedHosts(mesh, this.#seenMeshed);
     if (mesh !== before) onMesh(mesh, this.#seenMeshed);
+  }
+
+  /** Certificate files that translation names, and the certificates of this host; the same object for the same parts. */
+  #withSecrets(translated: Resources, secrets: ReadonlyMap<string, Resource>): Resources {
+    const last = this.#joined;
+    if (last?.translated === translated && last.secrets === secrets) return last.all;
+    const files = translated.get(TYPE_URL.secret);
+    const all = new Map([
+      ...translated,
+      [TYPE_URL.secret, files === undefined || files.size === 0 ? secrets : new Map([...files, ...secrets])],
+    ]);
+    this.#joined = { translated, secrets, all };
+    return all;
   }
 
   #serve(): void {
@@ -150,8 +166,4 @@ export class MeshLoop {
 /** The namespaces from which this host calls. */
 function clientNamespaces({ workloads, callers = [] }: Host): readonly string[] {
   return [...new Set([...workloads, ...callers].map(({ namespace }) => namespace))];
-}
-
-function sameButSecrets(now: Resources, next: Resources): boolean {
-  return [...next].every(([type, resources]) => now.get(type) === resources);
 }

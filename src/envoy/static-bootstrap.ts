@@ -122,6 +122,13 @@ function withKnownCallers(
   };
 }
 
+/** Whether a secret has a private key in it, not the name of its file alone. */
+function holdsKey({ tls_certificate: pair }: JsonObject): boolean {
+  if (!isObject(pair)) return false;
+  const key = pair['private_key'];
+  return !isObject(key) || key['filename'] === undefined;
+}
+
 export interface StaticOptions {
   /**
    * Whether private keys may be in it. Without them, filter chains, clusters and callers that need one are left out:
@@ -146,7 +153,7 @@ export async function staticResources(
   const routes = await ofKind(resources, 'RouteConfiguration');
   const assignments = await ofKind(resources, 'ClusterLoadAssignment');
   const all = await ofKind(resources, 'Secret');
-  const secrets = new Map([...all].filter(([, secret]) => keys || secret['tls_certificate'] === undefined));
+  const secrets = new Map([...all].filter(([, secret]) => keys || !holdsKey(secret)));
   const leftOut: string[] = [];
   const take = (name: string, value: JsonValue | undefined): readonly JsonObject[] => {
     if (isObject(value)) return [value];

@@ -102,6 +102,29 @@ export interface HostDns {
   readonly listen: SocketAddress;
 }
 
+/**
+ * This host in the role of a gateway: Gateways whose selector its labels fulfil say what Envoy listens for, and
+ * VirtualServices bound to them what becomes of it.
+ */
+export interface GatewayRole {
+  readonly namespace: string;
+  readonly name: string;
+  /** Canonical host name of its service, which mesh clients know it by. */
+  readonly serviceHost: string;
+  /** What selectors of Gateways and of other rules go by. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Whose certificate it calls services with and answers `ISTIO_MUTUAL` with; undefined: plain text only. */
+  readonly identity: SpiffeId | undefined;
+  /** Where it listens for servers without `bind`: an address of the host, or `0.0.0.0` or `::` for all. */
+  readonly address: string;
+  /** Where Envoy listens instead, by the port that a Gateway names; others are their own. */
+  readonly ports?: Readonly<Record<number, number>>;
+  /** How many proxies before it are trusted to have written `x-forwarded-for`; absent: none. */
+  readonly trustedHops?: number;
+  /** Every connection begins with a header of the PROXY protocol, as a load balancer in front writes it. */
+  readonly proxyProtocol?: boolean;
+}
+
 export interface Host {
   /** Envoy's node id, unique in the mesh. */
   readonly nodeId: string;
@@ -124,6 +147,12 @@ export interface Host {
   readonly withoutIpv6?: boolean;
   /** Absent: Envoy answers no DNS. */
   readonly dns?: HostDns;
+  /** Absent: it is no gateway. */
+  readonly gateways?: readonly GatewayRole[];
+  /** Where `credentialName` is looked for: a folder of folders with `tls.crt`, `tls.key` and `ca.crt`; absent: nowhere. */
+  readonly credentialsFolder?: string;
+  /** The roots that the operating system trusts, one file; absent: Debian's place for it. */
+  readonly systemRootsFile?: string;
   /** The static listener through which Consul checks that Envoy lives. */
   readonly healthListener: SocketAddress;
 }

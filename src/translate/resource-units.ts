@@ -3,9 +3,9 @@ import { errorMessage } from '../lib/errors.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Resource, Resources, TypeUrl } from '../xds/resource.ts';
 import { Memo } from './memo.ts';
-import { CLUSTER, LISTENER, LOAD_ASSIGNMENT, ROUTE_CONFIG } from './type-urls.ts';
+import { CLUSTER, LISTENER, LOAD_ASSIGNMENT, ROUTE_CONFIG, SECRET } from './type-urls.ts';
 
-export type Kind = 'clusters' | 'loadAssignments' | 'listeners' | 'routeConfigs';
+export type Kind = 'secrets' | 'clusters' | 'loadAssignments' | 'listeners' | 'routeConfigs';
 
 /** How many units were built since the translator exists. */
 export type Recomputed = Readonly<Record<Kind, number>>;
@@ -13,6 +13,7 @@ export type Recomputed = Readonly<Record<Kind, number>>;
 type ByName = ReadonlyMap<string, Resource>;
 
 const TYPE_OF: Readonly<Record<Kind, TypeUrl>> = {
+  secrets: SECRET,
   clusters: CLUSTER,
   loadAssignments: LOAD_ASSIGNMENT,
   listeners: LISTENER,
@@ -20,6 +21,7 @@ const TYPE_OF: Readonly<Record<Kind, TypeUrl>> = {
 };
 
 const LABELS: Readonly<Record<Kind, string>> = {
+  secrets: 'certificate files',
   clusters: 'cluster',
   loadAssignments: 'endpoints of',
   listeners: 'listener',
@@ -27,7 +29,13 @@ const LABELS: Readonly<Record<Kind, string>> = {
 };
 
 /** In the order in which Envoy wants them: what is referred to before what refers to it. */
-const KINDS = ['clusters', 'loadAssignments', 'listeners', 'routeConfigs'] as const satisfies readonly Kind[];
+const KINDS = [
+  'secrets',
+  'clusters',
+  'loadAssignments',
+  'listeners',
+  'routeConfigs',
+] as const satisfies readonly Kind[];
 
 function sameBytes(a: Resource | undefined, b: Resource | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
@@ -43,12 +51,19 @@ function share(last: ByName | undefined, resources: ReadonlyMap<string, Resource
 }
 
 function emptyKinds(): Record<Kind, Map<string, Resource>> {
-  return { clusters: new Map(), loadAssignments: new Map(), listeners: new Map(), routeConfigs: new Map() };
+  return {
+    secrets: new Map(),
+    clusters: new Map(),
+    loadAssignments: new Map(),
+    listeners: new Map(),
+    routeConfigs: new Map(),
+  };
 }
 
 /** The resources of one translation after another; what did not change is the same object. */
 export class ResourceUnits {
   readonly #memos: Readonly<Record<Kind, Memo<Resource | undefined>>> = {
+    secrets: new Memo(sameBytes),
     clusters: new Memo(sameBytes),
     loadAssignments: new Memo(sameBytes),
     listeners: new Memo(sameBytes),
@@ -59,8 +74,9 @@ export class ResourceUnits {
   #failures: Diagnostic[] = [];
 
   get recomputed(): Recomputed {
-    const { clusters, loadAssignments, listeners, routeConfigs } = this.#memos;
+    const { secrets, clusters, loadAssignments, listeners, routeConfigs } = this.#memos;
     return {
+      secrets: secrets.recomputed,
       clusters: clusters.recomputed,
       loadAssignments: loadAssignments.recomputed,
       listeners: listeners.recomputed,

@@ -55,7 +55,9 @@ export async function startAgentlet(t: TestContext, self: Host, where?: Pick<Nam
     stats,
     serve: (next, secrets, now = self) => {
       const byName = new Map(secrets.map((secret) => [secret.name, secret]));
-      const resources: Resources = new Map([...translator.translate(next, now), [TYPE_URL.secret, byName]]);
+      const translated = translator.translate(next, now);
+      const all = new Map([...(translated.get(TYPE_URL.secret) ?? []), ...byName]);
+      const resources: Resources = new Map([...translated, [TYPE_URL.secret, all]]);
       xds.setResources(resources);
     },
   };

@@ -74,6 +74,7 @@ function withEndpoint(before: Mesh, name: string, index: number, change: Partial
 function since(translator: Translator, before: Recomputed): Recomputed {
   const now = translator.recomputed;
   return {
+    secrets: now.secrets - before.secrets,
     clusters: now.clusters - before.clusters,
     loadAssignments: now.loadAssignments - before.loadAssignments,
     listeners: now.listeners - before.listeners,
@@ -90,7 +91,7 @@ function changed(before: Resources, after: Resources): readonly string[] {
   );
 }
 
-const NOTHING: Recomputed = { clusters: 0, loadAssignments: 0, listeners: 0, routeConfigs: 0 };
+const NOTHING: Recomputed = { secrets: 0, clusters: 0, loadAssignments: 0, listeners: 0, routeConfigs: 0 };
 
 function start(): {
   readonly translator: Translator;

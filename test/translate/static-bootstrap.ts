@@ -12,7 +12,8 @@ export interface StaticBootstrapOptions {
 
 export async function staticBootstrap(resources: Resources, options: StaticBootstrapOptions): Promise<Bootstrap> {
   const { nodeId, adminPort, secrets } = options;
-  const byName = new Map(secrets.map((secret) => [secret.name, secret]));
+  const files = resources.get(TYPE_URL.secret) ?? new Map<string, Resource>();
+  const byName = new Map([...files, ...secrets.map((secret) => [secret.name, secret] as const)]);
   const { leftOut, ...found } = await staticResources(new Map(resources).set(TYPE_URL.secret, byName), { keys: true });
   if (leftOut.length > 0) throw new Error(`something that they refer to is missing: ${leftOut.join(', ')}`);
   const admin = { address: { socket_address: { address: '127.0.0.1', port_value: adminPort } } };
