@@ -79,11 +79,24 @@ export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
 
 export interface TcpSpec {
   readonly statPrefix: string;
-  readonly cluster: string;
+  /** One, or several with their shares. */
+  readonly cluster: string | readonly { readonly cluster: string; readonly weight: number }[];
   /** Undefined: Envoy's default of an hour. */
   readonly idleTimeoutMs: number | undefined;
   readonly hash: ConsistentHash | undefined;
   readonly accessLogFile: string | undefined;
+}
+
+function clusterSpecifier(
+  clusters: TcpSpec['cluster'],
+): NonNullable<MessageInitShape<typeof TcpProxySchema>['clusterSpecifier']> {
+  if (typeof clusters === 'string') return { case: 'cluster', value: clusters };
+  const [only, ...others] = clusters;
+  if (only !== undefined && others.length === 0) return { case: 'cluster', value: only.cluster };
+  return {
+    case: 'weightedClusters',
+    value: { clusters: clusters.map(({ cluster, weight }) => ({ name: cluster, weight })) },
+  };
 }
 
 /** Bytes can be hashed by source address alone. */
@@ -95,7 +108,7 @@ export function tcpProxy(spec: TcpSpec): NetworkFilter {
       case: 'typedConfig',
       value: pack(TcpProxySchema, {
         statPrefix: statName(spec.statPrefix),
-        clusterSpecifier: { case: 'cluster', value: spec.cluster },
+        clusterSpecifier: clusterSpecifier(spec.cluster),
         ...(spec.idleTimeoutMs !== undefined && { idleTimeout: duration(spec.idleTimeoutMs) }),
         ...(bySource && { hashPolicy: [{ policySpecifier: { case: 'sourceIp', value: {} } }] }),
         accessLog: accessLog(spec.accessLogFile),
