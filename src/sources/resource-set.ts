@@ -13,8 +13,10 @@ import type { WorkloadGroup } from '../model/workload-group.ts';
 import { destinationRuleKind } from './kinds/destination-rule.ts';
 import type { Kind } from './kinds/kind.ts';
 import { peerAuthenticationKind } from './kinds/peer-authentication.ts';
+import { rateLimitKind } from './kinds/rate-limit.ts';
 import { type ServiceEntry, serviceEntryKind } from './kinds/service-entry.ts';
 import { type ServiceRecord, serviceRecordKind } from './kinds/service-record.ts';
+import { sidecarKind } from './kinds/sidecar.ts';
 import { virtualServiceKind } from './kinds/virtual-service.ts';
 import { type WorkloadEntry, workloadEntryKind } from './kinds/workload-entry.ts';
 
@@ -59,14 +61,15 @@ export const KINDS: Readonly<Record<string, Kind<{ readonly meta: ResourceMeta }
   DestinationRule: destinationRuleKind,
   PeerAuthentication: peerAuthenticationKind,
   ServiceEntry: serviceEntryKind,
+  Sidecar: sidecarKind,
   WorkloadEntry: workloadEntryKind,
   Service: serviceRecordKind,
+  RateLimit: rateLimitKind,
 };
 
 /** Kinds of Istio's API that are known and not supported. */
 export const UNSUPPORTED_KINDS: Readonly<Record<string, string>> = {
   Gateway: 'networking.istio.io',
-  Sidecar: 'networking.istio.io',
   WorkloadGroup: 'networking.istio.io',
   EnvoyFilter: 'networking.istio.io',
   ProxyConfig: 'networking.istio.io',

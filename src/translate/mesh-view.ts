@@ -5,6 +5,7 @@
 import type { ConsistentHash, DestinationRule, Subset, TrafficPolicyBlocks } from '../model/destination-rule.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/service.ts';
+import type { Sidecar } from '../model/sidecar.ts';
 import { MESH_GATEWAY, type VirtualService } from '../model/virtual-service.ts';
 import type { Client } from './calling.ts';
 import { type ResolvedDestination, resolveDestination, type Target } from './destination.ts';
@@ -12,6 +13,7 @@ import { type HttpRoutesSpec, hasHttpRoutes, httpDestinations } from './http-rou
 import { consistentHash } from './load-balancing.ts';
 import { Memo } from './memo.ts';
 import { ofClient, outboundClusterName, routeConfigName } from './names.ts';
+import { type Scope, scopeOf, sidecarOf } from './scope.ts';
 import { chooseRules, effectivePolicy, joinRules, type ServicePolicy } from './traffic-policy.ts';
 import { chooseVirtualService } from './virtual-service-choice.ts';
 
@@ -31,7 +33,9 @@ export class MeshView {
   readonly #blocks = new Memo<TrafficPolicyBlocks>();
   readonly #virtualServices = new Memo<VirtualService | undefined>();
   readonly #routes = new Memo<ViewedRoutes>();
+  readonly #scopes = new Memo<Scope>();
   #mesh: Mesh | undefined;
+  #scope: Scope | undefined;
   #home: MeshView | undefined;
   readonly #client: Client;
   readonly #key: string;
@@ -56,15 +60,33 @@ export class MeshView {
   look(mesh: Mesh, home: MeshView | undefined): void {
     this.#mesh = mesh;
     this.#home = home;
+    const { virtualServices } = mesh;
+    const sidecar = sidecarOf(mesh, this.#client);
+    this.#scope = this.#scopes.get('', [sidecar, sidecar?.egress === undefined ? undefined : virtualServices], () =>
+      scopeOf(sidecar, virtualServices, this.#client),
+    );
+  }
+
+  /** The client's Sidecar, if it has one. */
+  get sidecar(): Sidecar | undefined {
+    return this.#scope?.sidecar;
+  }
+
+  /** Whether calls to a port of the service are the mesh's for this client: Sidecar and `exportTo` may keep it out. */
+  calls(service: Service, port: number): boolean {
+    return this.#scope?.calls(service, port) ?? true;
   }
 
   /** Ends a translation: what nobody asked for is forgotten. */
   sweep(): void {
-    for (const memo of [this.#rules, this.#joined, this.#blocks, this.#virtualServices, this.#routes]) memo.sweep();
+    for (const memo of [this.#rules, this.#joined, this.#blocks, this.#virtualServices, this.#routes, this.#scopes])
+      memo.sweep();
   }
 
+  /** A service to which routes of this client may lead. */
   service(host: string): Service | undefined {
-    return this.#mesh?.services.get(host);
+    const service = this.#mesh?.services.get(host);
+    return service === undefined || this.#scope?.reaches(service) === false ? undefined : service;
   }
 
   #chosen(service: Service): readonly DestinationRule[] {
@@ -110,9 +132,15 @@ export class MeshView {
   virtualService(service: Pick<Service, 'host' | 'aliases'>, port: number): VirtualService | undefined {
     const all = this.#mesh?.virtualServices ?? [];
     const client = this.#client;
-    return this.#virtualServices.get(routeConfigName(service.host, port), [all, service], () =>
-      chooseVirtualService(all, service, client.namespace, (virtualService) =>
-        hasHttpRoutes({ virtualService, gateway: MESH_GATEWAY, port, client }),
+    const scope = this.#scope;
+    return this.#virtualServices.get(routeConfigName(service.host, port), [all, service, scope], () =>
+      chooseVirtualService(
+        all,
+        service,
+        client.namespace,
+        (virtualService) =>
+          (scope?.imports(virtualService, port) ?? true) &&
+          hasHttpRoutes({ virtualService, gateway: MESH_GATEWAY, port, client }),
       ),
     );
   }
@@ -133,7 +161,7 @@ export class MeshView {
   /** What `virtualService` makes of requests to `port`, remembered as `key`. */
   routes(virtualService: VirtualService, port: number, key: string): ViewedRoutes {
     const { services, destinationRules, config } = this.#mesh ?? {};
-    const inputs = [virtualService, port, services, destinationRules, config, this.#home];
+    const inputs = [virtualService, port, services, destinationRules, config, this.#home, this.#scope];
     return this.#routes.get(key, inputs, () => {
       const spec: HttpRoutesSpec = {
         virtualService,

@@ -107,12 +107,19 @@ export class OutboundSide {
 
   /** A service by name where calls are not captured: a listener for each address and port. */
   #bound(of: Outbound, upstream: NamedUpstream): void {
-    for (const target of portsOf(of, upstream))
+    for (const target of portsOf(of, upstream)) {
+      if (upstream.mode !== 'observe' && !this.#isInScope(of, target, of.calling.unnamed)) continue;
       for (const address of bindableAddresses(upstream)) {
         const listen = { address, port: target.port.number };
         if (upstream.mode === 'observe') this.#observe(of, listen, target);
         else this.#listen(of, listen, upstream.serviceHost, target, of.calling.unnamed);
       }
+    }
+  }
+
+  /** Whether the Sidecar of who calls, and the service itself, let it be called. */
+  #isInScope(of: Outbound, { service, port }: Pick<Target, 'service' | 'port'>, who: Calling): boolean {
+    return this.#view(of, who).calls(service, port.number);
   }
 
   #observe(of: Outbound, listen: SocketAddress | SocketPath, target: Extract<UpstreamTarget, { kind: 'known' }>): void {
@@ -130,7 +137,11 @@ export class OutboundSide {
     target: Exclude<UpstreamTarget, { kind: 'ambiguous' }>,
     who: Calling,
   ): void {
-    const calls = this.#calls(of, serviceHost, target, who);
+    const seen: typeof target =
+      target.kind === 'known' && !this.#isInScope(of, target, who)
+        ? { kind: 'unknown', port: target.port.number }
+        : target;
+    const calls = this.#calls(of, serviceHost, seen, who);
     const name = listenerName(listen);
     of.units.make('listeners', name, [name, ...inputsOf(calls)], () => outboundListener(listen, calls));
   }
@@ -176,7 +187,9 @@ export class OutboundSide {
           const observed = this.#observed(of, target, name);
           return make(Object.values(observed), () => observeChains(observed));
         }
-        const calls = this.#calls(of, upstream.serviceHost, target, callerCalling(of.host, caller));
+        const who = callerCalling(of.host, caller);
+        if (!this.#isInScope(of, target, who)) return [];
+        const calls = this.#calls(of, upstream.serviceHost, target, who);
         return make(inputsOf(calls), () => outboundChains(calls, `outbound_${name}`));
       });
     });

@@ -29,7 +29,7 @@ const loadBalancer = z.strictObject({
   warmupDurationSecs: unread,
 });
 
-const connectionPool = z.strictObject({
+export const connectionPool = z.strictObject({
   tcp: z.optional(
     z.strictObject({
       maxConnections: z.optional(int(0, 2_147_483_647)),

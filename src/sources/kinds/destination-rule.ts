@@ -76,7 +76,8 @@ function buildLoadBalancer(spec: LoadBalancerSpec, path: Path, report: Report): 
   return { kind: 'simple', simple: spec.simple };
 }
 
-function buildConnectionPool({ tcp = {}, http = {} }: ConnectionPoolSpec, path: Path, report: Report): ConnectionPool {
+/** Also of a Sidecar. */
+export function buildConnectionPool({ tcp = {}, http = {} }: ConnectionPoolSpec, path: Path, report: Report): ConnectionPool {
   if (http.useClientProtocol === true && http.h2UpgradePolicy === 'UPGRADE')
     report([...path, 'http'], 'useClientProtocol and h2UpgradePolicy: UPGRADE exclude each other', 'Keep one.');
   const { probes, time, interval } = tcp.tcpKeepalive ?? {};
