@@ -40,8 +40,14 @@ const entryPoints = [
   'envoy/extensions/access_loggers/file/v3/file.proto',
   'envoy/extensions/access_loggers/stream/v3/stream.proto',
   'envoy/extensions/clusters/dns/v3/dns_cluster.proto',
+  'envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.proto',
+  'envoy/extensions/common/matching/v3/extension_matcher.proto',
+  'envoy/extensions/filters/common/matcher/action/v3/skip_action.proto',
+  'envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.proto',
   'envoy/extensions/filters/http/health_check/v3/health_check.proto',
+  'envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.proto',
   'envoy/extensions/filters/http/on_demand/v3/on_demand.proto',
+  'envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto',
   'envoy/extensions/filters/http/router/v3/router.proto',
   'envoy/extensions/filters/listener/http_inspector/v3/http_inspector.proto',
   'envoy/extensions/filters/listener/original_dst/v3/original_dst.proto',
@@ -49,17 +55,26 @@ const entryPoints = [
   'envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto',
   'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
   'envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.proto',
+  'envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy.proto',
   'envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto',
   'envoy/extensions/filters/udp/dns_filter/v3/dns_filter.proto',
   'envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.proto',
   'envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.proto',
+  'envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto',
+  'envoy/extensions/matching/common_inputs/ssl/v3/ssl_inputs.proto',
   'envoy/extensions/matching/common_inputs/transport_socket/v3/transport_socket_inputs.proto',
+  'envoy/extensions/rate_limit_descriptors/expr/v3/expr.proto',
   'envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto',
   'envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto',
   'envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.proto',
   'envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto',
   'envoy/extensions/transport_sockets/tls/v3/tls.proto',
   'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+  'envoy/type/matcher/v3/http_inputs.proto',
+  // What an EnvoyFilter brings of its own.
+  'xds/type/v3/typed_struct.proto',
+  // What a rate limit service speaks.
+  'envoy/service/ratelimit/v3/rls.proto',
   // The certificate authority.
   'istio/v1/ca.proto',
 ];
@@ -154,9 +169,53 @@ function completeUpstreamHttp(text: string): string {
         );
 }
 
+function completeLocalRateLimit(text: string): string {
+  return text.includes('max_dynamic_descriptors')
+    ? text
+    : text
+        .replace(
+          'import "envoy/config/core/v3/base.proto";',
+          'import "envoy/config/core/v3/base.proto";\nimport "envoy/config/route/v3/route_components.proto";',
+        )
+        .replace(
+          'message LocalRateLimit {',
+          'message LocalRateLimit {\n  repeated config.route.v3.RateLimit rate_limits = 17;\n  google.protobuf.UInt32Value max_dynamic_descriptors = 18;\n  bool enable_retry_after_header = 19;',
+        );
+}
+
+function completeRateLimit(text: string): string {
+  return text.includes('filter_enforced')
+    ? text
+    : text.replace(
+        'message RateLimit {',
+        'message RateLimit {\n  config.core.v3.RuntimeFractionalPercent filter_enabled = 14;\n  config.core.v3.RuntimeFractionalPercent filter_enforced = 15;\n  repeated config.route.v3.RateLimit rate_limits = 17;\n  bool enable_retry_after_header = 19;',
+      );
+}
+
+function completeRoute(text: string): string {
+  return text.includes('RateLimitOverride')
+    ? text
+    : text
+        .replace(
+          'import "envoy/type/v3/percent.proto";',
+          'import "envoy/type/v3/percent.proto";\nimport "envoy/type/v3/ratelimit_unit.proto";',
+        )
+        .replace(
+          'message Override {',
+          'message Override {\n    message RateLimitOverride {\n      uint32 requests_per_unit = 1;\n      type.v3.RateLimitUnit unit = 2;\n    }',
+        )
+        .replace(
+          'DynamicMetadata dynamic_metadata = 1;',
+          'DynamicMetadata dynamic_metadata = 1;\n      RateLimitOverride rate_limit = 2;',
+        );
+}
+
 const completed: Readonly<Record<string, (text: string) => string>> = {
   'validate/validate.proto': completeValidateRules,
   'envoy/config/cluster/v3/cluster.proto': completeCluster,
+  'envoy/config/route/v3/route_components.proto': completeRoute,
+  'envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.proto': completeLocalRateLimit,
+  'envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto': completeRateLimit,
   'envoy/config/cluster/v3/circuit_breaker.proto': completeCircuitBreakers,
   'envoy/extensions/upstreams/http/v3/http_protocol_options.proto': completeUpstreamHttp,
 };

@@ -6,6 +6,10 @@ import {
   StdoutAccessLogSchema,
 } from '../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
 import { DnsClusterSchema } from '../gen/envoy/extensions/clusters/dns/v3/dns_cluster_pb.ts';
+import { ExtensionWithMatcherSchema } from '../gen/envoy/extensions/common/matching/v3/extension_matcher_pb.ts';
+import { SkipFilterSchema } from '../gen/envoy/extensions/filters/common/matcher/action/v3/skip_action_pb.ts';
+import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
+import { RateLimitSchema } from '../gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts';
 import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
 import { OriginalDstSchema } from '../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts';
@@ -17,11 +21,14 @@ import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_prox
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts';
 import { HeaderMutationSchema } from '../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts';
 import { PreserveCaseFormatterConfigSchema } from '../gen/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.ts';
+import { DirectSourceIPInputSchema } from '../gen/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.ts';
+import { UriSanInputSchema } from '../gen/envoy/extensions/matching/common_inputs/ssl/v3/ssl_inputs_pb.ts';
 import {
   EndpointMetadataInputSchema,
   FilterStateInputSchema,
   TransportSocketNameActionSchema,
 } from '../gen/envoy/extensions/matching/common_inputs/transport_socket/v3/transport_socket_inputs_pb.ts';
+import { DescriptorSchema } from '../gen/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.ts';
 import { PreviousHostsPredicateSchema } from '../gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
 import { PreviousPrioritiesConfigSchema } from '../gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
 import { ProxyProtocolUpstreamTransportSchema } from '../gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts';
@@ -30,7 +37,9 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import { TypedStructSchema } from '../gen/xds/type/v3/typed_struct_pb.ts';
 import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+import { HttpRequestHeaderMatchInputSchema } from '../gen/envoy/type/matcher/v3/http_inputs_pb.ts';
 
 /** The messages that translation packs into others, by type URL. */
 export const EXTENSIONS: Registry = createRegistry(
@@ -38,6 +47,10 @@ export const EXTENSIONS: Registry = createRegistry(
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
   DnsClusterSchema,
+  ExtensionWithMatcherSchema,
+  SkipFilterSchema,
+  LocalRateLimitSchema,
+  RateLimitSchema,
   RouterSchema,
   HttpInspectorSchema,
   OriginalDstSchema,
@@ -49,6 +62,10 @@ export const EXTENSIONS: Registry = createRegistry(
   DnsFilterConfigSchema,
   HeaderMutationSchema,
   PreserveCaseFormatterConfigSchema,
+  DirectSourceIPInputSchema,
+  UriSanInputSchema,
+  HttpRequestHeaderMatchInputSchema,
+  DescriptorSchema,
   EndpointMetadataInputSchema,
   FilterStateInputSchema,
   TransportSocketNameActionSchema,
@@ -59,4 +76,5 @@ export const EXTENSIONS: Registry = createRegistry(
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
   HttpProtocolOptionsSchema,
+  TypedStructSchema,
 );

@@ -8,40 +8,41 @@ export interface RateLimit {
   readonly host: string;
   /** Ports of the service that it is for; empty: all. */
   readonly ports: readonly number[];
-  /** Every limit whose conditions hold counts a request; the first that is used up refuses it. */
+  /** Each counts the requests for which its conditions hold; whichever is used up refuses. In order. */
   readonly limits: readonly Limit[];
-  /** Limits are looked up there instead of counted here. Undefined: counted on the host (`scope` of the limit). */
+  /** Limits are counted there instead of on the host. Undefined: on the host (`scope` of the limit). */
   readonly server: RateLimitServer | undefined;
 }
 
 export interface Limit {
-  /** Names it in statistics; unique in the resource. */
+  /** Names it in statistics and to the server; unique in the resource. */
   readonly name: string;
   /** Alternatives; empty: every request. */
   readonly match: readonly LimitMatch[];
-  /** A bucket for each value of these; empty: one bucket for all. */
+  /** A bucket for each combination of these values; empty: one bucket for all. */
   readonly by: readonly LimitKey[];
   readonly requests: number;
-  readonly unit: 'SECOND' | 'MINUTE' | 'HOUR' | 'DAY';
+  readonly perMs: number;
   /** Requests that may come at once; undefined: `requests`. */
   readonly burst: number | undefined;
-  /**
-   * `instance`: each instance takes that many. `fleet`: the live instances together do, each its share of them.
-   */
+  /** `instance`: each instance takes that many. `fleet`: the live instances together do, each its share of them. */
   readonly scope: 'instance' | 'fleet';
-  /** Requests that it counts are let through: to see what it would do. */
+  /** What it would refuse is counted and let through. */
   readonly dryRun: boolean;
 }
 
 /** Conditions that must all hold. */
 export interface LimitMatch {
+  /** Of the path without its query. */
   readonly path: StringMatch | undefined;
   readonly method: StringMatch | undefined;
+  /** Names in lower case. */
   readonly headers: Readonly<Record<string, StringMatch>>;
-  /** SPIFFE ids, or their tails such as `ns/shop/sa/web`; empty: anybody. */
+  /** Verified identities: whole SPIFFE ids, `ns/shop/sa/web`, or `ns/shop` for all of a namespace; empty: anybody. */
   readonly callers: readonly string[];
 }
 
+/** `path` is without its query; `caller` the SPIFFE id of the peer's certificate; `remoteAddress` that of the connection. */
 export type LimitKey =
   | { readonly kind: 'header'; readonly name: string }
   | { readonly kind: 'path' }
@@ -53,7 +54,8 @@ export type LimitKey =
 export interface RateLimitServer {
   /** Canonical host of the service. */
   readonly host: string;
-  readonly port: number;
+  /** Undefined: its only port. */
+  readonly port: number | undefined;
   readonly domain: string;
   readonly timeoutMs: number;
   /** Whether requests are refused while it does not answer. */

@@ -11,6 +11,8 @@ import type { Sidecar } from '../model/sidecar.ts';
 import type { VirtualService } from '../model/virtual-service.ts';
 import type { WorkloadGroup } from '../model/workload-group.ts';
 import { destinationRuleKind } from './kinds/destination-rule.ts';
+import { envoyFilterKind } from './kinds/envoy-filter.ts';
+import { gatewayKind } from './kinds/gateway.ts';
 import type { Kind } from './kinds/kind.ts';
 import { peerAuthenticationKind } from './kinds/peer-authentication.ts';
 import { rateLimitKind } from './kinds/rate-limit.ts';
@@ -59,19 +61,19 @@ export const EMPTY_RESOURCES: ResourceSet = {
 export const KINDS: Readonly<Record<string, Kind<{ readonly meta: ResourceMeta }>>> = {
   VirtualService: virtualServiceKind,
   DestinationRule: destinationRuleKind,
+  Gateway: gatewayKind,
   PeerAuthentication: peerAuthenticationKind,
   ServiceEntry: serviceEntryKind,
   Sidecar: sidecarKind,
   WorkloadEntry: workloadEntryKind,
   Service: serviceRecordKind,
+  EnvoyFilter: envoyFilterKind,
   RateLimit: rateLimitKind,
 };
 
 /** Kinds of Istio's API that are known and not supported. */
 export const UNSUPPORTED_KINDS: Readonly<Record<string, string>> = {
-  Gateway: 'networking.istio.io',
   WorkloadGroup: 'networking.istio.io',
-  EnvoyFilter: 'networking.istio.io',
   ProxyConfig: 'networking.istio.io',
   AuthorizationPolicy: 'security.istio.io',
   RequestAuthentication: 'security.istio.io',
