@@ -7,6 +7,9 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   IST0101: 'A resource refers to something that does not exist: a host, a subset, a port.',
   IST0106: 'A resource does not follow its schema.',
   IST0109: 'Two VirtualServices of the mesh claim one host; the older one holds.',
+  IST0133: 'A part of a resource does not follow its schema and is left out; the rest is applied.',
+  IST0145: 'Gateways ask for the same port or host; the older one holds.',
+  IST0161: 'A credential of a gateway cannot be used.',
   TRY0001: 'A file is not valid YAML; the last good version of its resources stays in force.',
   TRY0002: 'A document is of a kind that Trysail does not know.',
   TRY0003: 'A field or kind of the Istio API is known and not supported; the resource is not applied.',
@@ -45,6 +48,11 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0407:
     'A service by name has no address on which Envoy can listen, and no calls are captured; it cannot be reached.',
   TRY0408: 'Several captured callers have one port; none of them has a listener, since they could not be told apart.',
+  TRY0409:
+    'A patch of an EnvoyFilter does not fit; the filter is not applied, or the resource keeps its last good version.',
+  TRY0410: 'An EnvoyFilter stands in a namespace that may have none; it is not applied.',
+  TRY0420: 'A server of a Gateway on this host serves nothing: no VirtualService is bound to it.',
+  TRY0421: 'A server of a Gateway on this host cannot be served; the others are.',
   TRY0900: 'agent.yaml is missing, unreadable or not one YAML document.',
   TRY0801: 'A workload has no valid certificate, or it is past its renewal and cannot be renewed.',
   TRY0802: 'A certificate cannot be saved in the state folder; it is kept in memory alone.',
