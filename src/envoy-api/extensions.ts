@@ -37,9 +37,9 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
-import { TypedStructSchema } from '../gen/xds/type/v3/typed_struct_pb.ts';
 import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import { HttpRequestHeaderMatchInputSchema } from '../gen/envoy/type/matcher/v3/http_inputs_pb.ts';
+import { TypedStructSchema } from '../gen/xds/type/v3/typed_struct_pb.ts';
 
 /** The messages that translation packs into others, by type URL. */
 export const EXTENSIONS: Registry = createRegistry(

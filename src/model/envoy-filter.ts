@@ -1,4 +1,5 @@
 /** EnvoyFilter: changes of what translation has made, patch by patch. */
+import type { SourceLocation } from './diagnostic.ts';
 import type { ResourceMeta } from './resource-meta.ts';
 
 export interface EnvoyFilter {
@@ -36,9 +37,69 @@ export type PatchOperation =
 export interface EnvoyPatch {
   readonly applyTo: PatchTarget;
   readonly context: 'ANY' | 'SIDECAR_INBOUND' | 'SIDECAR_OUTBOUND' | 'GATEWAY';
-  /** The rest of `match`, as it was written and checked. */
-  readonly match: Readonly<Record<string, unknown>>;
+  /** Undefined members: any. */
+  readonly match: PatchMatch;
   readonly operation: PatchOperation;
+  readonly source: SourceLocation;
   /** Envoy's own JSON form; undefined for REMOVE. */
   readonly value: unknown;
+}
+
+/** What a patch is for, besides its target and context; one of the three at most. */
+export interface PatchMatch {
+  readonly listener?: ListenerMatch | undefined;
+  readonly routeConfiguration?: RouteConfigurationMatch | undefined;
+  readonly cluster?: ClusterMatch | undefined;
+}
+
+export interface ListenerMatch {
+  /** The listener's port, or that to which captured connections were going, or that of the service that is called. */
+  readonly portNumber?: number | undefined;
+  readonly name?: string | undefined;
+  readonly listenerFilter?: string | undefined;
+  readonly filterChain?:
+    | {
+        readonly name?: string | undefined;
+        readonly sni?: string | undefined;
+        readonly transportProtocol?: string | undefined;
+        /** Comma separated: one of them. */
+        readonly applicationProtocols?: string | undefined;
+        readonly destinationPort?: number | undefined;
+        readonly filter?:
+          | {
+              readonly name?: string | undefined;
+              readonly subFilter?: { readonly name?: string | undefined } | undefined;
+            }
+          | undefined;
+      }
+    | undefined;
+}
+
+export interface RouteConfigurationMatch {
+  readonly portNumber?: number | undefined;
+  readonly portName?: string | undefined;
+  /** `namespace/name`. */
+  readonly gateway?: string | undefined;
+  readonly name?: string | undefined;
+  readonly vhost?:
+    | {
+        readonly name?: string | undefined;
+        readonly domainName?: string | undefined;
+        readonly route?:
+          | {
+              readonly name?: string | undefined;
+              readonly action?: 'ANY' | 'ROUTE' | 'REDIRECT' | 'DIRECT_RESPONSE' | undefined;
+            }
+          | undefined;
+      }
+    | undefined;
+}
+
+export interface ClusterMatch {
+  readonly portNumber?: number | undefined;
+  /** Canonical host, or as written. */
+  readonly service?: string | undefined;
+  readonly subset?: string | undefined;
+  /** Given: the others do not count. */
+  readonly name?: string | undefined;
 }

@@ -2,6 +2,7 @@
 import { errorMessage } from '../lib/errors.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Resource, Resources, TypeUrl } from '../xds/resource.ts';
+import type { Client } from './calling.ts';
 import { Memo } from './memo.ts';
 import { CLUSTER, LISTENER, LOAD_ASSIGNMENT, ROUTE_CONFIG, SECRET } from './type-urls.ts';
 
@@ -27,6 +28,12 @@ const LABELS: Readonly<Record<Kind, string>> = {
   listeners: 'listener',
   routeConfigs: 'routes',
 };
+
+/** Whom a resource is for, where not everybody on the host. */
+export interface Owner {
+  readonly context: 'SIDECAR_INBOUND' | 'SIDECAR_OUTBOUND' | 'GATEWAY';
+  readonly workload: Pick<Client, 'namespace' | 'labels'>;
+}
 
 /** In the order in which Envoy wants them: what is referred to before what refers to it. */
 const KINDS = [
@@ -72,6 +79,7 @@ export class ResourceUnits {
   #last: Resources | undefined;
   #made = emptyKinds();
   #failures: Diagnostic[] = [];
+  #owners = new Map<string, Owner>();
 
   get recomputed(): Recomputed {
     const { secrets, clusters, loadAssignments, listeners, routeConfigs } = this.#memos;
@@ -93,12 +101,24 @@ export class ResourceUnits {
   begin(): void {
     this.#made = emptyKinds();
     this.#failures = [];
+    this.#owners = new Map();
   }
 
   /** Begins a translation with all that the last one made. */
   resume(): void {
     this.#made = emptyKinds();
     for (const kind of KINDS) this.#made[kind] = new Map(this.#last?.get(TYPE_OF[kind]));
+  }
+
+  /** Says whom a resource is for; the first of a name holds. */
+  own(kind: Kind, name: string, owner: Owner): void {
+    const key = `${TYPE_OF[kind]} ${name}`;
+    if (!this.#owners.has(key)) this.#owners.set(key, owner);
+  }
+
+  /** Whom a resource is for; undefined: everybody on the host. */
+  owner(type: TypeUrl, name: string): Owner | undefined {
+    return this.#owners.get(`${type} ${name}`);
   }
 
   delete(kind: Kind, name: string): void {

@@ -10,6 +10,7 @@ import { dnsTable } from './dns-names.ts';
 import { InboundSide } from './inbound-side.ts';
 import { listenerName } from './names.ts';
 import { OutboundSide } from './outbound-side.ts';
+import { PatchStage } from './patches/patch-stage.ts';
 import { type Recomputed, ResourceUnits } from './resource-units.ts';
 
 export type { Recomputed } from './resource-units.ts';
@@ -19,6 +20,7 @@ export class Translator {
   readonly #units = new ResourceUnits();
   readonly #inbound = new InboundSide();
   readonly #outbound = new OutboundSide();
+  readonly #patches = new PatchStage();
   /** What the last translation was made from. */
   #basis: { readonly mesh: Mesh; readonly host: Host; readonly calling: HostCalling } | undefined;
 
@@ -28,7 +30,7 @@ export class Translator {
 
   /** What the last translation could not encode, and therefore kept from the one before or left out. */
   get failures(): readonly Diagnostic[] {
-    return this.#units.failures;
+    return [...this.#units.failures, ...this.#patches.diagnostics];
   }
 
   /** The clusters, load assignments, listeners and route configurations of `host`; secrets are not among them. */
@@ -49,7 +51,7 @@ export class Translator {
       units.resume();
       this.#outbound.translateEndpoints(all, changed);
     }
-    return units.finish();
+    return this.#patches.apply(units.finish(), mesh, host, (type, name) => units.owner(type, name));
   }
 
   /** The names of services called by name. */
@@ -64,7 +66,7 @@ export class Translator {
   /** The services whose endpoints are others than last time, or undefined when anything else is another as well. */
   #endpointsAlone(mesh: Mesh, host: Host): readonly string[] | undefined {
     const basis = this.#basis;
-    if (basis?.host !== host || this.failures.length > 0) return undefined;
+    if (basis?.host !== host || this.#units.failures.length > 0) return undefined;
     const { endpoints: before, ...rest } = basis.mesh;
     const same = (Object.keys(rest) as (keyof typeof rest)[]).every(
       (part) => part === 'diagnostics' || rest[part] === mesh[part],

@@ -1,0 +1,221 @@
+/** EnvoyFilter. https://istio.io/latest/docs/reference/config/networking/envoy-filter/ */
+import * as z from 'zod/mini';
+import type { EnvoyFilter, EnvoyPatch, PatchOperation, PatchTarget } from '../../model/envoy-filter.ts';
+import { int, labels, nonEmpty } from '../field-types.ts';
+import { refused, type UnsupportedField } from '../unsupported-fields.ts';
+import { defineKind, type Report } from './kind.ts';
+
+const TARGETS = [
+  'LISTENER',
+  'LISTENER_FILTER',
+  'FILTER_CHAIN',
+  'NETWORK_FILTER',
+  'HTTP_FILTER',
+  'ROUTE_CONFIGURATION',
+  'VIRTUAL_HOST',
+  'HTTP_ROUTE',
+  'CLUSTER',
+  'EXTENSION_CONFIG',
+  'BOOTSTRAP',
+] as const satisfies readonly PatchTarget[];
+
+const FILTER_OPERATIONS: readonly PatchOperation[] = [
+  'MERGE',
+  'MERGE_AND_REPLACE_LIST',
+  'ADD',
+  'REMOVE',
+  'INSERT_BEFORE',
+  'INSERT_AFTER',
+  'INSERT_FIRST',
+  'REPLACE',
+];
+const OBJECT_OPERATIONS: readonly PatchOperation[] = ['MERGE', 'MERGE_AND_REPLACE_LIST', 'ADD', 'REMOVE'];
+const MERGES: readonly PatchOperation[] = ['MERGE', 'MERGE_AND_REPLACE_LIST'];
+
+/** What can be done to a target. */
+const OPERATIONS: Readonly<Record<PatchTarget, readonly PatchOperation[]>> = {
+  LISTENER: OBJECT_OPERATIONS,
+  LISTENER_FILTER: FILTER_OPERATIONS,
+  FILTER_CHAIN: OBJECT_OPERATIONS,
+  NETWORK_FILTER: FILTER_OPERATIONS,
+  HTTP_FILTER: FILTER_OPERATIONS,
+  ROUTE_CONFIGURATION: MERGES,
+  VIRTUAL_HOST: [...OBJECT_OPERATIONS, 'REPLACE'],
+  HTTP_ROUTE: [...OBJECT_OPERATIONS, 'INSERT_BEFORE', 'INSERT_AFTER', 'INSERT_FIRST'],
+  CLUSTER: OBJECT_OPERATIONS,
+  EXTENSION_CONFIG: [],
+  BOOTSTRAP: [],
+};
+
+const filterMatch = z.strictObject({
+  name: z.optional(nonEmpty),
+  subFilter: z.optional(z.strictObject({ name: z.optional(nonEmpty) })),
+});
+
+const match = z.strictObject({
+  context: z.optional(z.enum(['ANY', 'SIDECAR_INBOUND', 'SIDECAR_OUTBOUND', 'GATEWAY', 'WAYPOINT'])),
+  proxy: z.optional(
+    z.strictObject({ proxyVersion: z.optional(z.string()), metadata: z.optional(z.record(z.string(), z.string())) }),
+  ),
+  listener: z.optional(
+    z.strictObject({
+      portNumber: z.optional(int(1, 65_535)),
+      portName: z.optional(z.string()),
+      name: z.optional(nonEmpty),
+      listenerFilter: z.optional(nonEmpty),
+      filterChain: z.optional(
+        z.strictObject({
+          name: z.optional(nonEmpty),
+          sni: z.optional(nonEmpty),
+          transportProtocol: z.optional(nonEmpty),
+          applicationProtocols: z.optional(nonEmpty),
+          destinationPort: z.optional(int(1, 65_535)),
+          filter: z.optional(filterMatch),
+        }),
+      ),
+    }),
+  ),
+  routeConfiguration: z.optional(
+    z.strictObject({
+      portNumber: z.optional(int(1, 65_535)),
+      portName: z.optional(nonEmpty),
+      gateway: z.optional(nonEmpty),
+      name: z.optional(nonEmpty),
+      vhost: z.optional(
+        z.strictObject({
+          name: z.optional(nonEmpty),
+          domainName: z.optional(nonEmpty),
+          route: z.optional(
+            z.strictObject({
+              name: z.optional(nonEmpty),
+              action: z.optional(z.enum(['ANY', 'ROUTE', 'REDIRECT', 'DIRECT_RESPONSE'])),
+            }),
+          ),
+        }),
+      ),
+    }),
+  ),
+  cluster: z.optional(
+    z.strictObject({
+      portNumber: z.optional(int(1, 65_535)),
+      service: z.optional(nonEmpty),
+      subset: z.optional(nonEmpty),
+      name: z.optional(nonEmpty),
+    }),
+  ),
+  waypoint: z.optional(z.unknown()),
+});
+
+const patch = z.strictObject({
+  operation: z.optional(
+    z.enum([
+      'INVALID',
+      'MERGE',
+      'MERGE_AND_REPLACE_LIST',
+      'ADD',
+      'REMOVE',
+      'INSERT_BEFORE',
+      'INSERT_AFTER',
+      'INSERT_FIRST',
+      'REPLACE',
+    ]),
+  ),
+  value: z.optional(z.record(z.string(), z.unknown())),
+  filterClass: z.optional(z.enum(['UNSPECIFIED', 'AUTHN', 'AUTHZ', 'STATS'])),
+});
+
+const schema = z.strictObject({
+  workloadSelector: z.optional(z.strictObject({ labels: z.optional(labels) })),
+  targetRefs: z.optional(z.unknown()),
+  priority: z.optional(int(-2_147_483_648, 2_147_483_647)),
+  configPatches: z.optional(
+    z.array(
+      z.strictObject({
+        applyTo: z.optional(z.enum(['INVALID', ...TARGETS])),
+        match: z.optional(match),
+        patch: z.optional(patch),
+      }),
+    ),
+  ),
+});
+
+type PatchSpec = NonNullable<z.output<typeof schema>['configPatches']>[number];
+
+const ENVOY_FILTER_UNSUPPORTED: readonly UnsupportedField[] = [
+  refused('targetRefs', 'Use "workloadSelector": there are no gateways of Kubernetes to refer to.'),
+  refused('configPatches[].match.proxy', 'Remove it: every proxy of the mesh is one that Trysail started.'),
+  refused('configPatches[].match.waypoint', 'Remove it: there are no waypoints without Kubernetes.'),
+  {
+    path: 'configPatches[].match.context',
+    effect: 'refused',
+    only: ['WAYPOINT'],
+    remedy: 'Write SIDECAR_INBOUND, SIDECAR_OUTBOUND, GATEWAY or ANY.',
+  },
+  {
+    path: 'configPatches[].applyTo',
+    effect: 'refused',
+    only: ['BOOTSTRAP', 'EXTENSION_CONFIG'],
+    remedy:
+      'Patch listeners, routes and clusters: the bootstrap is settings in agent.yaml, and configuration of a filter stands in the filter.',
+  },
+  {
+    path: 'configPatches[].patch.filterClass',
+    effect: 'ignored',
+    except: ['UNSPECIFIED'],
+    remedy: 'Name the filter before or after which it belongs ("INSERT_BEFORE", "INSERT_AFTER").',
+  },
+];
+
+function buildPatch(spec: PatchSpec, i: number, source: EnvoyPatch['source'], report: Report): EnvoyPatch | undefined {
+  const at = ['configPatches', i];
+  const { applyTo, match: written = {} } = spec;
+  const operation = spec.patch?.operation;
+  if (applyTo === undefined || applyTo === 'INVALID') {
+    report([...at, 'applyTo'], 'is missing', `Write one of: ${TARGETS.join(', ')}.`);
+    return undefined;
+  }
+  if (operation === undefined || operation === 'INVALID') {
+    report([...at, 'patch', 'operation'], 'is missing', `Write one of: ${OPERATIONS[applyTo].join(', ')}.`);
+    return undefined;
+  }
+  if (!OPERATIONS[applyTo].includes(operation))
+    report(
+      [...at, 'patch', 'operation'],
+      `${operation} cannot be done to ${applyTo}`,
+      `Use one of: ${OPERATIONS[applyTo].join(', ')}.`,
+    );
+  if (operation !== 'REMOVE' && spec.patch?.value === undefined)
+    report([...at, 'patch', 'value'], `is missing, and ${operation} needs one`, "Add it, in Envoy's own form.");
+  const kinds = (['listener', 'routeConfiguration', 'cluster'] as const).filter((kind) => written[kind] !== undefined);
+  if (kinds.length > 1) report([...at, 'match'], `has ${kinds.join(' and ')}`, 'Keep one of them.');
+  if (written.listener?.portName !== undefined)
+    report([...at, 'match', 'listener', 'portName'], 'has no meaning', 'Use portNumber.', {
+      code: 'IST0002',
+      severity: 'warning',
+    });
+  const { context = 'ANY', listener, routeConfiguration, cluster } = written;
+  return {
+    applyTo,
+    context: context === 'WAYPOINT' ? 'ANY' : context,
+    match: { listener, routeConfiguration, cluster },
+    operation,
+    value: spec.patch?.value,
+    source,
+  };
+}
+
+export const envoyFilterKind = defineKind({
+  kind: 'EnvoyFilter',
+  apiVersions: ['networking.istio.io/v1alpha3'],
+  schema,
+  unsupported: ENVOY_FILTER_UNSUPPORTED,
+  build(meta, spec, report): EnvoyFilter {
+    const selector = spec.workloadSelector?.labels ?? {};
+    return {
+      meta,
+      workloadSelector: Object.keys(selector).length === 0 ? undefined : selector,
+      priority: spec.priority ?? 0,
+      patches: (spec.configPatches ?? []).flatMap((one, i) => buildPatch(one, i, meta.source, report) ?? []),
+    };
+  },
+});
