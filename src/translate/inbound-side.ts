@@ -86,6 +86,7 @@ export class InboundSide {
         : inboundChains({ workload, inbound, cluster, mode, config });
     const inputs = [workload, config, mode, cluster];
     if (inbound.capture === undefined) {
+      units.own('listeners', name, { context: 'SIDECAR_INBOUND', workload });
       units.make('listeners', name, inputs, () =>
         listener({ address: inbound.listen, direction: 'inbound', ...chains() }),
       );

@@ -143,6 +143,7 @@ export class OutboundSide {
         : target;
     const calls = this.#calls(of, serviceHost, seen, who);
     const name = listenerName(listen);
+    of.units.own('listeners', name, { context: 'SIDECAR_OUTBOUND', workload: who });
     of.units.make('listeners', name, [name, ...inputsOf(calls)], () => outboundListener(listen, calls));
   }
 
@@ -154,6 +155,7 @@ export class OutboundSide {
     units.make('clusters', PASSTHROUGH_CLUSTER, [], passthroughCluster);
     units.make('clusters', BLACK_HOLE_CLUSTER, [], blackHoleCluster);
     const name = outboundCaptureName(caller.capturePort);
+    units.own('listeners', name, { context: 'SIDECAR_OUTBOUND', workload: callerCalling(host, caller) });
     const addresses = captureAddresses(caller, host.withoutIpv6 === true);
     const names = [...new Set((host.namedUpstreams ?? []).flatMap((upstream) => upstream.addresses))];
     const inputs = [accessLogFile, addresses.map(listenerName).join(' '), names.join(' '), ...captured];
@@ -241,6 +243,7 @@ export class OutboundSide {
   ): void {
     const { host } = service;
     const name = view.routeConfigName(host, port);
+    units.own('routeConfigs', name, { context: 'SIDECAR_OUTBOUND', workload: view.client });
     const { defaultHttpRetryPolicy: defaultRetries } = mesh.config;
     const virtualService = view.virtualService(service, port);
     const routes = virtualService === undefined ? undefined : view.routes(virtualService, port, name);
