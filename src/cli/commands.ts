@@ -56,6 +56,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     register: async (program) => (await import('./reload.ts')).registerReloadCommand(program),
   },
   {
+    name: 'render',
+    summary: 'Show what Envoy is told, from resource files alone.',
+    register: async (program) => (await import('./render.ts')).registerRenderCommand(program),
+  },
+  {
     name: 'rotate',
     summary: 'Renew the workload certificates of this host now.',
     register: async (program) => (await import('./rotate.ts')).registerRotateCommand(program),

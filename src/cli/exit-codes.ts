@@ -39,6 +39,8 @@ const BY_ERROR: Readonly<Record<string, ExitCode>> = {
   CONFIGURATION_INVALID: EXIT.invalidConfiguration,
   MESH_CONFIG_INVALID: EXIT.invalidConfiguration,
   CHECK_UNKNOWN: EXIT.usage,
+  USAGE: EXIT.usage,
+  WORKLOAD_UNKNOWN: EXIT.usage,
 };
 
 /** The exit code of whatever a command threw. */

@@ -1,0 +1,69 @@
+/** Files → the mesh that they describe, as an agent with `registry: files` would have it. */
+import { readFile } from 'node:fs/promises';
+import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { compareDiagnostics, type Diagnostic, formatDiagnostic } from '../model/diagnostic.ts';
+import type { Mesh } from '../model/mesh.ts';
+import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
+import { buildMesh } from '../sources/build-mesh.ts';
+import { parseMeshConfig } from '../sources/mesh-config.ts';
+import { parseResources, type ResourceFile } from '../sources/resource-reader.ts';
+import type { ResourceSet } from '../sources/resource-set.ts';
+import { readResourceFiles } from './resource-files.ts';
+
+/** What some files say. */
+export interface Configuration {
+  readonly mesh: Mesh;
+  /** The same resources as they were written: hosts are not completed. */
+  readonly resources: ResourceSet;
+  /** What is wrong with the files, and what they say of each other that is not so; most severe first. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** The mesh of these texts; pure. `config` and its diagnostics are those of a mesh configuration, if there is one. */
+export function configurationOf(
+  files: readonly ResourceFile[],
+  config: MeshConfig = DEFAULT_MESH_CONFIG,
+  ofConfig: readonly Diagnostic[] = [],
+): Configuration {
+  const resources = parseResources(files);
+  const mesh = buildMesh(undefined, { config, resources, catalogue: undefined, localServices: [] });
+  return { mesh, resources, diagnostics: [...ofConfig, ...mesh.diagnostics].sort(compareDiagnostics) };
+}
+
+async function readMeshConfig(file: string): Promise<ReturnType<typeof parseMeshConfig>> {
+  try {
+    return parseMeshConfig(await readFile(file, 'utf8'), file);
+  } catch (error) {
+    throw new TrysailError('RESOURCES_UNREADABLE', `${file} cannot be read: ${errorMessage(error)}`, {
+      remedy: 'Name the file of the mesh configuration by --mesh.',
+    });
+  }
+}
+
+export interface ConfigurationFiles {
+  /** Files and folders of resources. */
+  readonly paths: readonly string[];
+  /** File of the mesh configuration; undefined: the defaults. */
+  readonly meshConfig: string | undefined;
+}
+
+/**
+ * Reads all files.
+ * @param faulty what to do with a mesh configuration that has errors: `refuse` it, or go on with the defaults and `tell`
+ * @throws TrysailError `RESOURCES_UNREADABLE`, `MESH_CONFIG_INVALID`
+ */
+export async function readConfiguration(
+  { paths, meshConfig }: ConfigurationFiles,
+  faulty: 'refuse' | 'tell' = 'refuse',
+): Promise<Configuration> {
+  const files = await readResourceFiles(paths, meshConfig);
+  if (meshConfig === undefined) return configurationOf(files);
+  const { config, diagnostics } = await readMeshConfig(meshConfig);
+  if (config === undefined && faulty === 'refuse')
+    throw new TrysailError(
+      'MESH_CONFIG_INVALID',
+      `the mesh configuration has errors:\n${diagnostics.map(formatDiagnostic).join('\n')}`,
+      { remedy: 'Correct them: what the resources mean depends on it.' },
+    );
+  return configurationOf(files, config ?? DEFAULT_MESH_CONFIG, diagnostics);
+}

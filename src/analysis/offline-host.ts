@@ -1,0 +1,117 @@
+/** The host that a workload would have to itself, as `agent.yaml` with its defaults would make it. */
+import { isIP } from 'node:net';
+import { type AddressRange, parseAddressRange } from '../lib/address-range.ts';
+import { TrysailError } from '../lib/errors.ts';
+import type { Host, NamedUpstream, Workload } from '../model/host.ts';
+import { canonicalHost } from '../model/host-names.ts';
+import type { Service } from '../model/service.ts';
+import { assignAddresses } from '../model/service-addresses.ts';
+import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
+import { isVisible } from '../translate/visibility.ts';
+import type { Configuration } from './configuration.ts';
+import type { DescribedWorkload } from './described-workload.ts';
+import { type ServedPort, servedPorts } from './served-ports.ts';
+
+/** `loopback`: services by name at loopback addresses; `capture`: the workload notices nothing. */
+export type HostMode = 'loopback' | 'capture';
+export const HOST_MODES: readonly HostMode[] = ['loopback', 'capture'];
+
+/** Istio's numbers. */
+const OUTBOUND_PORT = 15_001;
+const INBOUND_PORT = 15_006;
+const HEALTH_PORT = 15_021;
+/** `loopback`: default of `dns.addresses`. `capture`: addresses that nothing but captured calls reach, as in Istio. */
+const SERVICE_ADDRESSES: Readonly<Record<HostMode, AddressRange>> = {
+  loopback: parseAddressRange('127.240.0.0/16'),
+  capture: parseAddressRange('240.240.0.0/16'),
+};
+
+function identityOf({ mesh }: Configuration, workload: DescribedWorkload, served: readonly ServedPort[]): SpiffeId {
+  const { trustDomain } = mesh.config;
+  const { namespace, serviceAccount = served[0]?.service.name ?? workload.name ?? 'default' } = workload;
+  const id = workloadSpiffeId({ trustDomain, namespace, serviceAccount });
+  if (id !== undefined) return id;
+  throw new TrysailError('WORKLOAD_UNKNOWN', `${namespace}/${serviceAccount} makes no valid SPIFFE id`, {
+    remedy: 'Name the service account by --service-account.',
+  });
+}
+
+/** Single addresses at which a ServiceEntry says that callers know the service, one of each family. */
+function ownAddresses({ addresses = [] }: Service): readonly string[] {
+  const single = addresses.filter((address) => isIP(address) !== 0);
+  return [4, 6].flatMap((family) => single.find((address) => isIP(address) === family) ?? []);
+}
+
+/** Services that the workload sees and can call by a name, each with the address that a host gives it. */
+function namedUpstreams(
+  { mesh }: Configuration,
+  workload: DescribedWorkload,
+  mode: HostMode,
+): readonly NamedUpstream[] {
+  const visible = [...mesh.services.values()].filter(
+    ({ host, exportTo = [], namespace }) => !host.includes('*') && isVisible(exportTo, namespace, workload.namespace),
+  );
+  const own = new Map(mode === 'capture' ? visible.map((service) => [service.host, ownAddresses(service)]) : []);
+  const without = visible.map(({ host }) => host).filter((host) => (own.get(host) ?? []).length === 0);
+  const given = assignAddresses([], without, { ranges: [SERVICE_ADDRESSES[mode]], taken: new Set(), today: 0 });
+  const addresses = new Map([...own, ...given.map((entry) => [entry.host, entry.addresses] as const)]);
+  return visible.map(({ host }) => ({ serviceHost: host, addresses: addresses.get(host) ?? [] }));
+}
+
+function workloadsOf(
+  configuration: Configuration,
+  { namespace, name = 'workload', labels, address }: DescribedWorkload,
+  served: readonly ServedPort[],
+  identity: SpiffeId,
+  mode: HostMode,
+): readonly Workload[] {
+  if (served.length === 0)
+    return [
+      {
+        namespace,
+        service: name,
+        serviceHost: canonicalHost(configuration.mesh.config, name, namespace),
+        identity,
+        labels,
+        inbound: undefined,
+      },
+    ];
+  const at = address !== undefined && isIP(address) !== 0 ? address : '0.0.0.0';
+  return served.map(({ service, port, number }) => ({
+    namespace,
+    service: service.name,
+    serviceHost: service.host,
+    identity,
+    labels,
+    inbound: {
+      listen: { address: at, port: number },
+      protocol: port.protocol,
+      ...(mode === 'capture'
+        ? { application: { address: at, port: number }, capture: 'redirect' }
+        : { application: { address: '127.0.0.1', port: number } }),
+    },
+  }));
+}
+
+/**
+ * The host of one workload alone. Its addresses of services are those that an agent gives first: the same for the same
+ * services, whatever else there is.
+ * @throws TrysailError `WORKLOAD_UNKNOWN` where its names make no identity
+ */
+export function offlineHost(configuration: Configuration, workload: DescribedWorkload, mode: HostMode): Host {
+  const served = servedPorts(configuration, workload);
+  const identity = identityOf(configuration, workload, served);
+  const { namespace, name = 'workload', locality } = workload;
+  return {
+    nodeId: `${name}.${namespace}`,
+    nodeCluster: `${name}.${namespace}`,
+    locality,
+    workloads: workloadsOf(configuration, workload, served, identity, mode),
+    upstreams: [],
+    callerIdentity: identity,
+    namedUpstreams: namedUpstreams(configuration, workload, mode),
+    ...(mode === 'capture' && { callers: [{ identity, namespace, capturePort: OUTBOUND_PORT }] }),
+    ...(mode === 'capture' && served.length > 0 && { inboundCapturePort: INBOUND_PORT }),
+    healthListener: { address: '127.0.0.1', port: HEALTH_PORT },
+  };
+}

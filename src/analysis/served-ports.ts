@@ -1,0 +1,57 @@
+/** The ports at which a workload serves, by what services say of their endpoints. */
+import { isIP } from 'node:net';
+import { canonicalHost } from '../model/host-names.ts';
+import type { Endpoint, Service, ServicePort } from '../model/service.ts';
+import type { Configuration } from './configuration.ts';
+import type { DescribedWorkload } from './described-workload.ts';
+
+export interface ServedPort {
+  readonly service: Service;
+  readonly port: ServicePort;
+  /** Port of the workload. */
+  readonly number: number;
+}
+
+function isItself(workload: DescribedWorkload, { namespace }: Service, endpoint: Endpoint): boolean {
+  if (namespace === workload.namespace && endpoint.id === `${workload.namespace}/${workload.name ?? ''}`) return true;
+  return workload.address !== undefined && isIP(workload.address) !== 0 && endpoint.address === workload.address;
+}
+
+/** Services that select a workload which is not among the WorkloadEntries, with the port that each dials. */
+function selecting({ mesh, resources }: Configuration, workload: DescribedWorkload): readonly ServedPort[] {
+  return resources.serviceEntries.flatMap((entry) => {
+    const selector = entry.workloadSelector;
+    const selected =
+      selector !== undefined &&
+      entry.meta.namespace === workload.namespace &&
+      Object.entries(selector).every(([key, value]) => workload.labels[key] === value);
+    if (!selected) return [];
+    return entry.hosts.flatMap((host) => {
+      const service = mesh.services.get(canonicalHost(mesh.config, host, entry.meta.namespace));
+      if (service === undefined) return [];
+      return service.ports.map((port) => ({
+        service,
+        port,
+        number: entry.ports.find(({ number }) => number === port.number)?.targetPort ?? port.number,
+      }));
+    });
+  });
+}
+
+/** Each port of the workload once, sorted by number: where several services have it, the first by host name holds. */
+export function servedPorts(configuration: Configuration, workload: DescribedWorkload): readonly ServedPort[] {
+  const { mesh } = configuration;
+  const byEndpoint = [...mesh.services.values()].flatMap((service) =>
+    service.external
+      ? []
+      : (mesh.endpoints.get(service.host) ?? [])
+          .filter((endpoint) => isItself(workload, service, endpoint))
+          .flatMap(({ ports }) =>
+            service.ports.map((port) => ({ service, port, number: ports[port.number] ?? port.number })),
+          ),
+  );
+  const served = new Map<number, ServedPort>();
+  for (const one of [...byEndpoint, ...selecting(configuration, workload)])
+    if (!served.has(one.number)) served.set(one.number, one);
+  return [...served.values()].toSorted((a, b) => a.number - b.number);
+}
