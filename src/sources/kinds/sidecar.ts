@@ -2,7 +2,7 @@
 import type { Path } from '../../lib/yaml-document.ts';
 import type { Sidecar, SidecarEgress, SidecarHost, SidecarIngress, SidecarPort } from '../../model/sidecar.ts';
 import { isIpAddress } from '../field-types.ts';
-import { buildConnectionPool } from './destination-rule.ts';
+import { buildConnectionPool } from './connection-pool.ts';
 import { defineKind, NETWORKING_VERSIONS, type Report } from './kind.ts';
 import { protocolOf } from './service-entry.ts';
 import { SIDECAR_UNSUPPORTED, type SidecarPortSpec, type SidecarSpec, sidecarSchema } from './sidecar-schema.ts';
