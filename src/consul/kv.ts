@@ -44,8 +44,8 @@ export type TransactionResult =
 export interface KvStore {
   /** The value of one key; undefined when there is none. */
   get(key: string, options?: ReadOptions): Promise<Answer<KvEntry | undefined>>;
-  /** The keys below a prefix, without values. */
-  keys(prefix: string, options?: ReadOptions): Promise<Answer<readonly string[]>>;
+  /** The keys below a prefix, without values; with a separator only up to its next occurrence, each once. */
+  keys(prefix: string, options?: ReadOptions & { readonly separator?: string }): Promise<Answer<readonly string[]>>;
   /** Writes; with `cas` only while the key's `modifyIndex` is that (0: while it does not exist). False: it was not. */
   put(key: string, value: Uint8Array, options?: { readonly cas?: number }): Promise<boolean>;
   /** Deletes; with `cas` only while the key's `modifyIndex` is that. False: it was not. */
@@ -114,7 +114,7 @@ export function createKvStore(transport: Transport, address: string): KvStore {
       const reply = await transport.send({
         method: 'GET',
         path,
-        query: { ...query, keys: true },
+        query: { ...query, keys: true, separator: options.separator },
         timeoutMs,
         signal: options.signal,
         accept: [404],

@@ -14,6 +14,16 @@ export interface ResourceFile {
   /** As diagnostics name it; the order of these names stands in for the age of resources that have none. */
   readonly file: string;
   readonly text: string;
+  /** It is one resource, of which the source says more than the text; such files go before others. */
+  readonly single?: SingleResource;
+}
+
+/** What is known of a resource beside its text. */
+export interface SingleResource {
+  /** `kind/namespace/name`: a text that says otherwise is not applied. */
+  readonly key: string;
+  /** Milliseconds since 1970, for a text without `metadata.creationTimestamp`. */
+  readonly createdMs: number;
 }
 
 interface AnyResource {
@@ -40,6 +50,7 @@ interface Entry {
 
 interface FileState {
   readonly text: string;
+  readonly single: SingleResource | undefined;
   readonly entries: readonly Entry[];
   readonly syntax: readonly Diagnostic[];
 }
@@ -87,7 +98,33 @@ function readDocument(document: YamlDocument): readonly Entry[] {
     : items.map((item, i) => readEntry(item, document, ['items', i]));
 }
 
-function readFile({ file, text }: ResourceFile, previous: FileState | undefined): FileState {
+/** The only entry of a file that is one resource. What says it is another one is a fault of that resource. */
+function singleEntry(
+  entries: readonly Entry[],
+  { key, createdMs }: SingleResource,
+  document: YamlDocument | undefined,
+  file: string,
+): Entry {
+  const [entry] = entries;
+  if (entry !== undefined && entries.length === 1 && entry.key === key) {
+    const { passed } = entry;
+    if (passed === undefined) return entry;
+    return { ...entry, passed: { ...passed, createdMs: passed.createdMs ?? createdMs } };
+  }
+  const found = entries.map((one) => (one.key === undefined ? 'something else' : describeKey(one.key))).join(', ');
+  const line = document?.line ?? 1;
+  const issue: ResourceIssue = {
+    code: 'TRY0705',
+    severity: 'error',
+    path: '',
+    line,
+    message: `was published under this name and is ${found === '' ? 'empty' : found}`,
+    remedy: 'Apply it again.',
+  };
+  return { key, source: { file, line }, passed: undefined, issues: [issue] };
+}
+
+function readFile({ file, text, single }: ResourceFile, previous: FileState | undefined): FileState {
   const documents = parseYamlDocuments(text, file);
   const syntax = documents.flatMap((document) =>
     document.issues.map((issue): Diagnostic => {
@@ -101,13 +138,20 @@ function readFile({ file, text }: ResourceFile, previous: FileState | undefined)
       };
     }),
   );
-  if (syntax.length > 0) return { text, entries: previous?.entries ?? [], syntax };
+  if (single !== undefined) {
+    // The name of the file, not what was in it before, tells which resource it is.
+    const fault = { key: single.key, source: { file, line: 1 }, passed: undefined, issues: [] };
+    const entries =
+      syntax.length > 0 ? [fault] : [singleEntry(documents.flatMap(readDocument), single, documents[0], file)];
+    return { text, single, entries, syntax };
+  }
+  if (syntax.length > 0) return { text, single, entries: previous?.entries ?? [], syntax };
   const entries = documents.flatMap(readDocument);
-  if (entries.every((entry) => entry.key !== undefined)) return { text, entries, syntax };
+  if (entries.every((entry) => entry.key !== undefined)) return { text, single, entries, syntax };
   // One of them may be the broken form of a resource that the file held, but nobody can say of which.
   const present = new Set(entries.map((entry) => entry.key));
   const orphans = (previous?.entries ?? []).filter((entry) => entry.passed !== undefined && !present.has(entry.key));
-  return { text, entries: [...entries, ...orphans], syntax };
+  return { text, single, entries: [...entries, ...orphans], syntax };
 }
 
 function toDiagnostic(entry: Entry, issue: ResourceIssue, held: boolean): Diagnostic {
@@ -133,6 +177,15 @@ function listOf<T extends AnyResource>(
   return list.length === previous.length && list.every((element, i) => element === previous[i]) ? previous : list;
 }
 
+function compareFiles(a: ResourceFile, b: ResourceFile): number {
+  const rank = Number(a.single === undefined) - Number(b.single === undefined);
+  return rank === 0 ? (a.file < b.file ? -1 : Number(a.file > b.file)) : rank;
+}
+
+function sameSingle(a: SingleResource | undefined, b: SingleResource | undefined): boolean {
+  return a?.key === b?.key && a?.createdMs === b?.createdMs;
+}
+
 /**
  * Reads all files anew, but parses only those whose text changed. Never throws; what is wrong is in
  * `set.diagnostics`, sorted. The result does not depend on the order of `files`, only on their names.
@@ -142,9 +195,10 @@ export function readResources(previous: ReadingState | undefined, files: readonl
   const diagnostics: Diagnostic[] = [];
   const effective = new Map<string, Passed>();
   const claimed = new Map<string, SourceLocation>();
-  for (const file of files.toSorted((a, b) => (a.file < b.file ? -1 : Number(a.file > b.file)))) {
+  for (const file of files.toSorted(compareFiles)) {
     const before = previous?.files.get(file.file);
-    const state = before?.text === file.text ? before : readFile(file, before);
+    const same = before?.text === file.text && sameSingle(before.single, file.single);
+    const state = same ? before : readFile(file, before);
     states.set(file.file, state);
     diagnostics.push(...state.syntax);
     for (const entry of state.entries) {

@@ -1,0 +1,167 @@
+/** The files that a user applies: each document becomes one resource that says its namespace itself. */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDocument, type Document, LineCounter, parseAllDocuments, stringify } from 'yaml';
+import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { FLEET_LIMITS } from './layout.ts';
+
+/** One resource as it is to be published. */
+export interface Manifest {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** YAML. */
+  readonly text: string;
+  /** Where the user wrote it. */
+  readonly source: { readonly file: string; readonly line: number };
+}
+
+/** A text that says what it is, from a file or from standard input. */
+export interface ManifestFile {
+  readonly file: string;
+  readonly text: string;
+}
+
+const RESOURCE_FILE = /^[^.].*\.(ya?ml|json)$/;
+
+async function filesOf(path: string): Promise<readonly string[]> {
+  if (!(await stat(path)).isDirectory()) return [path];
+  const found = await readdir(path, { withFileTypes: true, recursive: true });
+  return found
+    .filter((entry) => entry.isFile() && RESOURCE_FILE.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
+
+async function standardInput(): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Files, folders with all below them, and `-` for standard input. @throws TrysailError `FLEET_FILES` */
+export async function readManifestFiles(paths: readonly string[]): Promise<readonly ManifestFile[]> {
+  const files: ManifestFile[] = [];
+  for (const path of paths) {
+    try {
+      if (path === '-') files.push({ file: 'standard input', text: await standardInput() });
+      else for (const file of await filesOf(path)) files.push({ file, text: await readFile(file, 'utf8') });
+    } catch (error) {
+      throw new TrysailError('FLEET_FILES', `${path} cannot be read: ${errorMessage(error)}.`, {
+        remedy: 'Name files, folders, or - for standard input by -f.',
+        cause: error,
+      });
+    }
+  }
+  if (files.length > 0) return files;
+  throw new TrysailError('FLEET_FILES', `There are no resource files in ${paths.join(', ')}.`, {
+    remedy: 'Name files that end in .yaml, .yml or .json, or folders that have some.',
+  });
+}
+
+function invalid(file: string, line: number, why: string, remedy: string): TrysailError {
+  return new TrysailError('FLEET_MANIFEST', `${file}:${line}: ${why}.`, { remedy });
+}
+
+interface Named {
+  readonly kind: string;
+  readonly namespace: string | undefined;
+  readonly name: string;
+}
+
+const fields = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : {};
+
+function nameOf(value: unknown, file: string, line: number): Named {
+  const { kind, metadata } = fields(value);
+  const { name, namespace } = fields(metadata);
+  if (typeof kind !== 'string' || !/^[A-Z][A-Za-z0-9]{0,62}$/.test(kind))
+    throw invalid(file, line, 'a resource without a valid "kind"', 'Add apiVersion, kind and metadata.name.');
+  if (typeof name !== 'string' || !/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(name))
+    throw invalid(file, line, `a ${kind} without a valid "metadata.name"`, 'Use lower-case letters, digits and "-".');
+  if (namespace === undefined || namespace === null) return { kind, name, namespace: undefined };
+  if (typeof namespace !== 'string' || !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace))
+    throw invalid(file, line, `${kind} ${name} has no valid "metadata.namespace"`, 'Use lower-case letters and digits.');
+  return { kind, name, namespace };
+}
+
+/** The document's text with its comments, without the markers around it. */
+function ownText(document: Document.Parsed, text: string): string {
+  const [start, , end] = document.range;
+  return `${text
+    .slice(start, end)
+    .replace(/^---[^\S\n]*\n?/, '')
+    .replace(/\n(?:---|\.\.\.)[^\S\n]*\n?$/, '\n')
+    .trimEnd()}\n`;
+}
+
+function itemsOf(value: unknown): readonly unknown[] | undefined {
+  const { kind, items } = fields(value);
+  return typeof kind === 'string' && kind.endsWith('List') && Array.isArray(items) ? items : undefined;
+}
+
+function withNamespace(value: unknown, namespace: string): unknown {
+  const { apiVersion, kind, metadata, ...rest } = fields(value);
+  return { apiVersion, kind, metadata: { ...fields(metadata), namespace }, ...rest };
+}
+
+function manifestsOf({ file, text }: ManifestFile, namespace: string): readonly Manifest[] {
+  const lines = new LineCounter();
+  const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, logLevel: 'error' });
+  const documents = Array.isArray(parsed) ? (parsed as readonly Document.Parsed[]).filter((one) => isDocument(one)) : [];
+  return documents.flatMap((document): readonly Manifest[] => {
+    const [fault] = document.errors;
+    const line = lines.linePos(document.contents?.range[0] ?? document.range[0]).line;
+    if (fault !== undefined)
+      throw invalid(
+        file,
+        fault.linePos?.[0].line ?? line,
+        (fault.message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, ''),
+        'Correct the YAML syntax at this line.',
+      );
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    if (value === null || value === undefined) return [];
+    const items = itemsOf(value);
+    if (items !== undefined)
+      return items.map((item) => {
+        const named = nameOf(item, file, line);
+        const inNamespace = named.namespace ?? namespace;
+        const source = { file, line };
+        return { ...named, namespace: inNamespace, text: stringify(withNamespace(item, inNamespace)), source };
+      });
+    const named = nameOf(value, file, line);
+    const source = { file, line };
+    if (named.namespace !== undefined)
+      return [{ ...named, namespace: named.namespace, text: ownText(document, text), source }];
+    document.setIn(['metadata', 'namespace'], namespace);
+    return [{ ...named, namespace, text: document.toString({ directives: false }), source }];
+  });
+}
+
+/**
+ * The resources of some files.
+ * @param namespace of resources that name none
+ * @throws TrysailError `FLEET_MANIFEST` with the place of the first fault
+ */
+export function readManifests(files: readonly ManifestFile[], namespace: string): readonly Manifest[] {
+  const manifests = files.flatMap((file) => manifestsOf(file, namespace));
+  const seen = new Map<string, Manifest>();
+  for (const one of manifests) {
+    const { file, line } = one.source;
+    const key = `${one.kind} ${one.namespace}/${one.name}`;
+    const first = seen.get(key);
+    if (first !== undefined)
+      throw invalid(
+        file,
+        line,
+        `${key} stands in ${first.source.file}:${first.source.line} already`,
+        'Remove or rename one of the two.',
+      );
+    seen.set(key, one);
+    if (Buffer.byteLength(one.text) > FLEET_LIMITS.bodyBytes)
+      throw invalid(file, line, `${key} is larger than ${FLEET_LIMITS.bodyBytes} bytes`, 'Split it into several.');
+  }
+  return manifests;
+}
