@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
+import type { Service } from '../model/service.ts';
 import type { MeshInputs } from './build-mesh.ts';
 import { build, catalogue, instance, istio, messages, record, resources } from './mesh-fixture.ts';
 import { readResources } from './resource-reader.ts';
@@ -70,6 +71,8 @@ interface EntryCase {
   readonly external?: boolean;
   readonly diagnostics?: readonly RegExp[];
   readonly inputs?: Partial<MeshInputs>;
+  /** Of the service. */
+  readonly rest?: Partial<Service>;
 }
 
 const INTERNAL = 'location: MESH_INTERNAL, resolution: STATIC, ports: [{number: 80}]';
@@ -163,7 +166,7 @@ const entryCases: readonly EntryCase[] = [
     inputs: { config: { ...DEFAULT_MESH_CONFIG, enableAutoMtls: false } },
   },
   {
-    what: 'names of who serves what is called in plain text',
+    what: 'names that certificates of an external service bear',
     yaml: istio(
       'ServiceEntry',
       'e',
@@ -172,7 +175,50 @@ const entryCases: readonly EntryCase[] = [
     host: 'api.example.com',
     external: true,
     endpoints: ['api.example.com'],
-    diagnostics: [/TRY0005 .*"subjectAltNames" has no effect on api\.example\.com/],
+    rest: { subjectAltNames: ['api.example.com'] },
+  },
+  {
+    what: 'wherever the caller goes, at another port',
+    yaml: istio(
+      'ServiceEntry',
+      'e',
+      "{hosts: ['*.example.com'], addresses: [10.0.0.0/8], ports: [{number: 80, targetPort: 8080}], exportTo: [., shop]}",
+    ),
+    host: '*.example.com',
+    external: true,
+    rest: {
+      resolution: 'ORIGINAL_DST',
+      addresses: ['10.0.0.0/8'],
+      ports: [{ number: 80, name: 'port-80', protocol: 'AUTO', targetPort: 8080 }],
+      exportTo: ['default', 'shop'],
+    },
+  },
+  {
+    what: 'names that are resolved as they are called',
+    yaml: istio(
+      'ServiceEntry',
+      'e',
+      "{hosts: ['*.example.com'], resolution: DYNAMIC_DNS, location: MESH_INTERNAL, ports: [{number: 443, protocol: tls}]}",
+    ),
+    host: '*.example.com',
+    rest: { resolution: 'DYNAMIC_DNS' },
+  },
+  {
+    what: 'the default of exportTo',
+    yaml: istio('ServiceEntry', 'e', `{hosts: [db.example.com], ${INTERNAL}}`),
+    host: 'db.example.com',
+    inputs: { config: { ...DEFAULT_MESH_CONFIG, defaultServiceExportTo: ['.'] } },
+    rest: { exportTo: ['default'] },
+  },
+  {
+    what: 'a Unix socket',
+    yaml: istio(
+      'ServiceEntry',
+      'e',
+      `{hosts: [db.example.com], ${INTERNAL}, endpoints: [{address: 'unix:///run/db'}]}`,
+    ),
+    host: 'db.example.com',
+    endpoints: ['unix:///run/db#0'],
   },
 ];
 
@@ -186,6 +232,7 @@ for (const {
   external = false,
   diagnostics = [],
   inputs = {},
+  rest = {},
 } of entryCases)
   test(`a ServiceEntry: ${what}`, () => {
     const mesh = build({ resources: resources(yaml), ...inputs });
@@ -193,6 +240,7 @@ for (const {
     assert.equal(service?.tls, tls);
     assert.deepEqual(service.identities, identities);
     assert.equal(service.external, external);
+    assert.deepEqual({ ...service, ...rest }, service);
     assert.deepEqual(
       mesh.endpoints.get(host)?.map(({ id }) => id),
       endpoints,
@@ -210,6 +258,15 @@ test("an entry may not claim another namespace's host; the root namespace may", 
     'r.yaml:2: warning TRY0302 ServiceEntry evil/e: the host pay.prod.mesh belongs to namespace prod. Set metadata.namespace to prod.',
   ]);
   assert.equal(build({ resources: resources(entry('istio-system')) }).services.get('pay.prod.mesh')?.namespace, 'prod');
+});
+
+test('nor a wildcard that covers such a host', () => {
+  const claims = (host: string, namespace: string): number =>
+    build({ resources: resources(istio('ServiceEntry', 'e', `{hosts: ['${host}'], ${INTERNAL}}`, namespace)) }).services
+      .size;
+  assert.deepEqual([claims('*.prod.mesh', 'evil'), claims('*.prod.mesh', 'prod')], [0, 1]);
+  assert.deepEqual([claims('*.mesh', 'prod'), claims('*.mesh', 'istio-system')], [0, 1]);
+  assert.deepEqual([claims('*.service.consul', 'default'), claims('*.example.com', 'evil')], [0, 1]);
 });
 
 test('the catalogue wins over a ServiceEntry, and believes what it says of TLS', () => {

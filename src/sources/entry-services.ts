@@ -45,7 +45,8 @@ export function buildEntryServices(
   const diagnostics: Diagnostic[] = [];
   for (const entry of entries) {
     const { meta, workloadSelector } = entry;
-    if (!isVisible(meta, entry.exportTo, clientNamespaces)) continue;
+    const exportTo = entry.exportTo.length > 0 ? entry.exportTo : (config.defaultServiceExportTo ?? []);
+    if (!isVisible(meta, exportTo, clientNamespaces)) continue;
     const selected =
       workloadSelector === undefined
         ? []

@@ -1,10 +1,12 @@
 /** Which services of Consul's catalogue this host has to follow. */
 import { canonicalHost, consulNameOf, serviceOfHost } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
+import { mergeDelegates } from './delegates.ts';
 import { claimOf } from './entry-service.ts';
 import { hostResolver } from './host-resolution.ts';
 import { indexRecords } from './registered-services.ts';
 import type { ResourceSet } from './resource-set.ts';
+import { destinationsOf } from './virtual-service-destinations.ts';
 
 export interface InterestInputs {
   readonly config: MeshConfig;
@@ -27,7 +29,7 @@ export function interestOf({ config, resources, upstreamHosts }: InterestInputs)
   const described = new Set(
     resources.serviceEntries.flatMap((entry) =>
       entry.hosts.flatMap((written) => {
-        const { host, allowed } = claimOf(config, entry, written);
+        const { host, owner } = claimOf(config, entry, written);
         return allowed ? [host] : [];
       }),
     ),
@@ -36,10 +38,10 @@ export function interestOf({ config, resources, upstreamHosts }: InterestInputs)
     [...upstreamHosts].map((host) => resolver.host(canonicalHost(config, host, 'default'), 'default')),
   );
   const upstreams = [...hosts];
-  for (const raw of resources.virtualServices) {
-    const virtualService = resolver.virtualService(raw);
+  const written = resources.virtualServices.map((virtualService) => resolver.virtualService(virtualService));
+  for (const virtualService of mergeDelegates(written).virtualServices) {
     if (!virtualService.hosts.some((pattern) => upstreams.some((host) => covers(pattern, host)))) continue;
-    for (const { destinations } of virtualService.http) for (const { host } of destinations) hosts.add(host);
+    for (const { destination } of destinationsOf(virtualService)) hosts.add(destination.host);
   }
   const names = [...hosts].flatMap((host) => {
     if (described.has(host)) return [];

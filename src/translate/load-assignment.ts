@@ -4,7 +4,7 @@
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { AddressSchema, SocketAddressSchema } from '../gen/envoy/config/core/v3/address_pb.ts';
+import { AddressSchema, PipeSchema, SocketAddressSchema } from '../gen/envoy/config/core/v3/address_pb.ts';
 import { LocalitySchema, MetadataSchema } from '../gen/envoy/config/core/v3/base_pb.ts';
 import { HealthStatus } from '../gen/envoy/config/core/v3/health_check_pb.ts';
 import {
@@ -16,6 +16,7 @@ import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/end
 import type { Endpoint, Health, Locality } from '../model/service.ts';
 import { SOCKET_MATCH, TLS_MODE, TLS_MODE_ISTIO } from './cluster-security.ts';
 import { distance, withoutGaps } from './locality-priority.ts';
+import { socketPath } from './socket-path.ts';
 
 export interface LoadAssignmentSpec {
   readonly cluster: string;
@@ -55,9 +56,15 @@ function writeEndpoint(writer: BinaryWriter, endpoint: Endpoint, port: number, m
   open(writer, GROUP.lbEndpoints);
   open(writer, LB_ENDPOINT.endpoint);
   open(writer, EndpointSchema.field.address);
-  open(writer, AddressSchema.field.socketAddress);
-  writeText(writer, SocketAddressSchema.field.address, endpoint.address);
-  writer.tag(SocketAddressSchema.field.portValue.number, WireType.Varint).uint32(port);
+  const path = socketPath(endpoint.address);
+  if (path === undefined) {
+    open(writer, AddressSchema.field.socketAddress);
+    writeText(writer, SocketAddressSchema.field.address, endpoint.address);
+    writer.tag(SocketAddressSchema.field.portValue.number, WireType.Varint).uint32(port);
+  } else {
+    open(writer, AddressSchema.field.pipe);
+    writeText(writer, PipeSchema.field.path, path);
+  }
   writer.join().join().join();
   writer.tag(LB_ENDPOINT.healthStatus.number, WireType.Varint).int32(HEALTH[endpoint.health]);
   if (marksTls && endpoint.offersMtls)

@@ -6,11 +6,13 @@ import type { InboundPort, Workload } from '../model/host.ts';
 import type { Endpoint, Service, ServicePort } from '../model/service.ts';
 import type { Resource } from '../xds/resource.ts';
 import { applicationAddress } from './application-address.ts';
+import { discovery } from './cluster-discovery.ts';
+import { DNS_REFRESH_MS } from './dynamic-dns.ts';
 import type { LoadAssignmentSpec } from './load-assignment.ts';
 import { duration, pack, resource } from './messages.ts';
 import { observedClusterName, statName } from './names.ts';
 import { UNCHANGED_HTTP1, UNLIMITED_HTTP } from './observe-http.ts';
-import { circuitBreakers, clusterMetadata, discovery } from './outbound-cluster.ts';
+import { circuitBreakers, clusterMetadata } from './outbound-cluster.ts';
 
 /** Somewhat longer than the kernel itself tries (some 130 s with its defaults), so that it is the kernel that gives up. */
 const CONNECT_TIMEOUT_MS = 140_000;
@@ -78,7 +80,13 @@ export function observeOutboundCluster(
   const name = observedClusterName(port.number, service.host);
   return resource(name, ClusterSchema, {
     ...observeClusterFields(name),
-    ...discovery(service.resolution, observedAssignment(name, port), endpoints),
+    ...discovery({
+      resolution: service.resolution,
+      port,
+      assignment: observedAssignment(name, port),
+      dnsEndpoints: endpoints,
+      dnsRefreshMs: DNS_REFRESH_MS,
+    }),
     metadata: clusterMetadata(service),
   });
 }

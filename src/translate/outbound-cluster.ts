@@ -1,38 +1,26 @@
 /** The cluster of one port (and subset) of a service that this host calls. */
-import { fromBinary, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import type { CircuitBreakersSchema } from '../gen/envoy/config/cluster/v3/circuit_breaker_pb.ts';
-import { Cluster_DiscoveryType, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { MetadataSchema } from '../gen/envoy/config/core/v3/base_pb.ts';
-import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts';
-import {
-  DnsCluster_DnsLookupFamily,
-  DnsClusterSchema,
-} from '../gen/envoy/extensions/clusters/dns/v3/dns_cluster_pb.ts';
 import type { ConnectionPool, TrafficPolicyBlocks } from '../model/destination-rule.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Endpoint, Locality, Service, ServicePort } from '../model/service.ts';
 import type { Resource } from '../xds/resource.ts';
 import type { ClusterCallers } from './cluster-callers.ts';
+import { discovery, isChosenByCaller } from './cluster-discovery.ts';
 import { hopProtocol, offeredAlpn, protocolOptions } from './cluster-protocol.ts';
 import { clusterSecurity, securitySockets } from './cluster-security.ts';
-import { ADS } from './config-source.ts';
-import { encodeLoadAssignment, type LoadAssignmentSpec } from './load-assignment.ts';
+import { dnsRefreshMs } from './dynamic-dns.ts';
+import type { LoadAssignmentSpec } from './load-assignment.ts';
 import { loadBalancing } from './load-balancing.ts';
-import { duration, pack, resource } from './messages.ts';
+import { duration, resource } from './messages.ts';
 import { sniName, statName } from './names.ts';
 import { outlierDetection } from './outlier.ts';
 import { protocolKind } from './protocol-kind.ts';
 
 /** Envoy's own limits (1,024 connections, 3 retries) are no defaults of Istio's: without a rule there are none. */
 const NO_LIMIT = 0xff_ff_ff_ff;
-/** As often as Istio asks, sooner after a failure, spread so that a fleet does not ask at once. */
-const DNS: MessageInitShape<typeof DnsClusterSchema> = {
-  dnsRefreshRate: duration(60_000),
-  dnsFailureRefreshRate: { baseInterval: duration(1000), maxInterval: duration(10_000) },
-  respectDnsTtl: true,
-  dnsJitter: duration(1000),
-  dnsLookupFamily: DnsCluster_DnsLookupFamily.V4_PREFERRED,
-};
 
 export interface OutboundClusterSpec {
   readonly name: string;
@@ -119,31 +107,6 @@ export function loadAssignmentSpec(spec: OutboundClusterSpec): LoadAssignmentSpe
   };
 }
 
-/** How Envoy comes by the endpoints: by EDS under the assignment's name, or by resolving the names of `dnsEndpoints`. */
-export function discovery(
-  resolution: Service['resolution'],
-  assignmentSpec: LoadAssignmentSpec,
-  dnsEndpoints: readonly Endpoint[],
-): Pick<ClusterInit, 'clusterDiscoveryType' | 'edsClusterConfig' | 'loadAssignment'> {
-  if (resolution === 'EDS')
-    return {
-      clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
-      edsClusterConfig: { edsConfig: ADS, serviceName: assignmentSpec.cluster },
-    };
-  const allAddressesInSingleEndpoint = resolution === 'LOGICAL_DNS';
-  const assignment = encodeLoadAssignment(assignmentSpec, dnsEndpoints);
-  return {
-    clusterDiscoveryType: {
-      case: 'clusterType',
-      value: {
-        name: 'envoy.cluster.dns',
-        typedConfig: pack(DnsClusterSchema, { ...DNS, allAddressesInSingleEndpoint }),
-      },
-    },
-    loadAssignment: fromBinary(ClusterLoadAssignmentSchema, assignment),
-  };
-}
-
 /**
  * The cluster, or undefined where the service demands mutual TLS and nobody who calls it has an identity: then there must be
  * no way to it.
@@ -160,9 +123,15 @@ export function outboundCluster(spec: OutboundClusterSpec, dnsEndpoints: readonl
   return resource(name, ClusterSchema, {
     name,
     altStatName: statName(name),
-    ...discovery(service.resolution, loadAssignmentSpec(spec), dnsEndpoints),
+    ...discovery({
+      resolution: service.resolution,
+      port,
+      assignment: loadAssignmentSpec(spec),
+      dnsEndpoints,
+      dnsRefreshMs: dnsRefreshMs(config),
+    }),
     connectTimeout: duration(pool?.connectTimeoutMs ?? config.connectTimeoutMs),
-    ...loadBalancing(policy.loadBalancer),
+    ...(!isChosenByCaller(service.resolution) && loadBalancing(policy.loadBalancer)),
     circuitBreakers: circuitBreakers(pool),
     ...(policy.outlierDetection !== undefined && { outlierDetection: outlierDetection(policy.outlierDetection) }),
     commonLbConfig: { healthyPanicThreshold: { value: policy.outlierDetection?.minHealthPercent ?? 0 } },

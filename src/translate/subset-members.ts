@@ -1,6 +1,7 @@
 /** Which endpoints of a service are in a subset, and which of them Envoy can take at all. */
 import type { Endpoint } from '../model/service.ts';
 import { isIpAddress } from './ip-address.ts';
+import { socketPath } from './socket-path.ts';
 
 /** Whether the labels hold all of the selector's. */
 export function labelsMatch(
@@ -20,7 +21,9 @@ function isPort(port: number): boolean {
  */
 export function isUsable(endpoint: Endpoint, kind: 'addresses' | 'names'): boolean {
   return (
-    (kind === 'names' ? endpoint.address !== '' : isIpAddress(endpoint.address)) &&
+    (kind === 'names'
+      ? endpoint.address !== ''
+      : isIpAddress(endpoint.address) || socketPath(endpoint.address) !== undefined) &&
     Number.isInteger(endpoint.weight) &&
     endpoint.weight >= 1 &&
     endpoint.weight <= 65_535 &&

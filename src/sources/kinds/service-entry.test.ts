@@ -26,6 +26,7 @@ test('everything that a ServiceEntry supports', () => {
   hosts: [reviews, api.example.com]
   location: MESH_INTERNAL
   resolution: STATIC
+  addresses: [10.1.0.0/16]
   ports: [{number: 80, protocol: grpc, name: api, targetPort: 8080}, {number: 6379, protocol: Redis}, {number: 90}]
   endpoints:
   - address: 10.0.0.1
@@ -43,7 +44,7 @@ test('everything that a ServiceEntry supports', () => {
   assert.deepEqual(diagnostics, []);
   const { meta, ...entry } = serviceEntries[0] ?? { meta: undefined };
   assert.equal(meta?.name, 'a');
-  const plain = { ports: {}, labels: {}, locality: NOWHERE, weight: 1 };
+  const plain = { ports: {}, labels: {}, locality: NOWHERE, weight: 1, network: undefined };
   assert.deepEqual(entry, {
     hosts: ['reviews', 'api.example.com'],
     ports: [
@@ -51,6 +52,7 @@ test('everything that a ServiceEntry supports', () => {
       { number: 6379, name: 'port-6379', protocol: 'TCP', targetPort: 6379 },
       { number: 90, name: 'port-90', protocol: 'AUTO', targetPort: 90 },
     ],
+    addresses: ['10.1.0.0/16'],
     external: false,
     resolution: 'EDS',
     endpoints: [
@@ -61,6 +63,7 @@ test('everything that a ServiceEntry supports', () => {
         locality: { region: 'eu', zone: 'a', subzone: '' },
         weight: 3,
         serviceAccount: 'reviews',
+        network: undefined,
         offersMtls: false,
       },
       { ...plain, address: 'fd00::1', serviceAccount: 'reviews', offersMtls: true },
@@ -76,6 +79,7 @@ const resolutions = [
   ['DNS', 'STRICT_DNS'],
   ['DNS_ROUND_ROBIN', 'LOGICAL_DNS'],
   ['STATIC', 'EDS'],
+  ['NONE', 'ORIGINAL_DST'],
 ] as const;
 
 for (const [written, expected] of resolutions)
@@ -91,7 +95,7 @@ for (const [written, expected] of resolutions)
 test("a WorkloadEntry's labels are overlaid with those of its metadata", () => {
   const { workloadEntries, diagnostics } = read(
     'WorkloadEntry',
-    '  {address: 10.0.0.1, ports: {http: 8080}, labels: {version: v1, a: b}, service_account: web, weight: 0}\n',
+    '  {address: 10.0.0.1, ports: {http: 8080}, labels: {version: v1, a: b}, service_account: web, weight: 0, network: n1}\n',
   );
   assert.deepEqual(diagnostics, []);
   assert.deepEqual(workloadEntries[0]?.workload, {
@@ -101,6 +105,7 @@ test("a WorkloadEntry's labels are overlaid with those of its metadata", () => {
     locality: NOWHERE,
     weight: 1,
     serviceAccount: 'web',
+    network: 'n1',
     offersMtls: true,
   });
 });
@@ -110,24 +115,60 @@ const STATIC = `${S}  resolution: STATIC\n`;
 
 const bad: readonly (readonly [string, string, readonly string[]])[] = [
   [
-    'no resolution',
-    S,
+    'dynamic resolution of what does not name a host',
+    `${S}  resolution: DYNAMIC_DNS\n  addresses: [10.0.0.1]\n`,
     [
-      '4: error TRY0003 spec.resolution: is NONE when it is left out, which is not supported yet. Add "resolution: STATIC" or DNS.',
+      '5: error IST0106 spec.hosts[0]: resolution: DYNAMIC_DNS takes wildcards alone. Use resolution: DNS, or write *.name.',
+      '6: error IST0106 spec.ports[0]: resolution: DYNAMIC_DNS needs requests or TLS that name the host. Set "protocol" to HTTP, HTTP2, GRPC or TLS.',
+      '8: error IST0106 spec.addresses: resolution: DYNAMIC_DNS takes none. Remove them.',
     ],
   ],
   [
-    'an unsupported resolution',
-    `${S}  resolution: DYNAMIC_DNS\n`,
+    'dynamic resolution to another port',
+    '  hosts: ["*.b.c"]\n  ports: [{number: 80, protocol: HTTP, targetPort: 8080}]\n  resolution: DYNAMIC_DNS\n',
+    ['6: error IST0106 spec.ports[0].targetPort: resolution: DYNAMIC_DNS calls the port itself. Remove it.'],
+  ],
+  [
+    'a wildcard that would have to be resolved',
+    '  hosts: ["*.b.c"]\n  ports: [{number: 80}]\n  resolution: DNS\n',
     [
-      '7: error TRY0003 spec.resolution: "resolution" with the value "DYNAMIC_DNS" is part of Istio\'s API and not supported yet. Use STATIC with endpoints, or DNS.',
+      '5: error IST0106 spec.hosts[0]: "*.b.c" cannot be resolved. Use resolution: DYNAMIC_DNS or NONE, or add "endpoints".',
     ],
   ],
   [
-    'a wildcard',
-    '  hosts: ["*.b.c"]\n  ports: [{number: 80}]\n  resolution: STATIC\n',
+    'endpoints and no resolution, which is NONE',
+    `${S}  endpoints: [{address: 10.0.0.1}]\n`,
     [
-      '5: error TRY0003 spec.hosts[0]: "hosts" with the value "*.b.c" is part of Istio\'s API and not supported yet. Name each host.',
+      '7: error IST0106 spec.endpoints: resolution: NONE has no endpoints. Use resolution: STATIC or DNS, or remove it.',
+    ],
+  ],
+  [
+    'a selector and no resolution',
+    `${S}  workloadSelector: {labels: {a: b}}\n`,
+    [
+      '7: error IST0106 spec.workloadSelector: resolution: NONE has no endpoints. Use resolution: STATIC or DNS, or remove it.',
+    ],
+  ],
+  [
+    'addresses that are none',
+    `${S}  addresses: [10.0.0.0/33, x, fd00::/8, 10.0.0.0/8]\n`,
+    [
+      '7: error IST0106 spec.addresses[0]: "10.0.0.0/33" is neither an IP address nor a CIDR range. Correct it.',
+      '7: error IST0106 spec.addresses[1]: "x" is neither an IP address nor a CIDR range. Correct it.',
+    ],
+  ],
+  [
+    'a range for a name that is resolved',
+    `${S}  resolution: DNS\n  addresses: [10.0.0.0/8]\n`,
+    [
+      '8: error IST0106 spec.addresses[0]: is a range, which resolutions NONE and STATIC alone take. Write single addresses.',
+    ],
+  ],
+  [
+    'hosts that TCP does not tell apart',
+    '  hosts: [a.b, c.d]\n  ports: [{number: 80, protocol: HTTP}, {number: 5432, protocol: TCP}]\n  resolution: DNS\n',
+    [
+      '6: warning IST0134 spec.ports[1]: the hosts cannot be told apart on port 5432, which has no protocol that names them. Write a ServiceEntry for each host, with "addresses".',
     ],
   ],
   [
@@ -168,11 +209,17 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     ],
   ],
   [
-    'a Unix socket',
-    `${STATIC}  endpoints:\n  - address: unix:///run/x\n`,
+    'Unix sockets that are none',
+    `${STATIC}  endpoints: [{address: "unix:///run/x"}, {address: "unix:x"}, {address: "unix:///y", ports: {port-80: 1}}]\n`,
     [
-      '9: error TRY0003 spec.endpoints[0].address: "address" with the value "unix:///run/x" is part of Istio\'s API and not supported yet. Use an IP address and a port.',
+      '8: error IST0106 spec.endpoints[1].address: "unix:x" is no absolute path of a Unix socket. Write unix:///run/app.sock.',
+      '8: error IST0106 spec.endpoints[2].ports: a Unix socket has no ports. Remove them.',
     ],
+  ],
+  [
+    'a Unix socket that would have to be resolved',
+    `${S}  resolution: DNS\n  endpoints: [{address: "unix:///run/x"}]\n`,
+    ['8: error IST0106 spec.endpoints[0].address: a Unix socket is not resolved by DNS. Use resolution: STATIC.'],
   ],
   [
     'an endpoint without an address',
@@ -198,14 +245,6 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     'two endpoints of one name',
     `${S}  resolution: DNS_ROUND_ROBIN\n  endpoints: [{address: a.b}, {address: c.d}]\n`,
     ['8: error IST0106 spec.endpoints: DNS_ROUND_ROBIN takes one endpoint at most. Use DNS, or keep one endpoint.'],
-  ],
-  [
-    'fields without effect',
-    `${STATIC}  addresses: [10.1.1.1]\n  endpoints:\n  - {address: 10.0.0.1, network: n}\n`,
-    [
-      '8: warning TRY0005 spec.addresses: "addresses" has no effect here. Remove it: services are reached at the address on which the host offers them.',
-      '10: warning TRY0005 spec.endpoints[0].network: "network" has no effect here. Remove it: all addresses are taken to be reachable directly.',
-    ],
   ],
 ];
 

@@ -3,10 +3,10 @@ import * as z from 'zod/mini';
 import type { Path } from '../../lib/yaml-document.ts';
 import type { ResourceMeta } from '../../model/resource-meta.ts';
 import type { Protocol, Service } from '../../model/service.ts';
-import { exportTo, host, isIpAddress, labels, nonEmpty, port } from '../field-types.ts';
-import type { UnsupportedField } from '../unsupported-fields.ts';
-import { defineKind, NETWORKING_VERSIONS, type Report, UNSUPPORTED } from './kind.ts';
-import { buildWorkload, type ConfiguredWorkload, workloadSchema, workloadUnsupported } from './workload-entry.ts';
+import { exportTo, host, labels, nonEmpty, port } from '../field-types.ts';
+import { defineKind, NETWORKING_VERSIONS } from './kind.ts';
+import { checkServiceEntry } from './service-entry-checks.ts';
+import { buildWorkload, type ConfiguredWorkload, workloadSchema } from './workload-entry.ts';
 
 export interface ServiceEntryPort {
   readonly number: number;
@@ -21,6 +21,8 @@ export interface ServiceEntry {
   /** As written. */
   readonly hosts: readonly string[];
   readonly ports: readonly ServiceEntryPort[];
+  /** Addresses or CIDR ranges at which callers know it. */
+  readonly addresses: readonly string[];
   readonly external: boolean;
   readonly resolution: Service['resolution'];
   readonly endpoints: readonly ConfiguredWorkload[];
@@ -79,37 +81,8 @@ const schema = z.strictObject({
 
 type Spec = z.output<typeof schema>;
 
-const SERVICE_ENTRY_UNSUPPORTED: readonly UnsupportedField[] = [
-  {
-    path: 'hosts[]',
-    effect: 'refused',
-    matching: { pattern: /^\*\./, name: 'a wildcard' },
-    remedy: 'Name each host.',
-  },
-  {
-    path: 'resolution',
-    effect: 'refused',
-    only: ['NONE', 'DYNAMIC_DNS'],
-    remedy: 'Use STATIC with endpoints, or DNS.',
-  },
-  {
-    path: 'addresses',
-    effect: 'ignored',
-    remedy: 'Remove it: services are reached at the address on which the host offers them.',
-  },
-  ...workloadUnsupported('endpoints[].'),
-];
-
-function checkHosts(spec: Spec, report: Report): void {
-  if (spec.hosts.length === 0) report(['hosts'], 'is empty', 'Name the service.');
-  for (const [i, name] of spec.hosts.entries()) {
-    if (name === '*') report(['hosts', i], '"*" is not allowed', 'Name the service.');
-    else if (spec.hosts.indexOf(name) < i) report(['hosts', i], `"${name}" stands here twice`, 'Keep one.');
-  }
-}
-
-function buildPorts(spec: Spec, report: Report): readonly ServiceEntryPort[] {
-  const ports = (spec.ports ?? []).map(
+function buildPorts(spec: Spec): readonly ServiceEntryPort[] {
+  return (spec.ports ?? []).map(
     ({ number, name = `port-${number}`, protocol, targetPort = number }): ServiceEntryPort => ({
       number,
       name,
@@ -117,71 +90,36 @@ function buildPorts(spec: Spec, report: Report): readonly ServiceEntryPort[] {
       targetPort,
     }),
   );
-  if (ports.length === 0) report(['ports'], 'there are no ports', 'Add "ports" with at least one number.');
-  for (const [i, { number, name }] of ports.entries()) {
-    if (ports.findIndex((other) => other.number === number) < i)
-      report(['ports', i, 'number'], `port ${number} stands here twice`, 'Keep one.');
-    if (ports.findIndex((other) => other.name === name) < i)
-      report(['ports', i, 'name'], `the name "${name}" stands here twice`, 'Rename one.');
-  }
-  return ports;
 }
 
-function checkResolution(entry: ServiceEntry, report: Report): void {
-  const { resolution, endpoints, workloadSelector } = entry;
-  if (endpoints.length > 0 && workloadSelector !== undefined)
-    report(['workloadSelector'], 'excludes "endpoints"', 'Keep one of the two.');
-  if (resolution === 'LOGICAL_DNS' && endpoints.length > 1)
-    report(['endpoints'], 'DNS_ROUND_ROBIN takes one endpoint at most', 'Use DNS, or keep one endpoint.');
-  for (const [i, { address }] of endpoints.entries())
-    if (resolution === 'EDS' && address !== '' && !isIpAddress(address))
-      report(['endpoints', i, 'address'], `"${address}" is not an IP address`, 'Use resolution: DNS for names.');
-}
-
-function checkEndpointPorts(entry: ServiceEntry, report: Report): void {
-  const names = entry.ports.map(({ name }) => name);
-  for (const [i, endpoint] of entry.endpoints.entries())
-    for (const name of Object.keys(endpoint.ports))
-      if (!names.includes(name))
-        report(['endpoints', i, 'ports', name], `"${name}" is not a port here`, `Use one of: ${names.join(', ')}.`);
-}
-
-const RESOLUTIONS = { STATIC: 'EDS', DNS: 'STRICT_DNS', DNS_ROUND_ROBIN: 'LOGICAL_DNS' } as const;
+const RESOLUTIONS = {
+  NONE: 'ORIGINAL_DST',
+  STATIC: 'EDS',
+  DNS: 'STRICT_DNS',
+  DNS_ROUND_ROBIN: 'LOGICAL_DNS',
+  DYNAMIC_DNS: 'DYNAMIC_DNS',
+} as const;
 
 export const serviceEntryKind = defineKind({
   kind: 'ServiceEntry',
   apiVersions: NETWORKING_VERSIONS,
   schema,
-  unsupported: SERVICE_ENTRY_UNSUPPORTED,
+  unsupported: [],
   build(meta, spec, report): ServiceEntry {
-    checkHosts(spec, report);
-    const { resolution } = spec;
-    if (resolution === undefined)
-      report(
-        ['resolution'],
-        'is NONE when it is left out, which is not supported yet',
-        'Add "resolution: STATIC" or DNS.',
-        UNSUPPORTED,
-      );
     const at = (i: number): Path => ['endpoints', i];
     const entry: ServiceEntry = {
       meta,
       hosts: spec.hosts,
-      ports: buildPorts(spec, report),
+      ports: buildPorts(spec),
+      addresses: spec.addresses ?? [],
       external: spec.location !== 'MESH_INTERNAL',
-      resolution:
-        resolution === undefined || resolution === 'NONE' || resolution === 'DYNAMIC_DNS'
-          ? 'EDS'
-          : RESOLUTIONS[resolution],
+      resolution: RESOLUTIONS[spec.resolution ?? 'NONE'],
       endpoints: (spec.endpoints ?? []).map((endpoint, i) => buildWorkload(endpoint, {}, at(i), report)),
-      workloadSelector: spec.workloadSelector?.labels,
+      workloadSelector: spec.workloadSelector === undefined ? undefined : (spec.workloadSelector.labels ?? {}),
       subjectAltNames: spec.subjectAltNames ?? [],
       exportTo: spec.exportTo ?? [],
     };
-    if (spec.workloadSelector !== undefined && Object.keys(spec.workloadSelector.labels ?? {}).length === 0)
-      report(['workloadSelector'], 'selects nothing', 'Add "labels".');
-    checkResolution(entry, report);
-    checkEndpointPorts(entry, report);
+    checkServiceEntry(entry, report);
     return entry;
   },
 });

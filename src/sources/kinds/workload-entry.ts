@@ -4,12 +4,11 @@ import type { Path } from '../../lib/yaml-document.ts';
 import type { ResourceMeta } from '../../model/resource-meta.ts';
 import type { Locality } from '../../model/service.ts';
 import { hostProblem, int, isIpAddress, labels, nonEmpty, port } from '../field-types.ts';
-import type { UnsupportedField } from '../unsupported-fields.ts';
 import { defineKind, NETWORKING_VERSIONS, type Report } from './kind.ts';
 
 /** One workload that serves, as configuration says it. */
 export interface ConfiguredWorkload {
-  /** An IP address or a DNS name. */
+  /** An IP address, a DNS name, or a Unix socket (`unix:///run/app.sock`). */
   readonly address: string;
   /** Port to dial by the name of the service's port. */
   readonly ports: Readonly<Record<string, number>>;
@@ -18,6 +17,8 @@ export interface ConfiguredWorkload {
   readonly weight: number;
   /** Name of a service account in the resource's namespace. */
   readonly serviceAccount: string | undefined;
+  /** Where workloads of other networks are told apart. */
+  readonly network: string | undefined;
   /** Whether it takes mutual TLS: label `security.istio.io/tlsMode`, else whether it has a service account. */
   readonly offersMtls: boolean;
 }
@@ -41,21 +42,11 @@ export const workloadSchema = z.strictObject({
   serviceAccount: z.optional(z.string()),
 });
 
-/** Rows for a workload below `prefix`. */
-export function workloadUnsupported(prefix: string): readonly UnsupportedField[] {
-  return [
-    {
-      path: `${prefix}address`,
-      effect: 'refused',
-      matching: { pattern: /^unix:/, name: 'a Unix socket' },
-      remedy: 'Use an IP address and a port.',
-    },
-    {
-      path: `${prefix}network`,
-      effect: 'ignored',
-      remedy: 'Remove it: all addresses are taken to be reachable directly.',
-    },
-  ];
+const SOCKET_SCHEME = 'unix://';
+
+/** Whether an address is a path of a Unix socket: `unix:///run/app.sock`. */
+export function isSocketAddress(address: string): boolean {
+  return address.startsWith('unix:');
 }
 
 /** `region/zone/subzone`, of which the later parts may be missing. */
@@ -75,7 +66,12 @@ export function buildWorkload(
   const at = [...path, 'address'];
   if (spec.address === undefined)
     report(path, '"address" is missing', 'Add the IP address or DNS name of the workload.');
-  else if (!isIpAddress(address) && (address.includes('*') || hostProblem(address) !== undefined))
+  else if (isSocketAddress(address)) {
+    if (!/^unix:\/\/(?:\/|@).+$/.test(address))
+      report(at, `"${address}" is no absolute path of a Unix socket`, `Write ${SOCKET_SCHEME}/run/app.sock.`);
+    if (Object.keys(spec.ports ?? {}).length > 0)
+      report([...path, 'ports'], 'a Unix socket has no ports', 'Remove them.');
+  } else if (!isIpAddress(address) && (address.includes('*') || hostProblem(address) !== undefined))
     report(at, `"${address}" is neither an IP address nor a DNS name`, 'Correct it.');
   const all = { ...spec.labels, ...extraLabels };
   const mode = all[TLS_MODE_LABEL];
@@ -86,6 +82,7 @@ export function buildWorkload(
     locality: parseLocality(spec.locality),
     weight: spec.weight === undefined || spec.weight === 0 ? 1 : spec.weight,
     serviceAccount: spec.serviceAccount === '' ? undefined : spec.serviceAccount,
+    network: spec.network === '' ? undefined : spec.network,
     offersMtls: mode === undefined ? Boolean(spec.serviceAccount) : mode === 'istio',
   };
 }
@@ -94,7 +91,7 @@ export const workloadEntryKind = defineKind({
   kind: 'WorkloadEntry',
   apiVersions: NETWORKING_VERSIONS,
   schema: workloadSchema,
-  unsupported: workloadUnsupported(''),
+  unsupported: [],
   build(meta, spec, report): WorkloadEntry {
     return { meta, workload: buildWorkload(spec, meta.labels, [], report) };
   },
