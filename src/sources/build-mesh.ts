@@ -7,7 +7,9 @@ import { consulNameOf, type ServiceName, serviceHosts, serviceOfHost } from '../
 import type { Mesh } from '../model/mesh.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Endpoint, Service } from '../model/service.ts';
+import type { VirtualService } from '../model/virtual-service.ts';
 import type { CatalogueState } from './catalogue-state.ts';
+import { mergeDelegates } from './delegates.ts';
 import { buildEntryServices, type EntryServices } from './entry-services.ts';
 import { type HostResolver, hostResolver } from './host-resolution.ts';
 import { checkReferences, type HostKnowledge } from './reference-check.ts';
@@ -37,6 +39,8 @@ interface Memo {
   readonly entries: EntryServices;
   readonly clientNamespaces: readonly string[] | undefined;
   readonly resources: ResourceSet;
+  /** With canonical hosts, before delegates are merged. */
+  readonly virtualServices: readonly VirtualService[];
   readonly references: readonly Diagnostic[];
   /** Consul names of which the catalogue says that there are none. */
   readonly absent: string;
@@ -161,10 +165,12 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
 
   const joined = join(registered, entries);
   const services = sharedMap(previous?.services, joined.services);
-  const virtualServices = sharedList(
-    previous?.virtualServices,
+  const written = sharedList(
+    memo?.virtualServices,
     resources.virtualServices.map((virtualService) => resolver.virtualService(virtualService)),
   );
+  const merged = mergeDelegates(written);
+  const virtualServices = sharedList(previous?.virtualServices, merged.virtualServices);
   const destinationRules = sharedList(
     previous?.destinationRules,
     resources.destinationRules.map((rule) => resolver.destinationRule(rule)),
@@ -184,10 +190,10 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
   const sameReferences =
     memo !== undefined &&
     services === previous?.services &&
-    virtualServices === previous.virtualServices &&
+    written === memo.virtualServices &&
     destinationRules === previous.destinationRules &&
     absent === memo.absent;
-  const references = sameReferences ? memo.references : checkReferences(virtualServices, destinationRules, lookUp);
+  const references = sameReferences ? memo.references : checkReferences(written, destinationRules, lookUp);
 
   const unsorted = [
     ...resources.diagnostics,
@@ -195,6 +201,7 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
     ...index.diagnostics,
     ...entries.diagnostics,
     ...joined.diagnostics,
+    ...merged.diagnostics,
     ...references,
   ];
   const sameDiagnostics = memo !== undefined && JSON.stringify(memo.unsorted) === JSON.stringify(unsorted);
@@ -230,6 +237,7 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
     entries,
     clientNamespaces,
     resources,
+    virtualServices: written,
     references,
     absent,
     unsorted,

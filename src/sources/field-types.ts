@@ -43,6 +43,14 @@ export function int(min = 0, max = MAX_UINT32): z.ZodMiniType<number, number> {
   );
 }
 
+/** A share in percent, which may have a fraction. */
+export const percent = z.number().check(
+  z.refine((value: number) => value >= 0 && value <= 100, {
+    error: ({ input }) => `${JSON.stringify(input)} is not a share in percent`,
+    params: { remedy: 'Write a number from 0 to 100.' },
+  }),
+);
+
 /** A TCP port. */
 export const port = int(1, 65_535);
 
@@ -100,6 +108,18 @@ export const host = z.string().check(
 );
 
 const NAMESPACE = /^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?|[*.~])$/;
+
+/** Whether `name` can be that of a namespace (a DNS label). */
+export function isNamespaceName(name: string): boolean {
+  return NAMESPACE.test(name) && !/[*.~]/.test(name);
+}
+
+/** Whether `text` is an IP address, or a range of them in CIDR notation. */
+export function isSubnet(text: string): boolean {
+  const [address = '', bits, ...others] = text.split('/');
+  if (others.length > 0 || !isIpAddress(address)) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (isIP(address) === 4 ? 32 : 128));
+}
 
 /** `.` own namespace, `*` all, `~` none, or names of namespaces. */
 export const exportTo = z.optional(

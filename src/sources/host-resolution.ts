@@ -60,7 +60,7 @@ export function hostResolver(
     host: host(destination.host, namespace),
   });
   const resolveVirtualService = (virtualService: VirtualService): VirtualService => {
-    const { hosts, http, tls, tcp } = virtualService;
+    const { hosts, http, tls, tcp, exportTo } = virtualService;
     const { namespace } = virtualService.meta;
     const destinationsOf = <R extends { readonly destinations: readonly RouteDestination[] }>(route: R): R => ({
       ...route,
@@ -77,6 +77,7 @@ export function hostResolver(
       })),
       ...(tls !== undefined && { tls: tls.map(destinationsOf) }),
       ...(tcp !== undefined && { tcp: tcp.map(destinationsOf) }),
+      exportTo: exportTo.length === 0 ? (config.defaultVirtualServiceExportTo ?? exportTo) : exportTo,
     };
   };
   // A host after a namespace is completed in that namespace: `shop/web` is the service `web` of `shop`.

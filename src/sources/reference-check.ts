@@ -3,7 +3,8 @@ import type { DestinationRule } from '../model/destination-rule.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { describeObject, type ResourceMeta } from '../model/resource-meta.ts';
 import type { Service } from '../model/service.ts';
-import type { VirtualService } from '../model/virtual-service.ts';
+import { MESH_GATEWAY, type VirtualService } from '../model/virtual-service.ts';
+import { destinationsOf } from './virtual-service-destinations.ts';
 
 /** What a host name stands for, as far as this host can know: it does not follow every service of the catalogue. */
 export type HostKnowledge = Service | 'missing' | 'unknown';
@@ -23,7 +24,9 @@ function checkOwners(virtualServices: readonly VirtualService[]): readonly Diagn
   const owners = new Map<string, VirtualService[]>();
   const diagnostics: Diagnostic[] = [];
   for (const virtualService of virtualServices) {
-    const { meta, exportTo } = virtualService;
+    const { meta, exportTo, gateways = [] } = virtualService;
+    // At gateways those of one host are merged.
+    if (gateways.length > 0 && !gateways.includes(MESH_GATEWAY)) continue;
     for (const host of virtualService.hosts) {
       const others = owners.get(host) ?? [];
       const older = others.find((other) => overlap(audience(other.meta, other.exportTo), audience(meta, exportTo)));
@@ -44,41 +47,40 @@ function checkOwners(virtualServices: readonly VirtualService[]): readonly Diagn
 }
 
 function checkDestinations(
-  { meta, http }: VirtualService,
+  virtualService: VirtualService,
   lookUp: (host: string) => HostKnowledge,
   subsets: ReadonlyMap<string, ReadonlySet<string>>,
 ): readonly Diagnostic[] {
+  const { meta } = virtualService;
   const diagnostics: Diagnostic[] = [];
   const missing = (path: string, message: string, remedy: string): void => {
     const base = { code: 'IST0101', severity: 'warning', object: describeObject(meta), source: meta.source } as const;
     diagnostics.push({ ...base, path, message, remedy });
   };
-  for (const [i, route] of http.entries()) {
-    for (const [j, { host, subset, port }] of route.destinations.entries()) {
-      const path = `spec.http[${i}].route[${j}].destination`;
-      const service = lookUp(host);
-      if (service === 'missing')
-        missing(
-          `${path}.host`,
-          `nothing is known of ${host}; requests for it fail`,
-          'Correct the name, or start the service.',
-        );
-      else if (service !== 'unknown' && port !== undefined && !service.ports.some(({ number }) => number === port)) {
-        const ports = service.ports.map(({ number }) => number).join(', ');
-        missing(`${path}.port`, `${host} has no port ${port}; requests for it fail`, `Use one of: ${ports}.`);
-      }
-      if (subset !== undefined && subsets.get(host)?.has(subset) !== true)
-        missing(
-          `${path}.subset`,
-          `no DestinationRule for ${host} has a subset "${subset}"; requests for it fail`,
-          `Add the subset to a DestinationRule with host ${host}.`,
-        );
+  for (const { path, destination } of destinationsOf(virtualService)) {
+    const { host, subset, port } = destination;
+    const service = lookUp(host);
+    if (service === 'missing')
+      missing(
+        `${path}.host`,
+        `nothing is known of ${host}; requests for it fail`,
+        'Correct the name, or start the service.',
+      );
+    else if (service !== 'unknown' && port !== undefined && !service.ports.some(({ number }) => number === port)) {
+      const ports = service.ports.map(({ number }) => number).join(', ');
+      missing(`${path}.port`, `${host} has no port ${port}; requests for it fail`, `Use one of: ${ports}.`);
     }
+    if (subset !== undefined && subsets.get(host)?.has(subset) !== true)
+      missing(
+        `${path}.subset`,
+        `no DestinationRule for ${host} has a subset "${subset}"; requests for it fail`,
+        `Add the subset to a DestinationRule with host ${host}.`,
+      );
   }
   return diagnostics;
 }
 
-/** Both lists oldest first, hosts canonical. Warnings never keep a resource from being applied. */
+/** Both lists oldest first, hosts canonical, delegates apart from their roots. Warnings never keep a resource from being applied. */
 export function checkReferences(
   virtualServices: readonly VirtualService[],
   destinationRules: readonly DestinationRule[],

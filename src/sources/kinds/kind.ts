@@ -1,7 +1,7 @@
 /** What one kind of resource is: its versions, its schema, what of it is not supported, and how it becomes the model. */
 import * as z from 'zod/mini';
 import { checkAgainst, formatPath, type Path, type YamlDocument } from '../../lib/yaml-document.ts';
-import type { Severity } from '../../model/diagnostic.ts';
+import type { Severity, SourceLocation } from '../../model/diagnostic.ts';
 import type { ResourceMeta } from '../../model/resource-meta.ts';
 import { normaliseKeys } from '../key-spelling.ts';
 import { findUnsupported, type UnsupportedField } from '../unsupported-fields.ts';
@@ -32,7 +32,13 @@ export interface KindDefinition<S extends z.core.$ZodType, Out> {
   /** What of that shape is not supported. */
   readonly unsupported: readonly UnsupportedField[];
   /** The model's form; called only with a `spec` that passes the schema and uses nothing that is refused. */
-  readonly build: (meta: ResourceMeta, spec: z.output<S>, report: Report) => Out;
+  readonly build: (
+    meta: ResourceMeta,
+    spec: z.output<S>,
+    report: Report,
+    /** Where something of the spec was written. */
+    locate: (path: Path) => SourceLocation,
+  ) => Out;
 }
 
 /** A kind whose types are forgotten: what the reader of files works with. */
@@ -90,7 +96,11 @@ export function defineKind<S extends z.core.$ZodType, Out>(definition: KindDefin
         const issue = { code, severity, path: formatPath(at), line: document.lineOf(at), message };
         issues.push(remedy === undefined ? issue : { ...issue, remedy });
       };
-      const resource = build(meta, checked.value, report);
+      const locate = (path: Path): SourceLocation => ({
+        file: meta.source.file,
+        line: document.lineOf([...base, ...path]),
+      });
+      const resource = build(meta, checked.value, report, locate);
       return { resource: issues.some((issue) => issue.severity === 'error') ? undefined : resource, issues };
     },
   };
