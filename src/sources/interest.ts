@@ -30,7 +30,7 @@ export function interestOf({ config, resources, upstreamHosts }: InterestInputs)
     resources.serviceEntries.flatMap((entry) =>
       entry.hosts.flatMap((written) => {
         const { host, owner } = claimOf(config, entry, written);
-        return allowed ? [host] : [];
+        return owner === undefined ? [host] : [];
       }),
     ),
   );
