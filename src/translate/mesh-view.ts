@@ -2,7 +2,7 @@
  * The mesh as calls of one client see it: which rules speak for which service, and what the clusters and route
  * configurations are called that follow them. Memoised on the mesh's parts.
  */
-import type { ConsistentHash, DestinationRule, Subset, TrafficPolicyBlocks } from '../model/destination-rule.ts';
+import type { ConsistentHash, DestinationRule, Subset } from '../model/destination-rule.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/service.ts';
 import type { Sidecar } from '../model/sidecar.ts';
@@ -14,7 +14,7 @@ import { consistentHash } from './load-balancing.ts';
 import { Memo } from './memo.ts';
 import { ofClient, outboundClusterName, routeConfigName } from './names.ts';
 import { type Scope, scopeOf, sidecarOf } from './scope.ts';
-import { chooseRules, effectivePolicy, joinRules, type ServicePolicy } from './traffic-policy.ts';
+import { chooseRules, type EffectivePolicy, effectivePolicy, joinRules, type ServicePolicy } from './traffic-policy.ts';
 import { chooseVirtualService } from './virtual-service-choice.ts';
 
 /** The routes of a VirtualService for the client's requests to one port, with all that they lead to. */
@@ -30,7 +30,7 @@ function sameRules(a: readonly DestinationRule[], b: readonly DestinationRule[])
 export class MeshView {
   readonly #rules = new Memo<readonly DestinationRule[]>();
   readonly #joined = new Memo<ServicePolicy>();
-  readonly #blocks = new Memo<TrafficPolicyBlocks>();
+  readonly #blocks = new Memo<EffectivePolicy>();
   readonly #virtualServices = new Memo<VirtualService | undefined>();
   readonly #routes = new Memo<ViewedRoutes>();
   readonly #scopes = new Memo<Scope>();
@@ -91,9 +91,17 @@ export class MeshView {
 
   #chosen(service: Service): readonly DestinationRule[] {
     const rules = this.#mesh?.destinationRules ?? [];
-    const client = { ...this.#client, rootNamespace: this.#mesh?.config.rootNamespace ?? '' };
-    const inputs = [rules, service, client.rootNamespace];
-    return this.#rules.get(service.host, inputs, () => chooseRules(rules, service, client));
+    const config = this.#mesh?.config;
+    return this.#rules.get(service.host, [rules, service, config], () => {
+      const { namespace, labels } = this.#client;
+      const defaultExportTo = config?.defaultDestinationRuleExportTo;
+      return chooseRules(rules, service, {
+        namespace,
+        labels,
+        rootNamespace: config?.rootNamespace ?? '',
+        ...(defaultExportTo !== undefined && { defaultExportTo }),
+      });
+    });
   }
 
   #policy(service: Service): ServicePolicy {
@@ -122,10 +130,11 @@ export class MeshView {
   }
 
   /** The blocks in force for a target. */
-  blocks({ service, port, subset }: Target): TrafficPolicyBlocks {
+  blocks({ service, port, subset }: Target): EffectivePolicy {
     const policy = this.#policy(service);
+    const defaults = this.#mesh?.config.defaultTrafficPolicy;
     const key = outboundClusterName(port.number, subset, service.host);
-    return this.#blocks.get(key, [policy], () => effectivePolicy(policy, port.number, subset));
+    return this.#blocks.get(key, [policy, defaults], () => effectivePolicy(policy, port.number, subset, defaults));
   }
 
   /** The VirtualService that decides about HTTP requests to a port of a service, or of a name that is none. */

@@ -18,7 +18,7 @@ const SERVICE: Service = {
 };
 const RANDOM: LoadBalancer = { kind: 'simple', simple: 'RANDOM' };
 const ROUND_ROBIN: LoadBalancer = { kind: 'simple', simple: 'ROUND_ROBIN' };
-const CLIENT = { namespace: 'shop', rootNamespace: 'root' };
+const CLIENT = { namespace: 'shop', rootNamespace: 'root', labels: { app: 'web', tier: 'front' } };
 
 function subset(name: string, trafficPolicy?: TrafficPolicy): Subset {
   return { name, labels: { version: name }, trafficPolicy };
@@ -101,4 +101,46 @@ test('a subset overrides block by block, its port settings all of them', () => {
   const at80 = effectivePolicy(policy, 80, 'v1');
   assert.equal(at80.loadBalancer, undefined);
   assert.equal(at80.outlierDetection, undefined);
+});
+
+test('a rule that selects the client goes before one for all, and counts for no other client', () => {
+  const all = rule('shop', SERVICE.host);
+  const selecting = rule('shop', SERVICE.host, { workloadSelector: { app: 'web' } });
+  const other = rule('shop', SERVICE.host, { workloadSelector: { app: 'api' } });
+  assert.deepEqual(chooseRules([all, other, selecting], SERVICE, CLIENT), [selecting]);
+  assert.deepEqual(chooseRules([other, all], SERVICE, CLIENT), [all]);
+  const foreign = rule('default', SERVICE.host, { workloadSelector: { app: 'web' } });
+  assert.deepEqual(chooseRules([foreign], SERVICE, CLIENT), []);
+});
+
+test('a rule without exportTo is seen where the mesh says', () => {
+  const own = rule('default', SERVICE.host);
+  assert.deepEqual(chooseRules([own], SERVICE, { ...CLIENT, defaultExportTo: ['.'] }), []);
+  assert.deepEqual(chooseRules([own], SERVICE, { ...CLIENT, defaultExportTo: ['shop'] }), [own]);
+});
+
+test('the mesh’s default policy is what rules begin with', () => {
+  const pool = { maxConnections: 3 } as NonNullable<TrafficPolicy['connectionPool']>;
+  const other = { maxConnections: 9 } as NonNullable<TrafficPolicy['connectionPool']>;
+  const defaults = { connectionPool: pool };
+  const none = joinRules([]);
+  assert.equal(effectivePolicy(none, 80, undefined, defaults).connectionPool, pool);
+  const trafficPolicy: TrafficPolicy = {
+    ...NO_BLOCKS,
+    connectionPool: other,
+    portLevelSettings: [{ ...NO_BLOCKS, port: 81, loadBalancer: RANDOM }],
+    proxyProtocol: 'V1',
+  };
+  const joined = joinRules([rule('default', SERVICE.host, { trafficPolicy })]);
+  assert.deepEqual(effectivePolicy(joined, 80, undefined, defaults), {
+    ...NO_BLOCKS,
+    connectionPool: other,
+    proxyProtocol: 'V1',
+  });
+  assert.deepEqual(effectivePolicy(joined, 81, undefined, defaults), {
+    ...NO_BLOCKS,
+    connectionPool: pool,
+    loadBalancer: RANDOM,
+    proxyProtocol: 'V1',
+  });
 });
