@@ -43,7 +43,9 @@ const entryPoints = [
   'envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.proto',
   'envoy/extensions/common/matching/v3/extension_matcher.proto',
   'envoy/extensions/filters/common/matcher/action/v3/skip_action.proto',
+  'envoy/extensions/filters/http/cors/v3/cors.proto',
   'envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.proto',
+  'envoy/extensions/filters/http/fault/v3/fault.proto',
   'envoy/extensions/filters/http/health_check/v3/health_check.proto',
   'envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.proto',
   'envoy/extensions/filters/http/on_demand/v3/on_demand.proto',
@@ -52,6 +54,7 @@ const entryPoints = [
   'envoy/extensions/filters/listener/http_inspector/v3/http_inspector.proto',
   'envoy/extensions/filters/listener/original_dst/v3/original_dst.proto',
   'envoy/extensions/filters/listener/original_src/v3/original_src.proto',
+  'envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.proto',
   'envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto',
   'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
   'envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.proto',
@@ -186,10 +189,12 @@ function completeLocalRateLimit(text: string): string {
 function completeRateLimit(text: string): string {
   return text.includes('filter_enforced')
     ? text
-    : text.replace(
-        'message RateLimit {',
-        'message RateLimit {\n  config.core.v3.RuntimeFractionalPercent filter_enabled = 14;\n  config.core.v3.RuntimeFractionalPercent filter_enforced = 15;\n  repeated config.route.v3.RateLimit rate_limits = 17;\n  bool enable_retry_after_header = 19;',
-      );
+    : text
+        .replace('repeated RateLimitConfig rate_limits', 'repeated config.route.v3.RateLimit rate_limits')
+        .replace(
+          'message RateLimit {',
+          'message RateLimit {\n  config.core.v3.RuntimeFractionalPercent filter_enabled = 14;\n  config.core.v3.RuntimeFractionalPercent filter_enforced = 15;\n  repeated config.route.v3.RateLimit rate_limits = 17;\n  bool enable_retry_after_header = 19;',
+        );
 }
 
 function completeRoute(text: string): string {

@@ -1,5 +1,5 @@
 /** Who calls from this host: whose certificate a connection carries, and by which namespace's rules it goes. */
-import type { Caller, Host, NamedUpstream, Upstream } from '../model/host.ts';
+import type { Caller, GatewayRole, Host, NamedUpstream, Upstream } from '../model/host.ts';
 import { DEFAULT_NAMESPACE } from '../model/host-names.ts';
 import { parseWorkloadSpiffeId, type SpiffeId } from '../model/spiffe-id.ts';
 import { isLoopback } from './ip-address.ts';
@@ -11,6 +11,8 @@ export interface Client {
   readonly workload: string;
   /** Of the calling workload. */
   readonly labels: Readonly<Record<string, string>>;
+  /** It is a gateway of that name, to which no Sidecar applies. */
+  readonly gateway?: true;
 }
 
 /** One who calls. */
@@ -26,6 +28,8 @@ export interface HostCalling {
    * takes a call marks it with its caller, and clusters choose the certificate by that mark.
    */
   readonly apart: boolean;
+  /** Whether local applications are of several identities, so that who connects to a TCP port is not known. */
+  readonly ambiguous: boolean;
   /** The client whose route configurations and clusters bear Istio's names; those of others have a suffix. */
   readonly home: Calling;
   /** Who calls an upstream that names nobody. */
@@ -59,11 +63,17 @@ export function callerCalling(host: Host, { identity, namespace }: Caller): Call
   return callingOf(host, identity, namespace);
 }
 
+/** Who calls what is behind a gateway. */
+export function gatewayCalling({ namespace, name, labels, identity }: GatewayRole): Calling {
+  return { identity, namespace, workload: name, labels, gateway: true };
+}
+
 /**
  * Clients with one key see the same rules. Labels count only where a rule of the mesh asks for them, so that the
  * workloads of a namespace share all they can.
  */
-export function clientKey({ namespace, workload }: Client, byLabels: boolean): string {
+export function clientKey({ namespace, workload, gateway }: Client, byLabels: boolean): string {
+  if (gateway === true) return `${namespace}/gateway/${workload}`;
   return byLabels ? `${namespace}/${workload}` : namespace;
 }
 
@@ -89,25 +99,31 @@ export function bindableAddresses({ addresses }: NamedUpstream): readonly string
 export function hostCalling(host: Host): HostCalling {
   const identity = host.callerIdentity;
   const unnamed = callingOf(host, identity, namespaceOf(identity) ?? host.workloads[0]?.namespace ?? DEFAULT_NAMESPACE);
+  const gateways = (host.gateways ?? []).map(gatewayCalling);
   const calling = [
     ...host.upstreams.flatMap((upstream) => (upstream.mode === 'observe' ? [] : [named(host, upstream) ?? unnamed])),
     ...capturedCallers(host)
       .filter(isMeshed)
       .map((caller) => callerCalling(host, caller)),
   ];
-  const apart = new Set(calling.map((one) => one.identity)).size > 1;
+  const ambiguous = new Set(calling.map((one) => one.identity)).size > 1;
   const bindable = (host.namedUpstreams ?? []).some((upstream) => bindableAddresses(upstream).length > 0);
   const bindsNames = bindable && calling.every((one) => one.identity === identity);
   const all = [...(bindsNames ? [unnamed] : []), ...calling];
-  const [first = unnamed] = all.toSorted((a, b) => (clientKey(a, true) < clientKey(b, true) ? -1 : 1));
+  const apart = new Set([...all, ...gateways].map((one) => one.identity)).size > 1;
+  const [first = gateways[0] ?? unnamed] = all.toSorted((a, b) => (clientKey(a, true) < clientKey(b, true) ? -1 : 1));
   const unnamedCalls = all.some(({ namespace }) => namespace === unnamed.namespace);
-  return { apart, home: unnamedCalls ? unnamed : first, unnamed, bindsNames };
+  return { apart, ambiguous, home: unnamedCalls ? unnamed : first, unnamed, bindsNames };
 }
 
 /**
  * Who calls an upstream. Undefined where that cannot be told: anybody on the host may connect to a TCP port, so on a
  * host of several callers it needs one that is named.
  */
-export function upstreamCalling(host: Host, upstream: Upstream, { apart, unnamed }: HostCalling): Calling | undefined {
-  return named(host, upstream) ?? (apart && !('path' in upstream.listen) ? undefined : unnamed);
+export function upstreamCalling(
+  host: Host,
+  upstream: Upstream,
+  { ambiguous, unnamed }: HostCalling,
+): Calling | undefined {
+  return named(host, upstream) ?? (ambiguous && !('path' in upstream.listen) ? undefined : unnamed);
 }

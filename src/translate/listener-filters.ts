@@ -6,6 +6,7 @@ import type {
 import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
 import { OriginalDstSchema } from '../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts';
 import { OriginalSrcSchema } from '../gen/envoy/extensions/filters/listener/original_src/v3/original_src_pb.ts';
+import { ProxyProtocolSchema } from '../gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.ts';
 import { TlsInspectorSchema } from '../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts';
 import { type Fields, pack } from './messages.ts';
 
@@ -22,6 +23,12 @@ export const TLS_INSPECTOR: ListenerFilter = {
 export const HTTP_INSPECTOR: ListenerFilter = {
   name: 'envoy.filters.listener.http_inspector',
   configType: { case: 'typedConfig', value: pack(HttpInspectorSchema, {}) },
+};
+
+/** Takes for the connection's addresses those that a load balancer wrote before its first byte; closes it without them. */
+export const PROXY_PROTOCOL: ListenerFilter = {
+  name: 'envoy.filters.listener.proxy_protocol',
+  configType: { case: 'typedConfig', value: pack(ProxyProtocolSchema, {}) },
 };
 
 /** Takes for the connection's local address the one that the caller dialled. */

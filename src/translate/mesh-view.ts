@@ -9,6 +9,7 @@ import type { Sidecar } from '../model/sidecar.ts';
 import { MESH_GATEWAY, type VirtualService } from '../model/virtual-service.ts';
 import type { Client } from './calling.ts';
 import { type ResolvedDestination, resolveDestination, type Target } from './destination.ts';
+import { asGatewayCalls } from './gateway-service.ts';
 import { type HttpRoutesSpec, hasHttpRoutes, httpDestinations } from './http-routes.ts';
 import { consistentHash } from './load-balancing.ts';
 import { Memo } from './memo.ts';
@@ -86,7 +87,8 @@ export class MeshView {
   /** A service to which routes of this client may lead. */
   service(host: string): Service | undefined {
     const service = this.#mesh?.services.get(host);
-    return service === undefined || this.#scope?.reaches(service) === false ? undefined : service;
+    if (service === undefined || this.#scope?.reaches(service) === false) return undefined;
+    return this.#client.gateway === true ? asGatewayCalls(service) : service;
   }
 
   #chosen(service: Service): readonly DestinationRule[] {
@@ -116,6 +118,8 @@ export class MeshView {
   /** The cluster of a target. Clients share one as long as the same rules hold for them. */
   clusterName({ service, port, subset }: Target): string {
     const name = outboundClusterName(port.number, subset, service.host);
+    // What a gateway takes for HTTP is another cluster than that of callers whose bytes decide.
+    if (this.#home !== undefined && this.#mesh?.services.get(service.host) !== service) return this.#ownName(name);
     return this.#home === undefined || sameRules(this.#chosen(service), this.#home.#chosen(service))
       ? name
       : this.#ownName(name);

@@ -22,7 +22,9 @@ import { statName } from './names.ts';
 export type NetworkFilter = MessageInitShape<typeof FilterSchema>;
 type HttpConnectionManager = MessageInitShape<typeof HttpConnectionManagerSchema>;
 
-const ROUTER: NonNullable<HttpConnectionManager['httpFilters']>[number] = {
+export type HttpFilter = NonNullable<HttpConnectionManager['httpFilters']>[number];
+
+const ROUTER: HttpFilter = {
   name: 'envoy.filters.http.router',
   configType: { case: 'typedConfig', value: pack(RouterSchema, {}) },
 };
@@ -34,9 +36,14 @@ export interface HttpSpec {
    * - `outbound`: from an application; the server header of the peer passes.
    * - `mutual`: from a verified peer, whose identity is added to `x-forwarded-client-cert`.
    * - `plain`: from anyone; that header is removed, so that nobody can claim an identity.
+   * - `gateway`: from anyone outside; that header is replaced, and the address of the caller is the connection's.
    */
-  readonly from: 'outbound' | 'mutual' | 'plain';
+  readonly from: 'outbound' | 'mutual' | 'plain' | 'gateway';
+  /** At a gateway: how many proxies before it are trusted to have written `x-forwarded-for`; absent: none. */
+  readonly trustedHops?: number;
   readonly accessLogFile: string | undefined;
+  /** Come first, in this order; absent: none. */
+  readonly httpFilters?: readonly HttpFilter[];
 }
 
 function directionFields(
@@ -50,6 +57,12 @@ function directionFields(
   const serverName = 'istio-envoy';
   if (from === 'plain')
     return { serverName, forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE };
+  if (from === 'gateway')
+    return {
+      serverName,
+      forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET,
+      setCurrentClientCertDetails: { subject: true, cert: true, dns: true, uri: true },
+    };
   return {
     serverName,
     forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.APPEND_FORWARD,
@@ -62,9 +75,10 @@ export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
   const config: HttpConnectionManager = {
     statPrefix: statName(spec.statPrefix),
     routeSpecifier: spec.routes,
-    httpFilters: [ROUTER],
+    httpFilters: [...(spec.httpFilters ?? []), ROUTER],
     ...directionFields(spec.from),
-    useRemoteAddress: false,
+    useRemoteAddress: spec.from === 'gateway',
+    ...(spec.trustedHops !== undefined && { xffNumTrustedHops: spec.trustedHops }),
     normalizePath: true,
     streamIdleTimeout: duration(0),
     upgradeConfigs: [{ upgradeType: 'websocket' }],

@@ -16,6 +16,7 @@ import {
 import { type CapturedChains, capturedChains } from './captured-chains.ts';
 import { callerState } from './cluster-callers.ts';
 import { type ResolvedDestination, type Target, unknownDestination } from './destination.ts';
+import { GatewaySide } from './gateway-side.ts';
 import { type ListenerChains, listener } from './listener.ts';
 import { Memo } from './memo.ts';
 import { MeshView } from './mesh-view.ts';
@@ -26,6 +27,7 @@ import { OutboundClusters } from './outbound-clusters.ts';
 import { type OutboundCalls, outboundChains, outboundListener } from './outbound-listener.ts';
 import { BLACK_HOLE_CLUSTER, blackHoleCluster, PASSTHROUGH_CLUSTER, passthroughCluster } from './passthrough.ts';
 import { protocolKind } from './protocol-kind.ts';
+import type { OwnCall } from './rate-limit-calls.ts';
 import type { ResourceUnits } from './resource-units.ts';
 import { routeConfig } from './route-config.ts';
 import { NO_BLOCKS } from './traffic-policy.ts';
@@ -39,6 +41,8 @@ interface Outbound {
   readonly calling: HostCalling;
   /** Whether labels of clients decide which rules hold for them. */
   readonly byLabels: boolean;
+  /** The calls that Envoy makes on behalf of workloads. */
+  readonly ownCalls: readonly OwnCall[];
 }
 
 /** A name that no service bears. */
@@ -52,6 +56,7 @@ function inputsOf({ routeConfig: name, kind, cluster, policy, caller, accessLogF
 export class OutboundSide {
   readonly #clusters = new OutboundClusters();
   readonly #chains = new Memo<CapturedChains>();
+  readonly #gateways = new GatewaySide();
   /** By the callers' `clientKey`. */
   #views = new Map<string, MeshView>();
   #viewsBefore: ReadonlyMap<string, MeshView> = new Map();
@@ -66,6 +71,16 @@ export class OutboundSide {
     for (const upstream of host.upstreams) this.#upstream(of, upstream);
     if (calling.bindsNames) for (const upstream of host.namedUpstreams ?? []) this.#bound(of, upstream);
     for (const caller of capturedCallers(host)) this.#caller(of, caller);
+    for (const own of of.ownCalls)
+      this.#clusters.addOwn(own.cluster, this.#view(of, own.calling), own.target, own.calling);
+    this.#gateways.translate({
+      units,
+      mesh,
+      host,
+      apart: calling.apart,
+      clusters: this.#clusters,
+      view: (who) => this.#view(of, who),
+    });
     this.#clusters.make(units, mesh, host, calling.apart);
     for (const view of this.#views.values()) view.sweep();
     this.#chains.sweep();
@@ -73,7 +88,7 @@ export class OutboundSide {
   }
 
   /** Makes what endpoints of these services change, of all that was made before. */
-  translateEndpoints(of: Outbound, services: readonly string[]): void {
+  translateEndpoints(of: Omit<Outbound, 'ownCalls'>, services: readonly string[]): void {
     const { units, mesh, host, calling } = of;
     for (const [key, view] of this.#views) this.#look(of, key, view);
     for (const service of services) this.#clusters.remake(units, mesh, host, calling.apart, service);
@@ -91,7 +106,7 @@ export class OutboundSide {
     return view;
   }
 
-  #look({ mesh, calling, byLabels }: Outbound, key: string, view: MeshView): void {
+  #look({ mesh, calling, byLabels }: Omit<Outbound, 'ownCalls'>, key: string, view: MeshView): void {
     const home = clientKey(calling.home, byLabels);
     view.look(mesh, key === home ? undefined : this.#views.get(home));
   }

@@ -28,8 +28,9 @@ export interface Scope {
  */
 export function sidecarOf(
   { sidecars, config }: Pick<Mesh, 'sidecars' | 'config'>,
-  client: Pick<Client, 'namespace' | 'labels'>,
+  client: Pick<Client, 'namespace' | 'labels' | 'gateway'>,
 ): Sidecar | undefined {
+  if (client.gateway === true) return undefined;
   const own = sidecars.filter(({ meta }) => meta.namespace === client.namespace);
   return (
     own.find(({ workloadSelector: selector }) => selector !== undefined && hasLabels(client.labels, selector)) ??

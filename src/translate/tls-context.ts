@@ -17,7 +17,8 @@ import type { SpiffeId } from '../model/spiffe-id.ts';
 import { ROOT_SECRET, sdsSecret } from './config-source.ts';
 import { pack } from './messages.ts';
 
-const CIPHERS = [
+/** What a server takes below TLS 1.3 unless it is said otherwise. */
+export const CIPHERS: readonly string[] = [
   'ECDHE-ECDSA-AES256-GCM-SHA384',
   'ECDHE-RSA-AES256-GCM-SHA384',
   'ECDHE-ECDSA-AES128-GCM-SHA256',
@@ -111,7 +112,7 @@ export function downstreamTlsSocket(
     configType: {
       case: 'typedConfig',
       value: pack(DownstreamTlsContextSchema, {
-        commonTlsContext: meshTlsContext(identity, peers, alpn, CIPHERS),
+        commonTlsContext: meshTlsContext(identity, peers, alpn, [...CIPHERS]),
         requireClientCertificate: true,
       }),
     },

@@ -1,0 +1,81 @@
+/** All that this host does in the role of a gateway: a listener for each port, with routes, certificates and clusters. */
+import type { GatewayRole, Host } from '../model/host.ts';
+import type { Mesh } from '../model/mesh.ts';
+import { type Calling, gatewayCalling } from './calling.ts';
+import { callerState } from './cluster-callers.ts';
+import { useCertificateFiles, useRootFiles } from './file-secrets.ts';
+import { gatewayListener } from './gateway-chains.ts';
+import { type GatewayContext, planPort } from './gateway-plan.ts';
+import { gatewayRoutes } from './gateway-routes.ts';
+import { type MergedServers, mergeServers } from './gateway-servers.ts';
+import { Memo } from './memo.ts';
+import type { MeshView } from './mesh-view.ts';
+import { listenerName } from './names.ts';
+import type { OutboundClusters } from './outbound-clusters.ts';
+import type { ResourceUnits } from './resource-units.ts';
+
+export interface GatewaysSpec {
+  readonly units: ResourceUnits;
+  readonly mesh: Mesh;
+  readonly host: Host;
+  /** Whether the host has callers that must be told apart. */
+  readonly apart: boolean;
+  readonly clusters: OutboundClusters;
+  readonly view: (calling: Calling) => MeshView;
+}
+
+export class GatewaySide {
+  readonly #merged = new Memo<MergedServers>();
+  /** Of each role, the same object: views are kept by it. */
+  readonly #calling = new Memo<Calling>();
+
+  /** Makes what the host's gateways need; to be called while clusters are being asked for. */
+  translate(spec: GatewaysSpec): void {
+    for (const [i, role] of (spec.host.gateways ?? []).entries())
+      this.#gateway(spec, role, i === 0 ? undefined : `${role.namespace}/${role.name}`);
+    this.#merged.sweep();
+    this.#calling.sweep();
+  }
+
+  #gateway(spec: GatewaysSpec, role: GatewayRole, suffix: string | undefined): void {
+    const { units, mesh, host, apart, clusters } = spec;
+    const key = `${role.namespace}/${role.name}`;
+    const calling = this.#calling.get(key, [role], () => gatewayCalling(role));
+    const view = spec.view(calling);
+    const of: GatewayContext = {
+      mesh,
+      host,
+      role,
+      calling,
+      view,
+      suffix,
+      need: ({ target }) => {
+        if (target !== undefined) clusters.add(view, target, calling);
+      },
+      needPlain: (target) => clusters.addObserved(view, target),
+      secrets: ({ certificates, roots }) => ({
+        certificates: certificates.map((files) => useCertificateFiles(units, files)),
+        roots: roots === undefined ? undefined : useRootFiles(units, roots),
+      }),
+    };
+    const { ports } = this.#merged.get(key, [mesh.gateways, role], () => mergeServers(mesh.gateways, role));
+    for (const port of ports) {
+      const { chains, routes } = planPort(of, port);
+      for (const { name, servers, inputs } of routes)
+        units.make('routeConfigs', name, [port, mesh.config, role, ...inputs], () =>
+          gatewayRoutes({ name, port: port.number, servers }),
+        );
+      if (chains.length === 0) continue;
+      const listener = {
+        listen: port.listen,
+        chains,
+        inspectsTls: port.kind === 'tls',
+        caller: apart ? callerState(calling) : undefined,
+        accessLogFile: mesh.config.accessLogFile,
+        trustedHops: role.trustedHops,
+        proxyProtocol: role.proxyProtocol ?? false,
+      };
+      units.make('listeners', listenerName(port.listen), [JSON.stringify(listener)], () => gatewayListener(listener));
+    }
+  }
+}
