@@ -4,8 +4,8 @@ import {
   Cluster_LbPolicy,
   type ClusterSchema,
 } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
-import type { SocketAddressSchema } from '../gen/envoy/config/core/v3/address_pb.ts';
-import type { InboundPort } from '../model/host.ts';
+import type { AddressSchema, SocketAddressSchema } from '../gen/envoy/config/core/v3/address_pb.ts';
+import type { TakenPort } from './inbound-ports.ts';
 import type { Fields } from './messages.ts';
 
 function socketAddress(address: string, port: number): Fields<typeof SocketAddressSchema> {
@@ -25,17 +25,33 @@ function isAnyAddress(address: string): boolean {
   return address === '0.0.0.0' || address === '::';
 }
 
+/** One endpoint that never changes. */
+function fixed(
+  clusterName: string,
+  address: NonNullable<Fields<typeof AddressSchema>['address']>,
+): Pick<Fields<typeof ClusterSchema>, 'clusterDiscoveryType' | 'loadAssignment'> {
+  const endpoint = { address: { address } };
+  return {
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    loadAssignment: {
+      clusterName,
+      endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: endpoint } }] }],
+    },
+  };
+}
+
 /**
  * The fields of the application's cluster that say where it is. An application that listens on the very address and port
  * that peers dial, because connections are captured, is called where its caller wanted to go.
  */
 export function applicationAddress(
   cluster: string,
-  { listen, application, capture }: InboundPort,
+  { listen, application, capture }: TakenPort,
 ): Pick<
   Fields<typeof ClusterSchema>,
   'clusterDiscoveryType' | 'lbPolicy' | 'lbConfig' | 'loadAssignment' | 'upstreamBindConfig'
 > {
+  if ('path' in application) return fixed(cluster, { case: 'pipe', value: { path: application.path } });
   const { address, port } = application;
   if (capture !== undefined && (address === listen.address || isAnyAddress(address)))
     return {
@@ -47,12 +63,5 @@ export function applicationAddress(
       // The source of the other kind of capture is the caller's own.
       ...(capture === 'redirect' && FROM_ENVOY),
     };
-  const endpoint = { address: { address: { case: 'socketAddress', value: socketAddress(address, port) } } } as const;
-  return {
-    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
-    loadAssignment: {
-      clusterName: cluster,
-      endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: endpoint } }] }],
-    },
-  };
+  return fixed(cluster, { case: 'socketAddress', value: socketAddress(address, port) });
 }

@@ -2,7 +2,7 @@
 import type { Host, SocketAddress, SocketPath } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { bindableAddresses, capturedCallers, type HostCalling } from './calling.ts';
-import { isProxied } from './inbound-side.ts';
+import { inboundPorts } from './inbound-ports.ts';
 import { listenerName } from './names.ts';
 import { captureAddresses } from './outbound-capture.ts';
 
@@ -17,12 +17,9 @@ const ANY = new Set(['0.0.0.0', '::']);
 /** In the order in which they are made. */
 export function hostListeners(mesh: Mesh, host: Host, { bindsNames }: HostCalling): readonly HostListener[] {
   const { inboundCapturePort, namedUpstreams = [], withoutIpv6 = false } = host;
-  const workloads = host.workloads.flatMap((workload) => {
-    const { inbound, serviceHost } = workload;
-    return inbound === undefined || !isProxied(workload)
-      ? []
-      : [{ owner: `workload ${serviceHost}`, at: inbound.listen }];
-  });
+  const workloads = host.workloads.flatMap((workload) =>
+    inboundPorts(mesh, workload).map(({ taken }) => ({ owner: `workload ${workload.serviceHost}`, at: taken.listen })),
+  );
   const names = bindsNames ? namedUpstreams : [];
   return [
     { owner: 'the health listener', at: host.healthListener },

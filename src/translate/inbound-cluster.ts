@@ -1,11 +1,12 @@
 /** The cluster of an application on this host. */
 import { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
-import type { InboundPort, Workload } from '../model/host.ts';
+import type { ConnectionPool } from '../model/destination-rule.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Resource } from '../xds/resource.ts';
 import { applicationAddress } from './application-address.ts';
 import { protocolOptions } from './cluster-protocol.ts';
-import { duration, resource } from './messages.ts';
+import type { Inbound } from './inbound-ports.ts';
+import { duration, type Fields, resource } from './messages.ts';
 import { statName } from './names.ts';
 import { circuitBreakers, clusterMetadata } from './outbound-cluster.ts';
 import { type ProtocolKind, protocolKind } from './protocol-kind.ts';
@@ -15,14 +16,33 @@ const APPLICATION_HOP = { http: 'http1', http2: 'http2', auto: 'preserved', tcp:
   string
 >;
 
-export function inboundCluster(name: string, workload: Workload, inbound: InboundPort, config: MeshConfig): Resource {
+function keepalive(pool: ConnectionPool | undefined): Pick<Fields<typeof ClusterSchema>, 'upstreamConnectionOptions'> {
+  const { probes, timeMs, intervalMs } = pool?.tcpKeepalive ?? {};
+  if (pool?.tcpKeepalive === undefined) return {};
+  return {
+    upstreamConnectionOptions: {
+      tcpKeepalive: {
+        ...(probes !== undefined && { keepaliveProbes: probes }),
+        ...(timeMs !== undefined && { keepaliveTime: Math.ceil(timeMs / 1000) }),
+        ...(intervalMs !== undefined && { keepaliveInterval: Math.ceil(intervalMs / 1000) }),
+      },
+    },
+  };
+}
+
+export function inboundCluster(
+  name: string,
+  { workload, taken: inbound, pool }: Inbound,
+  config: MeshConfig,
+): Resource {
   return resource(name, ClusterSchema, {
     name,
     altStatName: statName(name),
     ...applicationAddress(name, inbound),
-    connectTimeout: duration(config.connectTimeoutMs),
-    circuitBreakers: circuitBreakers(undefined),
-    typedExtensionProtocolOptions: protocolOptions(APPLICATION_HOP[protocolKind(inbound.protocol)], undefined),
+    connectTimeout: duration(pool?.connectTimeoutMs ?? config.connectTimeoutMs),
+    circuitBreakers: circuitBreakers(pool),
+    typedExtensionProtocolOptions: protocolOptions(APPLICATION_HOP[protocolKind(inbound.protocol)], pool),
+    ...keepalive(pool),
     metadata: clusterMetadata({
       host: workload.serviceHost,
       name: workload.service,

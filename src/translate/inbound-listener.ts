@@ -1,17 +1,17 @@
 /** What becomes of connections that peers make to a workload of this host: the filter chains before it. */
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.ts';
-import type { InboundPort, Workload } from '../model/host.ts';
+import type { Workload } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { MtlsMode } from '../model/peer-authentication.ts';
-import type { Protocol } from '../model/service.ts';
+import { ADS } from './config-source.ts';
 import { type ChainPlan, inboundPlan } from './inbound-chains.ts';
+import type { TakenPort } from './inbound-ports.ts';
+import { inboundRoutes } from './inbound-routes.ts';
 import type { FilterChain, ListenerChains } from './listener.ts';
 import { duration } from './messages.ts';
 import { listenerName } from './names.ts';
 import { httpConnectionManager, type NetworkFilter, tcpProxy } from './network-filters.ts';
 import { protocolKind } from './protocol-kind.ts';
-import { INBOUND_RETRY } from './retry-policy.ts';
+import { type AppliedLimit, limitFilter } from './rate-limit-filters.ts';
 import { downstreamTlsSocket } from './tls-context.ts';
 
 /** A caller that does not finish its handshake is dropped. */
@@ -19,55 +19,37 @@ const HANDSHAKE_TIMEOUT_MS = 15_000;
 
 export interface InboundSpec {
   readonly workload: Workload;
-  readonly inbound: InboundPort;
+  readonly inbound: TakenPort;
   readonly cluster: string;
   readonly mode: MtlsMode;
   readonly config: MeshConfig;
-}
-
-function routes(cluster: string, port: number, protocol: Protocol): MessageInitShape<typeof RouteConfigurationSchema> {
-  const timeout = duration(0);
-  return {
-    name: cluster,
-    virtualHosts: [
-      {
-        name: `inbound|http|${port}`,
-        domains: ['*'],
-        routes: [
-          {
-            name: 'default',
-            match: { pathSpecifier: { case: 'prefix', value: '/' } },
-            action: {
-              case: 'route',
-              value: {
-                clusterSpecifier: { case: 'cluster', value: cluster },
-                timeout,
-                maxStreamDuration: { maxStreamDuration: timeout, grpcTimeoutHeaderMax: timeout },
-                ...(protocol !== 'GRPC' && { retryPolicy: INBOUND_RETRY }),
-              },
-            },
-          },
-        ],
-      },
-    ],
-    validateClusters: false,
-  };
+  /** With some, the routes come as a resource of their own. */
+  readonly limits: readonly AppliedLimit[];
+  /** Of bytes; undefined: Envoy's default. */
+  readonly tcpIdleTimeoutMs: number | undefined;
 }
 
 function networkFilter(spec: InboundSpec, chain: ChainPlan): NetworkFilter {
-  const { cluster, inbound, config } = spec;
+  const { cluster, inbound, config, limits } = spec;
   const statPrefix = `inbound_${listenerName(inbound.listen)}`;
   if (chain.carries === 'tcp')
     return tcpProxy({
       statPrefix: cluster,
       cluster,
-      idleTimeoutMs: undefined,
+      idleTimeoutMs: spec.tcpIdleTimeoutMs,
       hash: undefined,
       accessLogFile: config.accessLogFile,
     });
   return httpConnectionManager({
     statPrefix,
-    routes: { case: 'routeConfig', value: routes(cluster, inbound.listen.port, inbound.protocol) },
+    routes:
+      limits.length === 0
+        ? {
+            case: 'routeConfig',
+            value: inboundRoutes({ cluster, port: inbound.listen.port, protocol: inbound.protocol, limits }),
+          }
+        : { case: 'rds', value: { configSource: ADS, routeConfigName: cluster } },
+    httpFilters: limits.map(limitFilter),
     from: chain.mutualTls === undefined ? 'plain' : 'mutual',
     accessLogFile: config.accessLogFile,
   });
@@ -98,5 +80,3 @@ export function inboundChains(spec: InboundSpec): ListenerChains {
   const { chains, inspect } = inboundPlan(spec.mode, protocolKind(spec.inbound.protocol));
   return { filterChains: chains.map((chain) => filterChain(spec, chain)), inspect };
 }
-
-/** The listener at the port itself. */

@@ -1,10 +1,13 @@
 /** All that peers reach on this host: a cluster for each application, and the listeners before it. */
-import type { Host, InboundPort, Workload } from '../model/host.ts';
+import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
+import type { RateLimit } from '../model/rate-limit.ts';
 import { type CapturedChains, capturedChains } from './captured-chains.ts';
 import { INBOUND_CAPTURE, inboundCaptureListener } from './inbound-capture.ts';
 import { inboundCluster } from './inbound-cluster.ts';
 import { inboundChains } from './inbound-listener.ts';
+import { hostInboundPorts, type Inbound } from './inbound-ports.ts';
+import { inboundRouteConfig } from './inbound-routes.ts';
 import { type ListenerChains, listener } from './listener.ts';
 import { Memo } from './memo.ts';
 import { inboundClusterName, listenerName } from './names.ts';
@@ -12,91 +15,138 @@ import { observeChains } from './observe-chains.ts';
 import { observeInboundCluster } from './observe-cluster.ts';
 import { mtlsMode } from './peer-authentication.ts';
 import { protocolKind } from './protocol-kind.ts';
+import { fleetShare } from './rate-limit-bucket.ts';
+import { appliedLimits, type OwnCall, ownCalls } from './rate-limit-calls.ts';
+import { chooseRateLimits } from './rate-limit-choice.ts';
+import type { AppliedLimit } from './rate-limit-filters.ts';
 import type { ResourceUnits } from './resource-units.ts';
 
-interface Inbound {
-  readonly workload: Workload;
-  readonly inbound: InboundPort;
-  readonly observed: boolean;
-  /** Whether another workload has the same port, at another address. */
-  readonly shared: boolean;
+/** What all of one translation has in common. */
+interface Side {
+  readonly units: ResourceUnits;
+  readonly mesh: Mesh;
+  readonly host: Host;
 }
 
-/** Whether connections to a workload's port, if it has one, pass Envoy. */
-export function isProxied({ mode }: Workload): boolean {
-  return mode !== 'off' && mode !== 'outbound';
+/** A port whose requests are limited. */
+interface Limited extends Inbound {
+  readonly cluster: string;
+  readonly limits: readonly AppliedLimit[];
 }
 
-/** The workloads whose inbound port is Envoy's, each address and port once: the first holds. */
-function proxiedWorkloads({ workloads }: Host): readonly Omit<Inbound, 'shared'>[] {
-  const proxied = new Map<string, Omit<Inbound, 'shared'>>();
-  for (const workload of workloads) {
-    const { inbound } = workload;
-    if (inbound === undefined || !isProxied(workload)) continue;
-    const name = listenerName(inbound.listen);
-    if (!proxied.has(name)) proxied.set(name, { workload, inbound, observed: workload.mode === 'observe' });
-  }
-  return [...proxied.values()];
+function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((one, i) => one === b[i]);
 }
 
 export class InboundSide {
   readonly #chains = new Memo<CapturedChains>();
+  readonly #rateLimits = new Memo<readonly RateLimit[]>(isSameList);
+  readonly #limits = new Memo<readonly AppliedLimit[]>();
+  /** The ports whose limits depend on how many instances there are. */
+  #shared: Limited[] = [];
 
-  /** Makes everything. */
-  translate(units: ResourceUnits, mesh: Mesh, host: Host): void {
-    const all = proxiedWorkloads(host);
+  /** Makes everything; returns the calls that Envoy itself makes for it. */
+  translate(units: ResourceUnits, mesh: Mesh, host: Host): readonly OwnCall[] {
+    const side = { units, mesh, host };
+    const all = hostInboundPorts(mesh, host);
     const captured: CapturedChains[] = [];
+    const calls: OwnCall[] = [];
+    this.#shared = [];
     for (const each of all) {
-      const { port } = each.inbound.listen;
+      const { port } = each.taken.listen;
       // Two workloads may have one port at two addresses; the host then tells them apart.
-      const shared = all.filter((other) => other.inbound.listen.port === port).length > 1;
-      const chains = this.#workload(units, mesh, host, { ...each, shared });
+      const isShared = all.filter((other) => other.taken.listen.port === port).length > 1;
+      const rateLimits = this.#chosen(side, each);
+      const chains = this.#port(side, each, isShared, rateLimits);
       if (chains !== undefined) captured.push(chains);
+      calls.push(...ownCalls(mesh, host, each.workload, rateLimits));
     }
     this.#capture(units, host, captured, all);
-    this.#chains.sweep();
+    for (const memo of [this.#chains, this.#rateLimits, this.#limits]) memo.sweep();
+    return calls;
   }
 
-  /** The cluster of one workload, and its listener; or, where connections to it are captured, its filter chains. */
-  #workload(
-    units: ResourceUnits,
-    mesh: Mesh,
-    host: Host,
-    { workload, inbound, observed, shared }: Inbound,
+  /** Makes what endpoints of these services change, of all that was made before: shares of limits. */
+  translateEndpoints(units: ResourceUnits, mesh: Mesh, services: readonly string[]): void {
+    for (const limited of this.#shared) {
+      if (!services.includes(limited.workload.serviceHost)) continue;
+      units.delete('routeConfigs', limited.cluster);
+      this.#routes(units, mesh, limited);
+    }
+  }
+
+  #chosen({ mesh }: Side, { workload, taken }: Inbound): readonly RateLimit[] {
+    const { rateLimits, services, config } = mesh;
+    const service = services.get(workload.serviceHost);
+    const isHttp = workload.mode !== 'observe' && protocolKind(taken.protocol) !== 'tcp';
+    return this.#rateLimits.get(listenerName(taken.listen), [rateLimits, service, workload, config, isHttp], () =>
+      isHttp ? chooseRateLimits(rateLimits, workload, taken, service, config.rootNamespace) : [],
+    );
+  }
+
+  /** The cluster of one application, and its listener; or, where connections to it are captured, its filter chains. */
+  #port(
+    { units, mesh, host }: Side,
+    each: Inbound,
+    isShared: boolean,
+    rateLimits: readonly RateLimit[],
   ): CapturedChains | undefined {
+    const { workload, taken, pool } = each;
     const { config } = mesh;
-    const { accessLogFile } = config;
-    const { address, port } = inbound.listen;
-    const cluster = `${inboundClusterName(port)}${shared ? workload.serviceHost : ''}`;
-    units.make('clusters', cluster, [workload, config], () =>
-      observed ? observeInboundCluster(cluster, workload, inbound) : inboundCluster(cluster, workload, inbound, config),
+    const { address, port } = taken.listen;
+    const observed = workload.mode === 'observe';
+    const cluster = `${inboundClusterName(port)}${isShared ? workload.serviceHost : ''}`;
+    const place = JSON.stringify(taken);
+    units.make('clusters', cluster, [workload, config, place, pool], () =>
+      observed ? observeInboundCluster(cluster, workload, taken) : inboundCluster(cluster, each, config),
     );
     const demanded = mtlsMode(mesh.peerAuthentications, workload, port, config.rootNamespace);
     // Chains for TLS would wait for a certificate that never comes. STRICT still lets nobody in.
     const mode = demanded === 'PERMISSIVE' && host.withoutCertificates === true ? 'DISABLE' : demanded;
-    const name = listenerName(inbound.listen);
+    const name = listenerName(taken.listen);
+    const limits = this.#limits.get(name, [rateLimits, workload], () => appliedLimits(rateLimits, workload));
+    if (limits.length > 0) this.#limited(units, mesh, { ...each, cluster, limits });
+    const tcpIdleTimeoutMs = pool?.tcpIdleTimeoutMs;
     const chains = (): ListenerChains =>
       observed
         ? observeChains({
-            kind: protocolKind(inbound.protocol),
+            kind: protocolKind(taken.protocol),
             cluster,
             statPrefix: `inbound_${name}`,
-            accessLogFile,
+            accessLogFile: config.accessLogFile,
           })
-        : inboundChains({ workload, inbound, cluster, mode, config });
-    const inputs = [workload, config, mode, cluster];
-    if (inbound.capture === undefined) {
+        : inboundChains({ workload, inbound: taken, cluster, mode, config, limits, tcpIdleTimeoutMs });
+    const inputs = [workload, config, mode, cluster, place, limits, tcpIdleTimeoutMs];
+    if (taken.capture === undefined) {
       units.own('listeners', name, { context: 'SIDECAR_INBOUND', workload });
       units.make('listeners', name, inputs, () =>
-        listener({ address: inbound.listen, direction: 'inbound', ...chains() }),
+        listener({ address: taken.listen, direction: 'inbound', ...chains() }),
       );
       return undefined;
     }
-    const destination = { port, addresses: shared ? [address] : [] };
+    const destination = { port, addresses: isShared ? [address] : [] };
     return units.lastGood(
       `captured port ${name}`,
-      () => this.#chains.get(name, [...inputs, shared], () => capturedChains(`${port}`, destination, chains())),
+      () => this.#chains.get(name, [...inputs, isShared], () => capturedChains(`${port}`, destination, chains())),
       () => this.#chains.keep(name),
+    );
+  }
+
+  #limited(units: ResourceUnits, mesh: Mesh, limited: Limited): void {
+    const { cluster, limits, workload } = limited;
+    units.own('routeConfigs', cluster, { context: 'SIDECAR_INBOUND', workload });
+    if (limits.some(({ limit, server }) => limit.scope === 'fleet' && server === undefined)) this.#shared.push(limited);
+    this.#routes(units, mesh, limited);
+  }
+
+  #routes(units: ResourceUnits, mesh: Mesh, limited: Limited): void {
+    const { cluster, limits, workload, taken } = limited;
+    const { listen, protocol } = taken;
+    const share = this.#shared.includes(limited)
+      ? fleetShare(mesh.endpoints.get(workload.serviceHost) ?? [], taken)
+      : undefined;
+    units.make('routeConfigs', cluster, [limits, listen.port, protocol, share?.weight, share?.total], () =>
+      inboundRouteConfig({ cluster, port: listen.port, protocol, limits }, share),
     );
   }
 
@@ -104,10 +154,10 @@ export class InboundSide {
     units: ResourceUnits,
     { inboundCapturePort: port, withoutIpv6 = false }: Host,
     captured: readonly CapturedChains[],
-    all: readonly Pick<Inbound, 'inbound'>[],
+    all: readonly Pick<Inbound, 'taken'>[],
   ): void {
     if (port === undefined || captured.length === 0) return;
-    const keepsCaller = all.flatMap(({ inbound }) => (inbound.capture === 'tproxy' ? [inbound.listen.port] : []));
+    const keepsCaller = all.flatMap(({ taken }) => (taken.capture === 'tproxy' ? [taken.listen.port] : []));
     units.make('listeners', INBOUND_CAPTURE, [port, withoutIpv6, ...keepsCaller, ...captured], () =>
       inboundCaptureListener({ port, withoutIpv6, captured, keepsCaller }),
     );

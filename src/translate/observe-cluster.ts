@@ -2,12 +2,13 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
-import type { InboundPort, Workload } from '../model/host.ts';
+import type { Workload } from '../model/host.ts';
 import type { Endpoint, Service, ServicePort } from '../model/service.ts';
 import type { Resource } from '../xds/resource.ts';
 import { applicationAddress } from './application-address.ts';
 import { discovery } from './cluster-discovery.ts';
 import { DNS_REFRESH_MS } from './dynamic-dns.ts';
+import type { TakenPort } from './inbound-ports.ts';
 import type { LoadAssignmentSpec } from './load-assignment.ts';
 import { duration, pack, resource } from './messages.ts';
 import { observedClusterName, statName } from './names.ts';
@@ -54,7 +55,7 @@ export function observeClusterFields(
 }
 
 /** The cluster of an application on this host. */
-export function observeInboundCluster(name: string, workload: Workload, inbound: InboundPort): Resource {
+export function observeInboundCluster(name: string, workload: Workload, inbound: TakenPort): Resource {
   return resource(name, ClusterSchema, {
     ...observeClusterFields(name),
     ...applicationAddress(name, inbound),

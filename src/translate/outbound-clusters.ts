@@ -1,7 +1,7 @@
 /** The clusters that the calls of this host need: who asks for which, and their endpoints. */
 import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
-import type { Endpoint } from '../model/service.ts';
+import type { Endpoint, ServicePort } from '../model/service.ts';
 import type { Calling } from './calling.ts';
 import { type ClusterCallers, callerState, callersKey, clusterCallers } from './cluster-callers.ts';
 import type { Target } from './destination.ts';
@@ -23,10 +23,13 @@ interface Unit {
   readonly view: MeshView;
   /** Whether its callers are in mode `observe`: plain text. */
   readonly observed: boolean;
+  /** Who alone uses it, where Envoy itself calls on somebody's behalf. */
+  readonly own?: Calling;
 }
 
 export class OutboundClusters {
   readonly #members = new Memo<readonly Endpoint[]>();
+  readonly #grpcPorts = new WeakMap<ServicePort, ServicePort>();
   #units = new Map<string, Unit>();
   /** The same, by the service whose endpoints they hold. */
   #byService = new Map<string, Unit[]>();
@@ -52,15 +55,29 @@ export class OutboundClusters {
     else known.set(callerState(calling), calling);
   }
 
+  /** Says that Envoy itself calls a target as `calling`, by gRPC, over a cluster of this name that is for that alone. */
+  addOwn(name: string, view: MeshView, target: Target, calling: Calling): void {
+    this.#unit(name, { ...target, port: this.#grpcPort(target.port) }, view, false, calling);
+  }
+
+  /** Services may leave the protocol of a port to detection, which Envoy's own calls cannot. */
+  #grpcPort(port: ServicePort): ServicePort {
+    const known = this.#grpcPorts.get(port);
+    if (known !== undefined) return known;
+    const made: ServicePort = { ...port, protocol: 'GRPC' };
+    this.#grpcPorts.set(port, made);
+    return made;
+  }
+
   /** Says that somebody comes to a port in mode `observe`; returns the name of its cluster. */
   addObserved(view: MeshView, target: Target): string {
     return this.#unit(observedClusterName(target.port.number, target.service.host), target, view, true).name;
   }
 
-  #unit(name: string, target: Target, view: MeshView, observed: boolean): Unit {
+  #unit(name: string, target: Target, view: MeshView, observed: boolean, own?: Calling): Unit {
     const known = this.#units.get(name);
     if (known !== undefined) return known;
-    const unit: Unit = { name, target, view, observed };
+    const unit: Unit = { name, target, view, observed, ...(own !== undefined && { own }) };
     this.#units.set(name, unit);
     const others = this.#byService.get(target.service.host);
     if (others === undefined) this.#byService.set(target.service.host, [unit]);
@@ -86,7 +103,10 @@ export class OutboundClusters {
   #make(units: ResourceUnits, mesh: Mesh, host: Host, apart: boolean, unit: Unit): void {
     const { name, target, view, observed } = unit;
     if (observed) return this.#makeObserved(units, mesh, name, target);
-    const callers = clusterCallers(this.#calling.get(target.service.host)?.values() ?? [], apart);
+    const callers =
+      unit.own === undefined
+        ? clusterCallers(this.#calling.get(target.service.host)?.values() ?? [], apart)
+        : clusterCallers([unit.own], false);
     this.#makeMeshed(units, mesh, host, { name, target, view, callers });
   }
 

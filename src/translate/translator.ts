@@ -42,13 +42,14 @@ export class Translator {
     const all = { units, mesh, host, calling, byLabels: labelsDecide(mesh) };
     if (changed === undefined) {
       units.begin();
-      this.#inbound.translate(units, mesh, host);
-      this.#outbound.translate(all);
+      const ownCalls = this.#inbound.translate(units, mesh, host);
+      this.#outbound.translate({ ...all, ownCalls });
       this.#dns(mesh, host);
       units.sweep();
     } else {
       // The common change, at a cost that does not grow with what else there is.
       units.resume();
+      this.#inbound.translateEndpoints(units, mesh, changed);
       this.#outbound.translateEndpoints(all, changed);
     }
     return this.#patches.apply(units.finish(), mesh, host, (type, name) => units.owner(type, name));
