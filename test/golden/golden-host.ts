@@ -1,6 +1,6 @@
 /** The host of a golden case, as its `host.yaml` says. */
 import * as z from 'zod/mini';
-import type { Caller, Host, SocketAddress, SocketPath, Upstream, Workload } from '../../src/model/host.ts';
+import type { Caller, GatewayRole, Host, SocketAddress, SocketPath, Upstream, Workload } from '../../src/model/host.ts';
 import { canonicalHost, DEFAULT_NAMESPACE } from '../../src/model/host-names.ts';
 import type { MeshConfig } from '../../src/model/mesh-config.ts';
 import type { Locality, Protocol } from '../../src/model/service.ts';
@@ -29,6 +29,21 @@ export const hostFile = z.strictObject({
         /** `127.0.0.1:9001` or `unix:/run/x.sock`. */
         listen: z.string(),
         callAs: z.optional(z.string()),
+      }),
+    ),
+  ),
+  gateways: z.optional(
+    z.array(
+      z.strictObject({
+        /** `namespace/name`. */
+        role: z.string(),
+        labels: z.record(z.string(), z.string()),
+        identity: z.optional(z.string()),
+        address: z.optional(z.string()),
+        /** `{"80": 8080}`. */
+        ports: z.optional(z.record(z.string(), z.number())),
+        trustedHops: z.optional(z.number()),
+        proxyProtocol: z.optional(z.boolean()),
       }),
     ),
   ),
@@ -116,6 +131,20 @@ export function hostOf(spec: HostFile, config: MeshConfig): Host {
       ...(workloadMode !== undefined && { mode: workloadMode }),
     };
   });
+  const gateways = spec.gateways?.map(({ role, identity, address, ports, trustedHops, proxyProtocol, ...gateway }): GatewayRole => {
+    const [namespace = '', name = ''] = role.split('/');
+    return {
+      namespace,
+      name,
+      serviceHost: canonicalHost(config, name, namespace),
+      labels: gateway.labels,
+      identity: optionalIdentity(identity),
+      address: address ?? '0.0.0.0',
+      ...(ports !== undefined && { ports }),
+      ...(trustedHops !== undefined && { trustedHops }),
+      ...(proxyProtocol !== undefined && { proxyProtocol }),
+    };
+  });
   const named = spec.named?.map(({ service, addresses }) => ({ serviceHost: serviceHost(service), addresses }));
   return {
     nodeId: 'golden',
@@ -124,6 +153,7 @@ export function hostOf(spec: HostFile, config: MeshConfig): Host {
     workloads,
     upstreams,
     callerIdentity: optionalIdentity(spec.callAs),
+    ...(gateways !== undefined && { gateways, credentialsFolder: '/etc/trysail/credentials' }),
     ...(named !== undefined && { namedUpstreams: named }),
     ...(callers !== undefined && { callers }),
     ...(workloads.some(({ inbound }) => inbound?.capture !== undefined) && { inboundCapturePort: 15006 }),
@@ -138,6 +168,7 @@ export function identitiesOf(host: Host): readonly SpiffeId[] {
     ...host.workloads.map(({ identity }) => identity),
     ...host.upstreams.map(({ caller }) => caller),
     ...(host.callers ?? []).map(({ identity }) => identity),
+    ...(host.gateways ?? []).map(({ identity }) => identity),
   ];
   return [...new Set(all.filter((identity) => identity !== undefined))];
 }

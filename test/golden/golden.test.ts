@@ -9,6 +9,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { certificateSecret, validationSecret } from '../../src/translate/secrets.ts';
+import { type Resource, type Resources, TYPE_URL } from '../../src/xds/resource.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { envoyBinary } from '../support/tools.ts';
 import { testAuthority } from '../translate/certificates.ts';
@@ -18,6 +20,18 @@ import { caseNames, loadCase } from './golden-case.ts';
 const DIR = import.meta.dirname;
 const rewrite = process.env['GOLDEN'] === 'write';
 const authority = await testAuthority();
+
+/** Something in the place of each file of certificates: the files are the case's, not this machine's. */
+async function fileSecrets(resources: Resources): Promise<readonly Resource[]> {
+  const names = [...(resources.get(TYPE_URL.secret) ?? new Map()).keys()];
+  return Promise.all(
+    names.map(async (name: string) =>
+      name.startsWith('file-root:')
+        ? validationSecret({ name, rootsPem: authority.rootPem })
+        : certificateSecret({ name, ...(await authority.issue('golden.example')) }),
+    ),
+  );
+}
 
 for (const name of caseNames(DIR)) {
   test(`golden ${name}`, async (t) => {
@@ -35,7 +49,7 @@ for (const name of caseNames(DIR)) {
 
     const dir = await tempDir(t);
     const bootstrap = join(dir, 'bootstrap.json');
-    const secrets = await authority.secrets(...golden.identities);
+    const secrets = [...(await authority.secrets(...golden.identities)), ...(await fileSecrets(golden.resources))];
     await writeFile(bootstrap, JSON.stringify(await staticBootstrap(golden.resources, { nodeId: name, secrets })), {
       mode: 0o600,
     });

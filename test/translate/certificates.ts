@@ -15,7 +15,8 @@ export interface KeyPairPem {
 
 export interface TestAuthority {
   readonly rootPem: string;
-  issue(uri: string): Promise<KeyPairPem>;
+  /** @param name a URI such as a SPIFFE id, or a DNS name */
+  issue(name: string): Promise<KeyPairPem>;
   /** The SDS secrets of these identities, and the root's. */
   secrets(...identities: readonly string[]): Promise<Resource[]>;
 }
@@ -40,7 +41,7 @@ export async function testAuthority(): Promise<TestAuthority> {
     ],
   });
   const rootPem = root.toString('pem');
-  const issue = async (uri: string): Promise<KeyPairPem> => {
+  const issue = async (name: string): Promise<KeyPairPem> => {
     const own = await keyPair();
     const certificate = await x509.X509CertificateGenerator.create({
       subject: '',
@@ -50,7 +51,7 @@ export async function testAuthority(): Promise<TestAuthority> {
       signingAlgorithm: ALGORITHM,
       ...validity,
       extensions: [
-        new x509.SubjectAlternativeNameExtension([{ type: 'url', value: uri }], true),
+        new x509.SubjectAlternativeNameExtension([{ type: name.includes('://') ? 'url' : 'dns', value: name }], true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
         new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
       ],
