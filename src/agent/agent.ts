@@ -20,11 +20,13 @@ import { Allocations } from './allocations.ts';
 import { apiHandlers } from './api-handlers.ts';
 import { DiagnosticLog, summarise } from './diagnostic-log.ts';
 import { EnvoySide, isExternal } from './envoy-side.ts';
+import { readHostResources } from './host-resources.ts';
 import { HostSide } from './host-side.ts';
 import { registrable } from './registrable.ts';
 import { keepInForce, Reloading } from './reloading.ts';
 import type { AgentSettings } from './settings.ts';
 import type { LoadedSettings } from './settings-load.ts';
+import { settingsOfResources } from './settings-of-resources.ts';
 import { type AgentParts, allDiagnostics } from './status-report.ts';
 
 /** Keeps the log and systemd's status line at what is wrong. */
@@ -52,15 +54,16 @@ async function untilAborted(signal: AbortSignal): Promise<void> {
  * agent in the same run folder. Everything else is reported by `trysail status` and tried again.
  */
 export async function runAgent(
-  settings: AgentSettings,
+  written: AgentSettings,
   reread: () => Promise<LoadedSettings>,
   signal: AbortSignal,
 ): Promise<void> {
-  const log = createLog(settings.log.level);
-  const paths = sockets(settings.paths.run);
+  const log = createLog(written.log.level);
+  const paths = sockets(written.paths.run);
   const notifier = createNotifier();
-  await prepareFolders(settings.paths);
-  const { config, diagnostics } = await loadMeshConfig(settings.mesh.configFile);
+  await prepareFolders(written.paths);
+  const { config, diagnostics } = await loadMeshConfig(written.mesh.configFile);
+  const { settings } = settingsOfResources(written, await readHostResources(written.paths.state), config);
   const allocations = await Allocations.open(settings.paths.state, log);
   const host = await allocations.host(settings, config);
   await keepInForce(settings, log);
@@ -70,7 +73,16 @@ export async function runAgent(
   const parts: AgentParts = { settings, config, configDiagnostics: diagnostics, host, since: new Date(), envoy };
   const hostSide = new HostSide({ parts, allocations, log });
   parts.hostDiagnostics = () => hostSide.diagnostics;
-  const reloading = new Reloading({ parts, reread, allocations, envoy: envoySide, host: hostSide, notifier, log });
+  const reloading = new Reloading({
+    written,
+    parts,
+    reread,
+    allocations,
+    envoy: envoySide,
+    host: hostSide,
+    notifier,
+    log,
+  });
   // The socket is the lock as well: a second agent in the same run folder ends here.
   const api = await serveApi({
     socket: paths.api,
@@ -107,12 +119,15 @@ export async function runAgent(
         ports,
         listenersWarming: async () => envoySide.listenersWarming(),
         onChange: (change) => {
-          if (parts.mesh !== undefined) hostSide.follow(change);
+          if (parts.mesh === undefined) return;
+          hostSide.follow(change);
+          reloading.follow(parts.mesh);
         },
       },
       signal,
     );
     parts.mesh = mesh;
+    reloading.follow(mesh);
     if (notifier.watchdogIntervalMs !== undefined) {
       watchdog = setInterval(() => void notifier.watchdog(), notifier.watchdogIntervalMs);
     }

@@ -12,16 +12,22 @@ function hostPort({ address, port }: SocketAddress): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
+function at({ address, port }: SocketAddress, other: number | undefined): SocketAddress {
+  return { address, port: other ?? port };
+}
+
 function checkSpec({ check }: ServiceSettings, application: SocketAddress): CheckSpec | undefined {
   if (check === undefined) return undefined;
   switch (check.kind) {
     case 'http': {
-      const { kind, path, intervalMs, timeoutMs } = check;
-      return { kind, url: `http://${hostPort(application)}${path}`, intervalMs, timeoutMs };
+      const { port, path, scheme = 'http', ...rest } = check;
+      return { ...rest, url: `${scheme}://${hostPort(at(application, port))}${path}` };
     }
     case 'tcp':
-    case 'grpc':
-      return { ...check, address: hostPort(application) };
+    case 'grpc': {
+      const { port, ...rest } = check;
+      return { ...rest, address: hostPort(at(application, port)) };
+    }
     case 'command': {
       const [program = '', ...args] = check.command;
       return { ...check, command: [program, ...args] };

@@ -8,18 +8,23 @@ import type { Notifier } from '../platform/vm/notify.ts';
 import type { Allocations } from './allocations.ts';
 import { keepDrainSettings } from './drain-record.ts';
 import type { EnvoySide } from './envoy-side.ts';
+import { keepHostResources } from './host-resources.ts';
 import type { HostSide } from './host-side.ts';
 import { keepSettingsText } from './kept-settings.ts';
 import type { MeshSide } from './mesh-side.ts';
-import { type Reloaded, reloaded } from './reload.ts';
+import { type Running, reloaded } from './reload.ts';
 import type { AgentSettings } from './settings.ts';
 import type { LoadedSettings } from './settings-load.ts';
+import { type HostResources, settingsOfResources } from './settings-of-resources.ts';
 import type { AgentParts } from './status-report.ts';
 
+const NOTHING_SAID: HostResources = { workloadGroups: [], proxyConfigs: [] };
 /** How long a reload waits for Consul before the health listener moves. */
 const HEALTH_MOVE_MS = 3000;
 
 export interface ReloadingOptions {
+  /** agent.yaml alone, without what resources add. */
+  readonly written: AgentSettings;
   readonly parts: AgentParts;
   /** Reads the settings again, as they were read for the start. */
   readonly reread: () => Promise<LoadedSettings>;
@@ -45,9 +50,33 @@ export async function keepInForce(settings: AgentSettings, log: Pick<RootLog, 'w
 export class Reloading {
   readonly #options: ReloadingOptions;
   readonly #turns = new Slots(1);
+  #written: AgentSettings;
+  /** What resources said of this host when that was last looked at. */
+  #said: HostResources | undefined;
 
   constructor(options: ReloadingOptions) {
     this.#options = options;
+    this.#written = options.written;
+  }
+
+  /** To be called whenever the mesh has changed: goes on with what resources say of this host, if that is new. */
+  follow(mesh: MeshSide): void {
+    const said = mesh.loop.mesh;
+    const { workloadGroups, proxyConfigs } = this.#said ?? {};
+    if (said === undefined || (said.workloadGroups === workloadGroups && said.proxyConfigs === proxyConfigs)) return;
+    this.#said = said;
+    const { log } = this.#options;
+    void this.#turns
+      .run(async () => this.#follow(mesh, said))
+      .catch((error: unknown) => log.error({ error: errorMessage(error) }, 'what resources say of this host'));
+  }
+
+  async #follow(mesh: MeshSide, said: HostResources): Promise<void> {
+    const { parts } = this.#options;
+    const { settings, diagnostics } = settingsOfResources(this.#written, said, parts.config);
+    parts.resourceDiagnostics = diagnostics;
+    await keepHostResources(settings.paths.state, said);
+    if (!isDeepStrictEqual(settings, parts.settings)) await this.#apply(mesh, { settings, config: parts.config });
   }
 
   /** Reads everything again, one reload at a time; resolves to what is wrong with the files. */
@@ -63,14 +92,19 @@ export class Reloading {
       mesh.resources.reload(),
     ]);
     parts.configDiagnostics = next.diagnostics;
-    if (!isDeepStrictEqual([next.settings, next.config], [parts.settings, parts.config])) await this.#apply(mesh, next);
+    // With a fault in a file everything stays, and then the settings are those that hold already.
+    if (next.settings !== parts.settings) this.#written = next.settings;
+    const { settings, diagnostics: said } = settingsOfResources(this.#written, this.#said ?? NOTHING_SAID, next.config);
+    parts.resourceDiagnostics = said;
+    if (!isDeepStrictEqual([settings, next.config], [parts.settings, parts.config]))
+      await this.#apply(mesh, { settings, config: next.config });
     const diagnostics = [...next.diagnostics, ...mesh.resources.resources.diagnostics];
     log.info({ diagnostics: diagnostics.length }, 'settings, mesh configuration and resources are read again');
     await notifier.ready();
     return diagnostics;
   }
 
-  async #apply(mesh: MeshSide, { settings, config }: Reloaded): Promise<void> {
+  async #apply(mesh: MeshSide, { settings, config }: Running): Promise<void> {
     const { parts, allocations, envoy, host, log } = this.#options;
     const before = parts.settings;
     parts.settings = settings;

@@ -454,6 +454,7 @@ test('defaults are complete', (t) => {
       runDir: '/run/trysail',
       binary: undefined,
       concurrency: 2,
+      concurrencyGiven: false,
       healthListener: { address: '10.0.0.5', port: 15_021 },
       drainTimeMs: 45_000,
       lingerTimeMs: 10_000,

@@ -58,6 +58,11 @@ const SERVICE = {
     'Account of its identity, `spiffe://…/ns/<namespace>/sa/<account>`.',
     'the name',
   ),
+  workloadGroup: optional(
+    DNS_LABEL,
+    'A WorkloadGroup of its namespace: labels, weight and check that are not set here come from it.',
+    'none',
+  ),
   version: optional(TEXT, 'Label `version`, by which subsets select it.', 'no such label'),
   labels: mapOf(TEXT, 'Further labels, a map.'),
   tags: listOf(TEXT, 'Tags in Consul, a list.'),

@@ -54,6 +54,8 @@ export interface AgentSettings {
     /** Folder of Envoy's sockets. */
     readonly runDir: string;
     readonly concurrency: number;
+    /** Whether agent.yaml says so, and not the number of cores. */
+    readonly concurrencyGiven: boolean;
     readonly healthListener: SocketAddress;
     readonly drainTimeMs: number;
     /** How long the old way in to a service stays open after the new one is registered. */
@@ -90,6 +92,8 @@ export interface ServiceSettings {
   readonly labels: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
   readonly weights: { readonly passing: number; readonly warning: number };
+  /** A WorkloadGroup of its namespace, which says what is not said here. */
+  readonly workloadGroup?: string;
   readonly mode: Mode;
   /** Undefined: the service only calls others. */
   readonly inbound: InboundSettings | undefined;
@@ -135,11 +139,26 @@ export interface CaptureSettings {
   };
 }
 
+interface PolledCheck {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Where another port of the application is asked than that of the service. */
+  readonly port?: number;
+  /** Results in a row that are believed; absent: one. */
+  readonly successesBeforePassing?: number;
+  readonly failuresBeforeCritical?: number;
+}
+
 /** `http`, `tcp` and `grpc` are made by Consul on `inbound.application`; `command` by the agent; `ttl` by the application. */
 export type CheckSettings =
-  | { readonly kind: 'http'; readonly path: string; readonly intervalMs: number; readonly timeoutMs: number }
-  | { readonly kind: 'tcp'; readonly intervalMs: number; readonly timeoutMs: number }
-  | { readonly kind: 'grpc'; readonly service: string; readonly intervalMs: number; readonly timeoutMs: number }
+  | (PolledCheck & {
+      readonly kind: 'http';
+      readonly path: string;
+      readonly scheme?: 'http' | 'https';
+      readonly headers?: readonly { readonly name: string; readonly value: string }[];
+    })
+  | (PolledCheck & { readonly kind: 'tcp' })
+  | (PolledCheck & { readonly kind: 'grpc'; readonly service: string })
   | {
       readonly kind: 'command';
       readonly command: readonly string[];

@@ -24,6 +24,8 @@ export interface AgentParts {
   config: MeshConfig;
   /** Of agent.yaml and meshconfig.yaml, as they were read last. */
   configDiagnostics: readonly Diagnostic[];
+  /** Of what resources say of this host. */
+  resourceDiagnostics?: readonly Diagnostic[];
   /** Of what the host is given: addresses, names. */
   hostDiagnostics?: () => readonly Diagnostic[];
   host: Host;
@@ -176,6 +178,7 @@ function envoyDiagnostics({ status }: EnvoyProcess): readonly Diagnostic[] {
 export function allDiagnostics(parts: AgentParts): readonly Diagnostic[] {
   return [
     ...parts.configDiagnostics,
+    ...(parts.resourceDiagnostics ?? []),
     ...(parts.hostDiagnostics?.() ?? []),
     ...envoyDiagnostics(parts.envoy),
     ...(parts.mesh?.diagnostics ?? []),

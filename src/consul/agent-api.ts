@@ -22,6 +22,9 @@ export interface CheckDefinition {
   readonly TTL?: string;
   readonly Interval?: string;
   readonly Timeout?: string;
+  /** Since Consul 1.7, as the next. */
+  readonly SuccessBeforePassing?: number;
+  readonly FailuresBeforeCritical?: number;
   /** Bytes of the check's own output that Consul keeps. */
   readonly OutputMaxSize?: number;
   readonly DeregisterCriticalServiceAfter?: string;

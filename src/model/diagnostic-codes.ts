@@ -29,6 +29,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0109: 'Names of the mesh do not reach the resolver of this host; applications cannot call services by name.',
   TRY0110: 'Traffic is to be captured, and the rules for it are not in force, or not for good.',
   TRY0111: 'Traffic goes past the proxy, by an operator’s word: trysail bypass.',
+  TRY0112: 'A WorkloadGroup names another service account than agent.yaml, which decides who a workload is.',
   TRY0601: 'The host asks for more Consul services than it may follow; some are not followed.',
   TRY0602: 'An empty answer of Consul is not believed, as the sentinel service is invisible; endpoints are kept.',
   TRY0603: 'Most instances turned critical at once by Consul’s node check; their last endpoints are kept for a time.',

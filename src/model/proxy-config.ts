@@ -5,7 +5,6 @@ export interface ProxyConfig {
   readonly meta: ResourceMeta;
   /** Undefined: all workloads of its namespace (in the root namespace: of the mesh). */
   readonly selector: Readonly<Record<string, string>> | undefined;
-  /** Worker threads; 0: as many as the host has cores. Undefined: as `agent.yaml` says. */
+  /** Worker threads; 0: as many as the host has cores. Undefined: nothing is said. */
   readonly concurrency: number | undefined;
-  readonly environmentVariables: Readonly<Record<string, string>>;
 }

@@ -2,7 +2,7 @@
 import type { CheckDefinition, ServiceDefinition } from '../consul/agent-api.ts';
 import { consulNameOf } from '../model/host-names.ts';
 import { encodeLabelKey, META } from '../model/registration.ts';
-import type { CheckSpec, LocalInstance } from './instance.ts';
+import type { CheckSpec, CheckThresholds, LocalInstance } from './instance.ts';
 
 /** Consul's limits of Meta. */
 const MAX_PAIRS = 64;
@@ -58,18 +58,47 @@ function commandTtlMs(check: Extract<CheckSpec, { kind: 'command' }>): number {
   return 3 * check.intervalMs + check.timeoutMs;
 }
 
+function thresholds({
+  successesBeforePassing = 1,
+  failuresBeforeCritical = 1,
+}: CheckThresholds): Partial<CheckDefinition> {
+  return {
+    ...(successesBeforePassing > 1 && { SuccessBeforePassing: successesBeforePassing }),
+    ...(failuresBeforeCritical > 1 && { FailuresBeforeCritical: failuresBeforeCritical }),
+  };
+}
+
 function checkFields(check: CheckSpec): Partial<CheckDefinition> {
   switch (check.kind) {
     case 'http':
-      return { ...QUIET, HTTP: check.url, Interval: duration(check.intervalMs), Timeout: duration(check.timeoutMs) };
+      return {
+        ...QUIET,
+        HTTP: check.url,
+        ...(check.headers !== undefined &&
+          check.headers.length > 0 && {
+            Header: Object.fromEntries(check.headers.map(({ name, value }) => [name, [value]])),
+          }),
+        // As a kubelet does: it is the answer that is asked for, of an application on this host.
+        ...(check.url.startsWith('https:') && { TLSSkipVerify: true }),
+        Interval: duration(check.intervalMs),
+        Timeout: duration(check.timeoutMs),
+        ...thresholds(check),
+      };
     case 'tcp':
-      return { ...QUIET, TCP: check.address, Interval: duration(check.intervalMs), Timeout: duration(check.timeoutMs) };
+      return {
+        ...QUIET,
+        TCP: check.address,
+        Interval: duration(check.intervalMs),
+        Timeout: duration(check.timeoutMs),
+        ...thresholds(check),
+      };
     case 'grpc':
       return {
         ...QUIET,
         GRPC: check.service === '' ? check.address : `${check.address}/${check.service}`,
         Interval: duration(check.intervalMs),
         Timeout: duration(check.timeoutMs),
+        ...thresholds(check),
       };
     case 'command':
       return { TTL: duration(commandTtlMs(check)), Notes: 'Made by the Trysail agent of this host.' };

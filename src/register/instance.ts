@@ -1,19 +1,36 @@
 /** What is to be registered: one service instance of this host, as the agent reads it from agent.yaml. */
 
+/** How many equal results in a row Consul waits for before it believes them; absent: one. */
+export interface CheckThresholds {
+  readonly successesBeforePassing?: number;
+  readonly failuresBeforeCritical?: number;
+}
+
 /** A health check of the application. Times in milliseconds. */
 export type CheckSpec =
   /** Made by Consul: a GET that must answer with 2xx; 429 counts as a warning. */
-  | { readonly kind: 'http'; readonly url: string; readonly intervalMs: number; readonly timeoutMs: number }
+  | ({
+      readonly kind: 'http';
+      readonly url: string;
+      readonly headers?: readonly { readonly name: string; readonly value: string }[];
+      readonly intervalMs: number;
+      readonly timeoutMs: number;
+    } & CheckThresholds)
   /** Made by Consul: a connection to `host:port`. */
-  | { readonly kind: 'tcp'; readonly address: string; readonly intervalMs: number; readonly timeoutMs: number }
+  | ({
+      readonly kind: 'tcp';
+      readonly address: string;
+      readonly intervalMs: number;
+      readonly timeoutMs: number;
+    } & CheckThresholds)
   /** Made by Consul: grpc.health.v1 on `host:port`; `service` empty asks for the server as a whole. */
-  | {
+  | ({
       readonly kind: 'grpc';
       readonly address: string;
       readonly service: string;
       readonly intervalMs: number;
       readonly timeoutMs: number;
-    }
+    } & CheckThresholds)
   /** Made by the agent, without a shell: exit code 0 is passing, 1 warning, anything else and a time-out critical. */
   | {
       readonly kind: 'command';

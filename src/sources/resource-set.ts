@@ -16,11 +16,13 @@ import { gatewayKind } from './kinds/gateway.ts';
 import type { Kind } from './kinds/kind.ts';
 import { peerAuthenticationKind } from './kinds/peer-authentication.ts';
 import { rateLimitKind } from './kinds/rate-limit.ts';
+import { proxyConfigKind } from './kinds/proxy-config.ts';
 import { type ServiceEntry, serviceEntryKind } from './kinds/service-entry.ts';
 import { type ServiceRecord, serviceRecordKind } from './kinds/service-record.ts';
 import { sidecarKind } from './kinds/sidecar.ts';
 import { virtualServiceKind } from './kinds/virtual-service.ts';
 import { type WorkloadEntry, workloadEntryKind } from './kinds/workload-entry.ts';
+import { workloadGroupKind } from './kinds/workload-group.ts';
 
 /**
  * Each list is oldest first. Hosts are as written. An unchanged resource keeps its object, an unchanged list its array.
@@ -68,13 +70,13 @@ export const KINDS: Readonly<Record<string, Kind<{ readonly meta: ResourceMeta }
   WorkloadEntry: workloadEntryKind,
   Service: serviceRecordKind,
   EnvoyFilter: envoyFilterKind,
+  ProxyConfig: proxyConfigKind,
+  WorkloadGroup: workloadGroupKind,
   RateLimit: rateLimitKind,
 };
 
 /** Kinds of Istio's API that are known and not supported. */
 export const UNSUPPORTED_KINDS: Readonly<Record<string, string>> = {
-  WorkloadGroup: 'networking.istio.io',
-  ProxyConfig: 'networking.istio.io',
   AuthorizationPolicy: 'security.istio.io',
   RequestAuthentication: 'security.istio.io',
   Telemetry: 'telemetry.istio.io',
