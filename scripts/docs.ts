@@ -1,11 +1,14 @@
 /**
- * Writes the pages of docs/ that come from definitions in the source: agent-yaml.md and diagnostics.md. A test
+ * Writes the pages of docs/ that come from definitions in the source: agent-yaml.md, diagnostics.md, istio-api.md. A test
  * (test/docs/pages.test.ts) fails while a page differs from what this makes.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SETTINGS, type Setting } from '../src/agent/settings-list.ts';
 import { DIAGNOSTIC_CODES } from '../src/model/diagnostic-codes.ts';
+import { type FieldRow, fieldRows } from '../src/sources/field-table.ts';
+import { KINDS, UNSUPPORTED_KINDS } from '../src/sources/resource-set.ts';
+import type { UnsupportedField } from '../src/sources/unsupported-fields.ts';
 
 const NOTICE = '<!-- Written by scripts/docs.ts; change the definitions in the source, then run it. -->';
 
@@ -112,10 +115,61 @@ ${Object.keys(DIAGNOSTIC_CODES)
 `;
 }
 
+function limitText({ effect, only, except, matching, remedy }: UnsupportedField): string {
+  const values = [
+    ...(only === undefined ? [] : [only.join(', ')]),
+    ...(except === undefined ? [] : [`other than ${except.join(', ')}`]),
+    ...(matching === undefined ? [] : [matching.name]),
+  ].join('; ');
+  const what = effect === 'refused' ? '**refused**' : 'no effect';
+  return `${what}${values === '' ? '' : ` (${values})`}: ${remedy}`;
+}
+
+function fieldState({ limits }: FieldRow): string {
+  return limits.length === 0 ? 'yes' : limits.map(limitText).join(' ');
+}
+
+function kindSection(kind: (typeof KINDS)[string]): string {
+  return [
+    `## ${kind.kind}`,
+    '',
+    `\`${kind.apiVersions.join('`, `')}\``,
+    '',
+    '| field of `spec` | value | works |',
+    '|---|---|---|',
+    ...fieldRows(kind).map((row) => `| \`${row.path}\` | ${cell(row.form)} | ${cell(fieldState(row))} |`),
+    '',
+  ].join('\n');
+}
+
+/** The page on all fields of all kinds. */
+export function apiPage(): string {
+  const kinds = Object.values(KINDS);
+  return `# The API, field by field
+
+${NOTICE}
+
+What Trysail does with each field of each kind. **yes**: as Istio documents it, or as [resources.md](resources.md) does
+for our own kinds. **refused**: the resource is not applied, since it would do something else than it says (\`TRY0003\`); it
+keeps its last good version. **no effect**: the rest is applied (\`TRY0005\`). \`[]\` stands for every element of a list, \`*\`
+for every key. Fields may be written in Protobuf's spelling too (\`per_try_timeout\`).
+
+${kinds.map(kindSection).join('\n')}
+## Kinds that are known and not supported
+
+${Object.entries(UNSUPPORTED_KINDS)
+  .map(([kind, group]) => `- \`${kind}\` (${group})`)
+  .join('\n')}
+
+A resource of such a kind is refused with an error (\`TRY0003\`), and protects and changes nothing.
+`;
+}
+
 /** By file name in docs/. */
 export const PAGES: Readonly<Record<string, () => string>> = {
   'agent-yaml.md': settingsPage,
   'diagnostics.md': diagnosticsPage,
+  'istio-api.md': apiPage,
 };
 
 if (import.meta.main) {

@@ -45,6 +45,8 @@ export interface KindDefinition<S extends z.core.$ZodType, Out> {
 export interface Kind<Out> {
   readonly kind: string;
   readonly apiVersions: readonly string[];
+  /** Of `spec`. */
+  readonly schema: z.core.$ZodType;
   readonly unsupported: readonly UnsupportedField[];
   /** Never throws. `resource` is undefined when an issue is an error. */
   read(
@@ -67,6 +69,7 @@ export function defineKind<S extends z.core.$ZodType, Out>(definition: KindDefin
   return {
     kind,
     apiVersions,
+    schema,
     unsupported,
     read(meta, spec, document, base) {
       const normal = normaliseKeys(schema, spec ?? {});
