@@ -11,7 +11,7 @@ import { duration } from './messages.ts';
 import { listenerName } from './names.ts';
 import { httpConnectionManager, type NetworkFilter, tcpProxy } from './network-filters.ts';
 import { protocolKind } from './protocol-kind.ts';
-import { type AppliedLimit, limitFilter } from './rate-limit-filters.ts';
+import { type AppliedLimit, limitFilters } from './rate-limit-filters.ts';
 import { downstreamTlsSocket } from './tls-context.ts';
 
 /** A caller that does not finish its handshake is dropped. */
@@ -32,6 +32,7 @@ export interface InboundSpec {
 function networkFilter(spec: InboundSpec, chain: ChainPlan): NetworkFilter {
   const { cluster, inbound, config, limits } = spec;
   const statPrefix = `inbound_${listenerName(inbound.listen)}`;
+  const from = chain.mutualTls === undefined ? 'plain' : 'mutual';
   if (chain.carries === 'tcp')
     return tcpProxy({
       statPrefix: cluster,
@@ -49,8 +50,8 @@ function networkFilter(spec: InboundSpec, chain: ChainPlan): NetworkFilter {
             value: inboundRoutes({ cluster, port: inbound.listen.port, protocol: inbound.protocol, limits }),
           }
         : { case: 'rds', value: { configSource: ADS, routeConfigName: cluster } },
-    httpFilters: limits.map(limitFilter),
-    from: chain.mutualTls === undefined ? 'plain' : 'mutual',
+    httpFilters: limitFilters(limits, from),
+    from,
     accessLogFile: config.accessLogFile,
   });
 }

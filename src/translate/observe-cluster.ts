@@ -94,5 +94,5 @@ export function observeOutboundCluster(
 
 /** How the endpoints of an observed service are to be encoded. */
 export function observedAssignment(cluster: string, port: ServicePort): LoadAssignmentSpec {
-  return { cluster, servicePort: port.number, marksTls: false, failoverFrom: undefined };
+  return { cluster, servicePort: port.number, marksTls: false, spread: undefined };
 }

@@ -23,7 +23,7 @@ function clusterName({ host, port }: RateLimitServer, { namespace, service }: Wo
 export function appliedLimits(rateLimits: readonly RateLimit[], workload: Workload): readonly AppliedLimit[] {
   return rateLimits.flatMap(({ meta, limits, server }) =>
     limits.map((limit) => ({
-      name: `${meta.namespace}.${meta.name}.${limit.name}`,
+      name: `${meta.namespace}/${meta.name}/${limit.name}`.replaceAll('.', '_'),
       limit,
       server: server && { ...server, cluster: clusterName(server, workload) },
     })),

@@ -19,15 +19,18 @@ import { StatusCode } from '../gen/envoy/type/v3/http_status_pb.ts';
 import { FractionalPercent_DenominatorType } from '../gen/envoy/type/v3/percent_pb.ts';
 import { RateLimitUnit } from '../gen/envoy/type/v3/ratelimit_unit_pb.ts';
 import type { Limit, RateLimitServer } from '../model/rate-limit.ts';
+import type { HttpFilter } from './http-filters.ts';
 import { duration, pack } from './messages.ts';
-import type { HttpFilter } from './network-filters.ts';
 import { type FleetShare, tokenBucket } from './rate-limit-bucket.ts';
 import { skipUnless } from './rate-limit-conditions.ts';
 import { descriptorActions, descriptorEntries } from './rate-limit-descriptors.ts';
 
 /** A limit as it stands before an application. */
 export interface AppliedLimit {
-  /** `shop.api.per-caller`: namespace, resource and limit; unique before one application. */
+  /**
+   * `shop/api/per-caller`: namespace, resource and limit; unique before one application. Without dots, so that Envoy
+   * takes it for a tag of its statistics.
+   */
   readonly name: string;
   readonly limit: Limit;
   /** Undefined: counted here. */
@@ -48,12 +51,8 @@ function percent(numerator: 0 | 100) {
   return { defaultValue: { numerator, denominator: FractionalPercent_DenominatorType.HUNDRED } };
 }
 
-function statPrefix(name: string): string {
-  return `rate_limit.${name}`;
-}
-
 function counting({ name, limit, server }: AppliedLimit): Any {
-  if (server === undefined) return pack(LocalRateLimitSchema, { statPrefix: statPrefix(name) });
+  if (server === undefined) return pack(LocalRateLimitSchema, { statPrefix: name });
   const { cluster, domain, timeoutMs, failClosed } = server;
   const timeout = duration(timeoutMs);
   return pack(RateLimitSchema, {
@@ -70,7 +69,7 @@ function counting({ name, limit, server }: AppliedLimit): Any {
       : RateLimit_XRateLimitHeadersRFCVersion.DRAFT_VERSION_03,
     rateLimitedAsResourceExhausted: true,
     statusOnError: { code: StatusCode.ServiceUnavailable },
-    statPrefix: statPrefix(name),
+    statPrefix: name,
   });
 }
 
@@ -78,20 +77,21 @@ function filterName(name: string): string {
   return `trysail.rate_limit.${name}`;
 }
 
-/** The filter, which does nothing without its settings. */
-export function limitFilter(applied: AppliedLimit): HttpFilter {
-  const { match } = applied.limit;
-  const name = filterName(applied.name);
-  const typedConfig = counting(applied);
-  if (match.length === 0) return { name, configType: { case: 'typedConfig', value: typedConfig } };
-  const extensionConfig = { name, typedConfig };
-  return {
-    name,
-    configType: {
-      case: 'typedConfig',
-      value: pack(ExtensionWithMatcherSchema, { extensionConfig, xdsMatcher: skipUnless(match) }),
-    },
-  };
+/**
+ * The filters, which do nothing without their settings.
+ * @param from of connections in plain text nobody knows the caller: conditions that name callers never hold
+ */
+export function limitFilters(limits: readonly AppliedLimit[], from: 'mutual' | 'plain'): readonly HttpFilter[] {
+  return limits.flatMap((applied): HttpFilter[] => {
+    const { match } = applied.limit;
+    const name = filterName(applied.name);
+    const typedConfig = counting(applied);
+    if (match.length === 0) return [{ name, configType: { case: 'typedConfig', value: typedConfig } }];
+    const possible = from === 'mutual' ? match : match.filter(({ callers }) => callers.length === 0);
+    if (possible.length === 0) return [];
+    const conditional = { extensionConfig: { name, typedConfig }, xdsMatcher: skipUnless(possible) };
+    return [{ name, configType: { case: 'typedConfig', value: pack(ExtensionWithMatcherSchema, conditional) } }];
+  });
 }
 
 function override({ requests, perMs }: Limit): MessageInitShape<typeof RateLimit_OverrideSchema> {
@@ -104,7 +104,7 @@ function settings({ name, limit, server }: AppliedLimit, share: FleetShare | und
   if (server !== undefined) return pack(RateLimitPerRouteSchema, { rateLimits: [{ actions, limit: override(limit) }] });
   const bucket = tokenBucket(limit, share);
   return pack(LocalRateLimitSchema, {
-    statPrefix: statPrefix(name),
+    statPrefix: name,
     // What lacks a value to count by shares this one.
     tokenBucket: bucket,
     ...(limit.by.length > 0 && {
