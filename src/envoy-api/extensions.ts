@@ -9,7 +9,9 @@ import { DnsClusterSchema } from '../gen/envoy/extensions/clusters/dns/v3/dns_cl
 import { ClusterConfigSchema as DynamicForwardProxyClusterSchema } from '../gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts';
 import { ExtensionWithMatcherSchema } from '../gen/envoy/extensions/common/matching/v3/extension_matcher_pb.ts';
 import { SkipFilterSchema } from '../gen/envoy/extensions/filters/common/matcher/action/v3/skip_action_pb.ts';
+import { CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
 import { FilterConfigSchema as DynamicForwardProxySchema } from '../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.ts';
+import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
 import { RateLimitSchema } from '../gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts';
 import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
@@ -53,6 +55,9 @@ export const EXTENSIONS: Registry = createRegistry(
   DnsClusterSchema,
   ExtensionWithMatcherSchema,
   SkipFilterSchema,
+  CorsSchema,
+  CorsPolicySchema,
+  HTTPFaultSchema,
   LocalRateLimitSchema,
   RateLimitSchema,
   RouterSchema,

@@ -8,7 +8,7 @@ import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.
 import type { Resource } from '../xds/resource.ts';
 import type { BoundRule } from './gateway-rules.ts';
 import type { BoundServer } from './gateway-servers.ts';
-import { isCatchAll, type Route } from './http-routes.ts';
+import { isCatchAll, ROUTE_CONFIG_RULES, type Route } from './http-routes.ts';
 import { resource } from './messages.ts';
 
 /** A server with the rules that are bound to it. */
@@ -28,9 +28,6 @@ interface Host {
   readonly routes: Route[];
   onlyTls: boolean;
 }
-
-/** Istio's limit of the body of a direct response. */
-const MAX_DIRECT_BODY = 1_048_576;
 
 function hostsOf(servers: readonly RuledServer[]): ReadonlyMap<string, Host> {
   const hosts = new Map<string, Host>();
@@ -72,8 +69,7 @@ export function gatewayRoutes({ name, port, servers }: GatewayRoutesSpec): Resou
   return resource(name, RouteConfigurationSchema, {
     name,
     virtualHosts: virtualHosts.length === 0 ? [{ name: `blackhole:${port}`, domains: ['*'] }] : virtualHosts,
-    validateClusters: false,
+    ...ROUTE_CONFIG_RULES,
     ignorePortInHostMatching: true,
-    maxDirectResponseBodySizeBytes: MAX_DIRECT_BODY,
   });
 }

@@ -1,15 +1,31 @@
 /** The HTTP routes of a VirtualService as one client's requests to one port at one gateway meet them. */
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { RouteSchema } from '../gen/envoy/config/route/v3/route_components_pb.ts';
 import type { HttpMatch, HttpRoute, RetryPolicy, RouteDestination, VirtualService } from '../model/virtual-service.ts';
 import type { Client } from './calling.ts';
 import { gatewaysOf, httpSourceHolds } from './client-conditions.ts';
+import { corsConfig } from './cors-filter.ts';
 import type { ResolvedDestination } from './destination.ts';
+import { faultConfig } from './fault-filter.ts';
+import { headerMutations, hostOf } from './header-mutations.ts';
+import { CORS_FILTER, FAULT_FILTER } from './http-filters.ts';
+import type { Fields } from './messages.ts';
+import { mirrorPolicies } from './mirror-policies.ts';
+import { directResponseAction, redirectAction } from './redirect-action.ts';
+import { pathRewrite } from './rewrite-action.ts';
 import { routeAction, type WeightedDestination } from './route-action.ts';
 import { matchesEverything, routeMatch } from './route-match.ts';
 
 /** An Envoy route that is not made yet. */
-export type Route = MessageInitShape<typeof RouteSchema>;
+export type Route = Fields<typeof RouteSchema>;
+
+/** What a route configuration must say for `httpRoutes` to mean what VirtualServices say. */
+export const ROUTE_CONFIG_RULES = {
+  // A destination that nobody knows is answered 503.
+  validateClusters: false,
+  // Headers of a route come first, those of its destination after them.
+  mostSpecificHeaderMutationsWins: true,
+  maxDirectResponseBodySizeBytes: 1024 * 1024,
+} as const;
 
 /** Where requests arrive, and whose they are: what decides which routes count. */
 export interface HttpRoutesScope {
@@ -23,6 +39,8 @@ export interface HttpRoutesScope {
 
 export interface HttpRoutesSpec extends HttpRoutesScope {
   readonly resolve: (destination: Pick<RouteDestination, 'host' | 'subset' | 'port'>) => ResolvedDestination;
+  /** Whether requests come over TLS there, for redirects that name no scheme; absent: they do not. */
+  readonly isTls?: boolean;
   /** Retries of routes that say nothing of them; undefined: Istio's default. */
   readonly defaultRetries?: RetryPolicy | undefined;
 }
@@ -53,12 +71,47 @@ export function hasHttpRoutes(scope: HttpRoutesScope): boolean {
 
 /** Several destinations of weight 0 take no part; a single one takes all, whatever its weight. */
 function weighted(route: HttpRoute, resolve: HttpRoutesSpec['resolve']): readonly WeightedDestination[] {
-  const all = route.destinations.map((destination) => ({ ...resolve(destination), weight: destination.weight }));
+  const all = route.destinations.map((destination) => ({
+    ...resolve(destination),
+    weight: destination.weight,
+    headers: destination.headers,
+  }));
   return all.length < 2 ? all : all.filter(({ weight }) => weight > 0);
 }
 
 function routeName(route: HttpRoute, match: HttpMatch | undefined): string {
   return [route.name, match?.name].filter((part) => part !== undefined && part !== '').join('.');
+}
+
+/** What answers the requests of a route; undefined: nothing that we know of. */
+function actionOf(route: HttpRoute, spec: HttpRoutesSpec): Route['action'] {
+  const { redirect, directResponse, rewrite, headers, mirrors = [] } = route;
+  if (redirect !== undefined)
+    return { case: 'redirect', value: redirectAction(redirect, spec.port, spec.isTls === true) };
+  if (directResponse !== undefined) return { case: 'directResponse', value: directResponseAction(directResponse) };
+  const destinations = weighted(route, spec.resolve);
+  if (destinations.length === 0) return undefined;
+  const requestMirrorPolicies = mirrorPolicies(mirrors, spec.resolve);
+  return {
+    case: 'route',
+    value: routeAction({
+      destinations,
+      timeoutMs: route.timeoutMs,
+      retries: route.retries ?? spec.defaultRetries,
+      host: rewrite?.authority ?? hostOf(headers),
+      rest: { ...pathRewrite(rewrite), ...(requestMirrorPolicies.length > 0 && { requestMirrorPolicies }) },
+    }),
+  };
+}
+
+function filterConfigs({ fault, cors }: HttpRoute): Partial<Pick<Route, 'typedPerFilterConfig'>> {
+  if (fault === undefined && cors === undefined) return {};
+  return {
+    typedPerFilterConfig: {
+      ...(cors !== undefined && { [CORS_FILTER]: corsConfig(cors) }),
+      ...(fault !== undefined && { [FAULT_FILTER]: faultConfig(fault) }),
+    },
+  };
 }
 
 /**
@@ -68,14 +121,15 @@ function routeName(route: HttpRoute, match: HttpMatch | undefined): string {
 export function httpRoutes(spec: HttpRoutesSpec): readonly Route[] {
   const routes: Route[] = [];
   for (const { route, matches } of countingRoutes(spec)) {
-    const destinations = weighted(route, spec.resolve);
-    if (destinations.length === 0) continue;
-    const action = routeAction(destinations, route.timeoutMs, route.retries ?? spec.defaultRetries);
+    const action = actionOf(route, spec);
+    if (action === undefined) continue;
+    const common = { action, ...filterConfigs(route), ...headerMutations(route.headers ?? {}) };
     for (const match of matches) {
       routes.push({
         name: routeName(route, match),
         match: routeMatch(match),
-        action: { case: 'route', value: action },
+        ...common,
+        ...(match?.statPrefix !== undefined && { statPrefix: match.statPrefix }),
       });
       if (matchesEverything(match)) return routes;
     }

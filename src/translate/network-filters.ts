@@ -5,7 +5,6 @@ import {
   FilterStateValue_SharedWithUpstream,
   type FilterStateValueSchema,
 } from '../gen/envoy/extensions/filters/common/set_filter_state/v3/value_pb.ts';
-import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import {
   HttpConnectionManager_ForwardClientCertDetails,
   HttpConnectionManager_ServerHeaderTransformation,
@@ -16,18 +15,14 @@ import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_prox
 import type { ConsistentHash } from '../model/destination-rule.ts';
 import { accessLog } from './access-log.ts';
 import { CALLER_STATE } from './cluster-callers.ts';
+import { type HttpFilter, httpFilters } from './http-filters.ts';
 import { duration, pack } from './messages.ts';
 import { statName } from './names.ts';
 
 export type NetworkFilter = MessageInitShape<typeof FilterSchema>;
 type HttpConnectionManager = MessageInitShape<typeof HttpConnectionManagerSchema>;
 
-export type HttpFilter = NonNullable<HttpConnectionManager['httpFilters']>[number];
-
-const ROUTER: HttpFilter = {
-  name: 'envoy.filters.http.router',
-  configType: { case: 'typedConfig', value: pack(RouterSchema, {}) },
-};
+export type { HttpFilter } from './http-filters.ts';
 
 export interface HttpSpec {
   readonly statPrefix: string;
@@ -75,7 +70,7 @@ export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
   const config: HttpConnectionManager = {
     statPrefix: statName(spec.statPrefix),
     routeSpecifier: spec.routes,
-    httpFilters: [...(spec.httpFilters ?? []), ROUTER],
+    httpFilters: [...httpFilters(spec.httpFilters)],
     ...directionFields(spec.from),
     useRemoteAddress: spec.from === 'gateway',
     ...(spec.trustedHops !== undefined && { xffNumTrustedHops: spec.trustedHops }),

@@ -3,7 +3,7 @@ import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.
 import type { RetryPolicy } from '../model/virtual-service.ts';
 import type { Resource } from '../xds/resource.ts';
 import type { ResolvedDestination } from './destination.ts';
-import { type HttpRoutesSpec, httpRoutes, type Route } from './http-routes.ts';
+import { type HttpRoutesSpec, httpRoutes, ROUTE_CONFIG_RULES, type Route } from './http-routes.ts';
 import { resource } from './messages.ts';
 import { routeConfigName } from './names.ts';
 import { routeAction } from './route-action.ts';
@@ -26,7 +26,10 @@ export function defaultRoute(direct: ResolvedDestination, defaultRetries: RetryP
   return {
     name: 'default',
     match: routeMatch(undefined),
-    action: { case: 'route', value: routeAction([{ ...direct, weight: 1 }], undefined, defaultRetries) },
+    action: {
+      case: 'route',
+      value: routeAction({ destinations: [{ ...direct, weight: 1 }], timeoutMs: undefined, retries: defaultRetries }),
+    },
   };
 }
 
@@ -45,6 +48,6 @@ export function routeConfig({ name, host, port, routes, direct, defaultRetries }
         includeRequestAttemptCount: true,
       },
     ],
-    validateClusters: false,
+    ...ROUTE_CONFIG_RULES,
   });
 }

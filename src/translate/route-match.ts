@@ -6,27 +6,12 @@ import type {
   RouteMatchSchema,
 } from '../gen/envoy/config/route/v3/route_components_pb.ts';
 import { RegexMatcherSchema } from '../gen/envoy/type/matcher/v3/regex_pb.ts';
-import { type StringMatcher, StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts';
 import type { HttpMatch, StringMatch } from '../model/virtual-service.ts';
+import { isPresence, stringMatcher } from './string-matcher.ts';
 
 type HeaderMatcher = MessageInitShape<typeof HeaderMatcherSchema>;
 type QueryMatcher = MessageInitShape<typeof QueryParameterMatcherSchema>;
 type RouteMatch = MessageInitShape<typeof RouteMatchSchema>;
-type TextMatch = Exclude<StringMatch, { kind: 'present' }>;
-
-/** `*` is how some write "present" in a regex; RE2 would refuse it. */
-function isPresence(match: StringMatch): match is Exclude<StringMatch, TextMatch> {
-  return match.kind === 'present' || (match.kind === 'regex' && match.value === '*');
-}
-
-function stringMatcher(match: TextMatch): StringMatcher {
-  if (match.kind === 'regex')
-    return create(StringMatcherSchema, {
-      matchPattern: { case: 'safeRegex', value: create(RegexMatcherSchema, { regex: match.value }) },
-    });
-  return create(StringMatcherSchema, { matchPattern: { case: match.kind, value: match.value } });
-}
-
 function headerMatcher(name: string, match: StringMatch): HeaderMatcher {
   return isPresence(match)
     ? { name, headerMatchSpecifier: { case: 'presentMatch', value: true } }
