@@ -17,7 +17,7 @@ export function programDir(): string {
  * Makes the state and the run folder, for the agent's user alone.
  * @throws TrysailError `FOLDER_UNUSABLE`
  */
-export async function prepareFolders({ state, run }: AgentSettings['paths']): Promise<void> {
+export async function prepareFolders({ state, run }: Pick<AgentSettings['paths'], 'state' | 'run'>): Promise<void> {
   for (const [setting, path] of [
     ['paths.state', state],
     ['paths.run', run],

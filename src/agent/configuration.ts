@@ -14,9 +14,11 @@ export interface Configuration {
 /** Services that take mutual TLS. */
 export function meshedServices({ settings, host }: Configuration): readonly ServiceName[] {
   if (settings.identity.provider === 'none') return [];
-  return host.workloads
+  const gateways = settings.gateways.filter(({ register }) => register?.mutualTls === true);
+  const workloads = host.workloads
     .filter(({ inbound, mode = 'full' }) => inbound !== undefined && mode === 'full')
     .map(({ namespace, service }) => ({ namespace, name: service }));
+  return [...workloads, ...gateways.map(({ namespace, name }) => ({ namespace, name }))];
 }
 
 /** Canonical hosts of everything that this host calls. */

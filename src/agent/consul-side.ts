@@ -3,6 +3,8 @@ import { type ConsulClient, createConsulClient } from '../consul/client.ts';
 import { tokenFromFile } from '../consul/token-file.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
+import type { GatewayRole } from '../model/host.ts';
+import type { ServiceName } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { Registrar } from '../register/registrar.ts';
 import type { CatalogueState } from '../sources/catalogue-state.ts';
@@ -21,6 +23,8 @@ export interface ConsulSideOptions {
   readonly config: MeshConfig;
   /** Canonical hosts of the upstreams. */
   readonly upstreamHosts: readonly string[];
+  /** The gateways that this host is. */
+  readonly gateways: readonly GatewayRole[];
   /** What of settings peers may be told now. */
   readonly registrable: (settings: AgentSettings) => AgentSettings;
   readonly log: Log;
@@ -44,8 +48,13 @@ function recordedNames(resources: ResourceSet): ReadonlyMap<string, string> {
   );
 }
 
+/** What a host may register. */
+function registeredOf({ services, gateways }: AgentSettings): readonly ServiceName[] {
+  return [...services, ...gateways];
+}
+
 /** What of the agent's configuration may change while it runs. */
-export type ConsulInterest = Pick<ConsulSideOptions, 'settings' | 'config' | 'upstreamHosts'>;
+export type ConsulInterest = Pick<ConsulSideOptions, 'settings' | 'config' | 'upstreamHosts' | 'gateways'>;
 
 export class ConsulSide {
   readonly watcher: CatalogueWatcher;
@@ -62,7 +71,7 @@ export class ConsulSide {
     const { settings, config, log, upstreamHosts, onCatalogue } = options;
     this.#interest = options;
     this.#registrable = options.registrable;
-    this.#registered = new Map(settings.services.map((service) => [serviceKey(service), settings]));
+    this.#registered = new Map(registeredOf(settings).map((service) => [serviceKey(service), settings]));
     this.#client = clientOf(settings);
     this.watcher = new CatalogueWatcher({
       client: this.#client,
@@ -99,7 +108,7 @@ export class ConsulSide {
    */
   registerAs(settings: AgentSettings, keep: ReadonlySet<string>): void {
     const next = new Map<string, AgentSettings>();
-    for (const service of settings.services) {
+    for (const service of registeredOf(settings)) {
       const key = serviceKey(service);
       const source = keep.has(key) ? this.#registered.get(key) : settings;
       if (source !== undefined) next.set(key, source);
@@ -156,8 +165,8 @@ export class ConsulSide {
   }
 
   #follow(): void {
-    const { config, upstreamHosts } = this.#interest;
-    this.watcher.setInterest(interestOf({ config, resources: this.#resources, upstreamHosts }));
+    const { config, upstreamHosts, gateways } = this.#interest;
+    this.watcher.setInterest(interestOf({ config, resources: this.#resources, upstreamHosts, gateways }));
   }
 
   #register(): void {

@@ -3,7 +3,7 @@
 import type { SocketAddress } from '../model/host.ts';
 import { consulNameOf } from '../model/host-names.ts';
 import type { CheckSpec, LocalInstance } from '../register/instance.ts';
-import type { AgentSettings, InboundSettings, ServiceSettings } from './settings.ts';
+import type { AgentSettings, GatewaySettings, InboundSettings, ServiceSettings } from './settings.ts';
 import { isProxied } from './settings-complete.ts';
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
@@ -37,6 +37,14 @@ function checkSpec({ check }: ServiceSettings, application: SocketAddress): Chec
   }
 }
 
+/** Envoy's health listener, as Consul reaches it. */
+function proxyHealth({ host, envoy }: AgentSettings): LocalInstance['proxyHealth'] {
+  const health = WILDCARDS.has(envoy.healthListener.address)
+    ? { ...envoy.healthListener, address: host.address }
+    : envoy.healthListener;
+  return { kind: 'http', url: `http://${hostPort(health)}/healthz/ready` };
+}
+
 /**
  * What peers are told of the port, by mode. In `full` and `observe` they dial Envoy, whose health Consul checks as well;
  * in `outbound` and `off` they dial the application, with the same port of the service as ever. Only `full` offers
@@ -47,7 +55,7 @@ function reach(
   { mode }: ServiceSettings,
   { port, application }: InboundSettings,
 ): Pick<LocalInstance, 'address' | 'port' | 'servicePort' | 'offersMtls' | 'proxyHealth'> {
-  const { host, envoy, identity } = settings;
+  const { host, identity } = settings;
   if (!isProxied(mode))
     return {
       ...application,
@@ -55,14 +63,31 @@ function reach(
       offersMtls: false,
       proxyHealth: undefined,
     };
-  const health = WILDCARDS.has(envoy.healthListener.address)
-    ? { ...envoy.healthListener, address: host.address }
-    : envoy.healthListener;
   return {
     address: host.address,
     port,
     offersMtls: mode === 'full' && identity.provider !== 'none',
-    proxyHealth: { kind: 'http', url: `http://${hostPort(health)}/healthz/ready` },
+    proxyHealth: proxyHealth(settings),
+  };
+}
+
+/** As of services that say nothing. */
+const GATEWAY_DEREGISTER_MS = 72 * 3_600_000;
+
+/** Where peers find a gateway: they know its port by the number that Gateways name. */
+function gatewayReach(
+  settings: AgentSettings,
+  { address, ports }: GatewaySettings,
+  { port, mutualTls }: NonNullable<GatewaySettings['register']>,
+): Pick<LocalInstance, 'address' | 'port' | 'servicePort' | 'offersMtls' | 'proxyHealth'> {
+  const { host, identity } = settings;
+  const listen = ports[port] ?? port;
+  return {
+    address: WILDCARDS.has(address) ? host.address : address,
+    port: listen,
+    ...(listen === port ? {} : { servicePort: port }),
+    offersMtls: mutualTls && identity.provider !== 'none',
+    proxyHealth: proxyHealth(settings),
   };
 }
 
@@ -79,7 +104,27 @@ export function localInstances(
     host.locality === undefined
       ? undefined
       : [host.locality.region, host.locality.zone, host.locality.subzone].filter((part) => part !== '').join('/');
-  return settings.services.flatMap((service): LocalInstance[] => {
+  const gateways = settings.gateways.flatMap((gateway): LocalInstance[] => {
+    const { name, namespace, register } = gateway;
+    if (register === undefined) return [];
+    return [
+      {
+        name,
+        namespace,
+        consulName: consulNames.get(`${namespace}/${name}`) ?? consulNameOf(gateway),
+        tags: [],
+        version: gateway.labels['version'],
+        labels: gateway.labels,
+        weights: { passing: 1, warning: 1 },
+        protocol: register.protocol === 'AUTO' ? undefined : register.protocol,
+        locality,
+        check: undefined,
+        deregisterAfterMs: GATEWAY_DEREGISTER_MS,
+        ...gatewayReach(settings, gateway, register),
+      },
+    ];
+  });
+  const services = settings.services.flatMap((service): LocalInstance[] => {
     const { inbound } = service;
     if (inbound === undefined) return [];
     return [
@@ -99,4 +144,5 @@ export function localInstances(
       },
     ];
   });
+  return [...services, ...gateways];
 }

@@ -164,6 +164,6 @@ export class MeshLoop {
 }
 
 /** The namespaces from which this host calls. */
-function clientNamespaces({ workloads, callers = [] }: Host): readonly string[] {
-  return [...new Set([...workloads, ...callers].map(({ namespace }) => namespace))];
+function clientNamespaces({ workloads, callers = [], gateways = [] }: Host): readonly string[] {
+  return [...new Set([...workloads, ...callers, ...gateways].map(({ namespace }) => namespace))];
 }

@@ -153,6 +153,7 @@ export class MeshSide {
           config,
           log,
           upstreamHosts: upstreamHosts(host),
+          gateways: host.gateways ?? [],
           registrable: options.registrable,
           onCatalogue: (catalogue) => loop.update({ catalogue }),
         })
@@ -244,7 +245,7 @@ export class MeshSide {
     clearTimeout(this.#forgetting);
     this.#formerCallers = this.#serving.callers ?? [];
     this.loop.update({ config: next.config, localServices: meshedServices(next) });
-    this.consul?.useInterest({ ...next, upstreamHosts: upstreamHosts(next.host) });
+    this.consul?.useInterest({ ...next, upstreamHosts: upstreamHosts(next.host), gateways: next.host.gateways ?? [] });
     this.#handover.move(next.settings, next.host.workloads);
   }
 

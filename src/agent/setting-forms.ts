@@ -120,6 +120,13 @@ export const IP_ADDRESS: Form<string> = {
   parse: (input) => (typeof input === 'string' && isIP(input) !== 0 && !isWildcard(input) ? input : undefined),
 };
 
+/** An IP address of this machine, or all of them. */
+export const BIND_ADDRESS: Form<string> = {
+  noun: 'an IP address of this host (0.0.0.0 or :: for all of them)',
+  example: '0.0.0.0',
+  parse: (input) => (typeof input === 'string' && isIP(input) !== 0 && !input.includes('%') ? input : undefined),
+};
+
 /** Whether it stands for all of a machine's addresses. */
 export function isWildcard(address: string): boolean {
   return address === '0.0.0.0' || /^[0:]+$/.test(address);

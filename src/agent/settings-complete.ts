@@ -4,7 +4,14 @@ import type { Locality } from '../model/service.ts';
 import { PATHS } from '../platform/vm/paths.ts';
 import { PORTS } from '../platform/vm/ports.ts';
 import { SPIFFE_SEGMENT } from './setting-forms.ts';
-import type { Account, AgentSettings, CheckSettings, InboundSettings, ServiceSettings } from './settings.ts';
+import type {
+  Account,
+  AgentSettings,
+  CheckSettings,
+  GatewaySettings,
+  InboundSettings,
+  ServiceSettings,
+} from './settings.ts';
 import { type PathBase, resolvePath, resolveSecretPath } from './settings-files.ts';
 import type { Complaint } from './settings-place.ts';
 import type { WrittenSettings } from './settings-schema.ts';
@@ -70,6 +77,22 @@ function serviceOf(written: WrittenService, hostMode: Mode, hostAddress: string)
     caller: unit !== undefined ? { unit } : user !== undefined ? { user } : undefined,
     check: checkOf(written),
     deregisterCriticalServiceAfterMs: written.deregisterCriticalServiceAfter,
+  };
+}
+
+function gatewayOf({
+  name,
+  labels,
+  serviceAccount,
+  register,
+  ...written
+}: WrittenSettings['gateways'][number]): GatewaySettings {
+  return {
+    ...written,
+    name,
+    serviceAccount: serviceAccount ?? name,
+    labels: { app: name, istio: name, ...labels },
+    register,
   };
 }
 
@@ -160,6 +183,7 @@ export function completeSettings(
       mode: written.mode,
       services,
       upstreams: written.upstreams.map(({ service, port, listen, callAs }) => ({ service, port, listen, callAs })),
+      gateways: written.gateways.map(gatewayOf),
       callAs: provider === 'none' ? undefined : (written.callAs ?? onlyAccount(services)),
       capture: { ...written.capture, onProxyFailure: { inbound: undefined, ...written.capture.onProxyFailure } },
       dns: {
@@ -179,7 +203,11 @@ export function completeSettings(
         drainTimeMs: written.envoy.drainTime,
         lingerTimeMs: written.envoy.lingerTime,
       },
-      paths: { state: path(written.paths.state), run: path(written.paths.run) },
+      paths: {
+        state: path(written.paths.state),
+        run: path(written.paths.run),
+        credentials: path(written.paths.credentials),
+      },
       log: written.log,
     },
   };

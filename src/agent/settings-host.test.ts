@@ -71,6 +71,7 @@ test('toHost() gives canonical hosts and SPIFFE ids', () => {
       { serviceHost: 'api.example.com', servicePort: undefined, listen: { address: '127.0.0.1', port: 5 } },
     ].map((upstream) => ({ ...upstream, caller: 'spiffe://mesh.example/ns/payments/sa/bank' })),
     callerIdentity: 'spiffe://mesh.example/ns/payments/sa/bank',
+    credentialsFolder: '/etc/trysail/credentials',
     healthListener: { address: '10.0.0.5', port: 15_021 },
   });
 });

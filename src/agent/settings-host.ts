@@ -1,13 +1,13 @@
 /** From agent.yaml and the mesh's configuration to the `Host` that translation works for. */
 import { TrysailError } from '../lib/errors.ts';
-import type { Caller, Host, NamedUpstream, Upstream, Workload } from '../model/host.ts';
+import type { Caller, GatewayRole, Host, NamedUpstream, Upstream, Workload } from '../model/host.ts';
 import { canonicalHost, DEFAULT_NAMESPACE, serviceHosts } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
 import { PORTS } from '../platform/vm/ports.ts';
 import { assignCapturePorts, capturedCallers } from './callers.ts';
 import type { ServiceReference } from './setting-forms.ts';
-import type { Account, AgentSettings, ServiceSettings } from './settings.ts';
+import type { Account, AgentSettings, GatewaySettings, ServiceSettings } from './settings.ts';
 import { isProxied } from './settings-complete.ts';
 
 function identityOf(account: Account, trustDomain: string): SpiffeId {
@@ -69,6 +69,21 @@ function callersOf(settings: AgentSettings, config: HostConfig, ports: ReadonlyM
   });
 }
 
+function gatewayOf(gateway: GatewaySettings, config: HostConfig, withIdentities: boolean): GatewayRole {
+  const { name, namespace, labels, address, ports, trustedProxies, proxyProtocol } = gateway;
+  return {
+    namespace,
+    name,
+    serviceHost: serviceHosts(config, gateway)[0],
+    labels,
+    identity: withIdentities ? identityOf(gateway, config.trustDomain) : undefined,
+    address,
+    ...(Object.keys(ports).length === 0 ? {} : { ports }),
+    ...(trustedProxies === 0 ? {} : { trustedHops: trustedProxies }),
+    ...(proxyProtocol ? { proxyProtocol } : {}),
+  };
+}
+
 type HostConfig = Pick<MeshConfig, 'trustDomain' | 'serviceHosts'>;
 
 /**
@@ -81,6 +96,7 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
   const withIdentities = settings.identity.provider !== 'none';
   const workloads = settings.services.map((service) => workloadOf(service, host.address, config));
   const [first] = settings.services;
+  const canonical = first ?? settings.gateways[0];
   const callNamespace = callAs?.namespace ?? first?.namespace ?? DEFAULT_NAMESPACE;
   const hostOf = (service: ServiceReference, namespace: string): string =>
     typeof service === 'string' ? canonicalHost(config, service, namespace) : serviceHosts(config, service)[0];
@@ -106,7 +122,7 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
   });
   return {
     nodeId: host.name,
-    nodeCluster: first === undefined ? host.name : `${first.name}.${first.namespace}`,
+    nodeCluster: canonical === undefined ? host.name : `${canonical.name}.${canonical.namespace}`,
     locality: host.locality ?? { region: '', zone: '', subzone: '' },
     workloads,
     upstreams: settings.upstreams.flatMap(({ service, port, listen, callAs: own }): Upstream[] => {
@@ -130,6 +146,10 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
       ? { inboundCapturePort: PORTS.inboundCapture }
       : {}),
     ...(allocations?.withoutIpv6 === true ? { withoutIpv6: true } : {}),
+    ...(settings.gateways.length === 0
+      ? {}
+      : { gateways: settings.gateways.map((gateway) => gatewayOf(gateway, config, withIdentities)) }),
+    credentialsFolder: settings.paths.credentials,
     ...(dns.enabled ? { dns: { listen: dns.listen } } : {}),
     healthListener: settings.envoy.healthListener,
   };
@@ -143,6 +163,7 @@ export function neededIdentities(host: Host): readonly SpiffeId[] {
       ...(host.upstreams.length > 0 || (host.namedUpstreams ?? []).length > 0 ? [host.callerIdentity] : []),
       ...host.upstreams.map(({ caller }) => caller),
       ...(host.callers ?? []).map(({ identity }) => identity),
+      ...(host.gateways ?? []).map(({ identity }) => identity),
     ]),
   ].filter((identity) => identity !== undefined);
 }

@@ -441,6 +441,7 @@ test('defaults are complete', (t) => {
     upstreams: [
       { service: 'ratings', port: undefined, listen: { address: '127.0.0.1', port: 9082 }, callAs: undefined },
     ],
+    gateways: [],
     callAs: { namespace: 'default', serviceAccount: 'reviews' },
     capture: {
       outbound: 'none',
@@ -459,7 +460,7 @@ test('defaults are complete', (t) => {
       drainTimeMs: 45_000,
       lingerTimeMs: 10_000,
     },
-    paths: { state: '/var/lib/trysail', run: '/run/trysail' },
+    paths: { state: '/var/lib/trysail', run: '/run/trysail', credentials: '/etc/trysail/credentials' },
     log: { level: 'info' },
   } satisfies Omit<AgentSettings, 'file'>);
 });

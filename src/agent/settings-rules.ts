@@ -6,6 +6,7 @@ import { capturedCallers } from './callers.ts';
 import { isLoopback, isWildcard } from './setting-forms.ts';
 import type { Account, AgentSettings, ServiceSettings } from './settings.ts';
 import { captureComplaints, modeComplaints, nameComplaints } from './settings-capture-rules.ts';
+import { gatewayComplaints } from './settings-gateways.ts';
 import { formatSocketAddress, listenerComplaints, upstreamComplaints } from './settings-listeners.ts';
 import { type Complaint, RULE } from './settings-place.ts';
 import type { WrittenSettings } from './settings-schema.ts';
@@ -166,10 +167,11 @@ function identityComplaints(settings: AgentSettings, written: WrittenSettings): 
     for (const key of ['certificateFile', 'keyFile', 'rootFile'] as const)
       if (written.identity.files[key] === undefined)
         complain(['identity', 'files'], `identity provider "files" needs ${key}`, `Set identity.files.${key}.`);
-    if (accounts.length > 1)
+    const all = accountsOf([...settings.services, ...settings.gateways]);
+    if (all.length > 1)
       complain(
         ['identity', 'provider'],
-        `one certificate file is one identity, and the services have ${accounts.length} (${accounts.join(', ')})`,
+        `one certificate file is one identity, and the services have ${all.length} (${all.join(', ')})`,
         'Give the services one service account, or use provider trysail-ca.',
       );
   } else if (Object.values(written.identity.files).some((file) => file !== undefined)) {
@@ -262,6 +264,7 @@ export function settingsComplaints(settings: AgentSettings, written: WrittenSett
     ...nameComplaints(settings),
     ...upstreamComplaints(settings),
     ...listenerComplaints(settings),
+    ...gatewayComplaints(settings, written),
     ...identityComplaints(settings, written),
     ...consulComplaints(settings),
     ...registryComplaints(settings, written),

@@ -9,6 +9,7 @@ import { defaulted, list, listOf, mapOf, optional, optionalSection, required, se
 import {
   ACCOUNT,
   ADDRESS_RANGE,
+  BIND_ADDRESS,
   COMMAND,
   CONSUL_ADDRESS,
   DNS_LABEL,
@@ -123,6 +124,40 @@ const UPSTREAM = {
   ),
 };
 
+const GATEWAY = {
+  name: required(DNS_LABEL, 'Name of the gateway, and of its service.'),
+  namespace: defaulted(DNS_LABEL, 'default', 'Its namespace.'),
+  serviceAccount: optional(
+    SPIFFE_SEGMENT,
+    'Account of its identity, with which it calls services of the mesh.',
+    'the name',
+  ),
+  labels: mapOf(
+    TEXT,
+    'Labels that selectors of Gateways look for, a map; `istio: <name>` and `app: <name>` are given.',
+  ),
+  address: defaulted(BIND_ADDRESS, '0.0.0.0', 'Where it listens for servers without `bind`.'),
+  ports: mapOf(
+    PORT,
+    'Where Envoy listens instead, by the port that a Gateway names, such as `{80: 8080}`: for privileged ports, with a redirection in front.',
+  ),
+  trustedProxies: defaulted(
+    wholeNumber('a number of proxies', 0, 16, '1'),
+    0,
+    'How many proxies in front are trusted to have written `x-forwarded-for`.',
+  ),
+  proxyProtocol: defaulted(
+    FLAG,
+    false,
+    'Whether a load balancer in front begins every connection with a header of the PROXY protocol; others are closed.',
+  ),
+  register: optionalSection('What peers of the mesh find it by in Consul, as an egress gateway needs it.', {
+    port: required(PORT, 'The port of a Gateway that they call.'),
+    protocol: defaulted(oneOf('HTTP', 'HTTP2', 'GRPC', 'TCP', 'AUTO'), 'HTTP', 'What it speaks.'),
+    mutualTls: defaulted(FLAG, true, 'Whether its servers there are of mode ISTIO_MUTUAL.'),
+  }),
+};
+
 export const SETTINGS_SCHEMA = z.strictObject({
   host: section('This host.', {
     name: optional(SPIFFE_SEGMENT, 'Its name, unique in the mesh.', "the machine's host name"),
@@ -205,6 +240,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
     'The services that this host calls: each at a loopback address or Unix socket of its own, or by its name.',
     UPSTREAM,
   ),
+  gateways: list('The gateways that this host is: what Envoy listens for, Gateways and VirtualServices say.', GATEWAY),
   callAs: optional(
     ACCOUNT,
     'Whose identity calls carry that cannot be told apart: `<namespace>/<service account>` of one of `services`. For `upstreams` at loopback addresses, and for what `capture` takes from others than the listed services.',
@@ -275,6 +311,11 @@ export const SETTINGS_SCHEMA = z.strictObject({
       filePath(PATHS.state),
       PATHS.state,
       'What must outlive a reboot: credentials, last good configuration.',
+    ),
+    credentials: defaulted(
+      filePath(PATHS.credentials),
+      PATHS.credentials,
+      'Certificates that resources name by `credentialName`: a folder each, with `tls.crt`, `tls.key`, `ca.crt`, `ca.crl`.',
     ),
     run: defaulted(filePath(PATHS.run), PATHS.run, 'Sockets and what may be lost with a reboot.'),
   }),

@@ -34,6 +34,7 @@ export interface AgentSettings {
   readonly mode: Mode;
   readonly services: readonly ServiceSettings[];
   readonly upstreams: readonly UpstreamSettings[];
+  readonly gateways: readonly GatewaySettings[];
   /**
    * Whose identity calls carry that cannot be told apart; undefined where there are none, or several that are each told
    * apart, or no certificates.
@@ -61,7 +62,12 @@ export interface AgentSettings {
     /** How long the old way in to a service stays open after the new one is registered. */
     readonly lingerTimeMs: number;
   };
-  readonly paths: { readonly state: string; readonly run: string };
+  readonly paths: {
+    readonly state: string;
+    readonly run: string;
+    /** Of folders with certificates. */
+    readonly credentials: string;
+  };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
 }
 
@@ -166,6 +172,22 @@ export type CheckSettings =
       readonly timeoutMs: number;
     }
   | { readonly kind: 'ttl'; readonly ttlMs: number };
+
+/** This host as a gateway. */
+export interface GatewaySettings {
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  /** Those given by convention included. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly address: string;
+  /** Where Envoy listens, by the port that a Gateway names. */
+  readonly ports: Readonly<Record<number, number>>;
+  readonly trustedProxies: number;
+  readonly proxyProtocol: boolean;
+  /** Undefined: it is not registered. */
+  readonly register: { readonly port: number; readonly protocol: Protocol; readonly mutualTls: boolean } | undefined;
+}
 
 export interface UpstreamSettings {
   readonly service: ServiceReference;

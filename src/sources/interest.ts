@@ -1,4 +1,7 @@
 /** Which services of Consul's catalogue this host has to follow. */
+
+import type { Gateway } from '../model/gateway.ts';
+import type { GatewayRole } from '../model/host.ts';
 import { canonicalHost, consulNameOf, serviceOfHost } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { mergeDelegates } from './delegates.ts';
@@ -13,6 +16,24 @@ export interface InterestInputs {
   readonly resources: ResourceSet;
   /** Canonical or written hosts of the services that this host calls. */
   readonly upstreamHosts: Iterable<string>;
+  /** The gateways that this host is; absent: none. */
+  readonly gateways?: readonly GatewayRole[];
+}
+
+/** The Gateways that a host serves. */
+function servedGateways({ gateways }: ResourceSet, roles: readonly GatewayRole[]): readonly Gateway[] {
+  return gateways.filter(({ selector }) =>
+    roles.some(({ labels }) => Object.entries(selector).every(([key, value]) => labels[key] === value)),
+  );
+}
+
+/** The services that sidecars may call through these Gateways, as far as their servers name them one by one. */
+function passedHosts(gateways: readonly Gateway[]): readonly string[] {
+  return gateways.flatMap(({ servers }) =>
+    servers.flatMap(({ tls, hosts }) =>
+      tls?.mode === 'AUTO_PASSTHROUGH' ? hosts.flatMap(({ host }) => (host.includes('*') ? [] : [host])) : [],
+    ),
+  );
 }
 
 function covers(pattern: string, host: string): boolean {
@@ -20,10 +41,10 @@ function covers(pattern: string, host: string): boolean {
 }
 
 /**
- * The Consul names of the upstreams and of the destinations of the VirtualServices on them. Hosts that a ServiceEntry
+ * The Consul names of the upstreams, and of the destinations of the VirtualServices on them and on the host's gateways. Hosts that a ServiceEntry
  * describes are not asked for: configuration is believed, whatever somebody registers under that name.
  */
-export function interestOf({ config, resources, upstreamHosts }: InterestInputs): ReadonlySet<string> {
+export function interestOf({ config, resources, upstreamHosts, gateways = [] }: InterestInputs): ReadonlySet<string> {
   const records = indexRecords(config, resources.serviceRecords, undefined);
   const resolver = hostResolver(config, resources.serviceRecords, undefined);
   const described = new Set(
@@ -38,17 +59,21 @@ export function interestOf({ config, resources, upstreamHosts }: InterestInputs)
     [...upstreamHosts].map((host) => resolver.host(canonicalHost(config, host, 'default'), 'default')),
   );
   const upstreams = [...hosts];
+  const served = servedGateways(resources, gateways);
+  for (const host of passedHosts(served)) hosts.add(resolver.host(host, 'default'));
+  const names = new Set(served.map(({ meta }) => `${meta.namespace}/${meta.name}`));
   const written = resources.virtualServices.map((virtualService) => resolver.virtualService(virtualService));
   for (const virtualService of mergeDelegates(written).virtualServices) {
-    if (!virtualService.hosts.some((pattern) => upstreams.some((host) => covers(pattern, host)))) continue;
+    const isCalled = virtualService.hosts.some((pattern) => upstreams.some((host) => covers(pattern, host)));
+    if (!isCalled && virtualService.gateways?.some((gateway) => names.has(gateway)) !== true) continue;
     for (const { destination } of destinationsOf(virtualService)) hosts.add(destination.host);
   }
-  const names = [...hosts].flatMap((host) => {
+  const consulNames = [...hosts].flatMap((host) => {
     if (described.has(host)) return [];
     const record = records.byHost.get(host);
     if (record !== undefined) return [record.consulName];
     const service = serviceOfHost(config, host);
     return service === undefined ? [] : [consulNameOf(service)];
   });
-  return new Set(names.sort());
+  return new Set(consulNames.sort());
 }
