@@ -33,14 +33,15 @@ export function systemRoots({ systemRootsFile = DEBIAN_ROOTS }: Pick<Host, 'syst
 export function credentialFiles(
   { credentialsFolder }: Pick<Host, 'credentialsFolder'>,
   name: string,
-): (CertificateFiles & { readonly roots: string; readonly revoked: string }) | undefined {
+): (CertificateFiles & RootFiles) | undefined {
   if (credentialsFolder === undefined) return undefined;
   const folder = `${credentialsFolder}/${name}`;
   return {
     certificate: `${folder}/tls.crt`,
     privateKey: `${folder}/tls.key`,
     roots: `${folder}/ca.crt`,
-    revoked: `${folder}/ca.crl`,
+    // Envoy takes no roots at all where a list of revoked certificates is named and does not exist.
+    revoked: undefined,
   };
 }
 

@@ -4,11 +4,12 @@ import type { ConnectionPool } from '../model/destination-rule.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Resource } from '../xds/resource.ts';
 import { applicationAddress } from './application-address.ts';
+import { circuitBreakers } from './circuit-breakers.ts';
+import { clusterMetadata } from './cluster-metadata.ts';
 import { protocolOptions } from './cluster-protocol.ts';
 import type { Inbound } from './inbound-ports.ts';
 import { duration, type Fields, resource } from './messages.ts';
 import { statName } from './names.ts';
-import { circuitBreakers, clusterMetadata } from './outbound-cluster.ts';
 import { type ProtocolKind, protocolKind } from './protocol-kind.ts';
 
 const APPLICATION_HOP = { http: 'http1', http2: 'http2', auto: 'preserved', tcp: 'bytes' } as const satisfies Record<

@@ -15,7 +15,8 @@ import {
 import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import type { Endpoint, Health, Locality } from '../model/service.ts';
 import { SOCKET_MATCH, TLS_MODE, TLS_MODE_ISTIO } from './cluster-security.ts';
-import { distance, withoutGaps } from './locality-priority.ts';
+import { withoutGaps } from './locality-priority.ts';
+import { coversLocality, type LocalitySpread } from './locality-spread.ts';
 import { socketPath } from './socket-path.ts';
 
 export interface LoadAssignmentSpec {
@@ -23,8 +24,8 @@ export interface LoadAssignmentSpec {
   readonly servicePort: number;
   /** Whether endpoints that offer mutual TLS are marked for the cluster's transport socket matches. */
   readonly marksTls: boolean;
-  /** Undefined: all localities alike. Else nearer ones are preferred. */
-  readonly failoverFrom: Locality | undefined;
+  /** Undefined: all localities alike. */
+  readonly spread: LocalitySpread | undefined;
 }
 
 const ASSIGNMENT = ClusterLoadAssignmentSchema.field;
@@ -76,31 +77,51 @@ function writeEndpoint(writer: BinaryWriter, endpoint: Endpoint, port: number, m
 
 interface Group {
   readonly locality: Locality;
+  readonly tier: number;
   readonly endpoints: Endpoint[];
 }
 
-function byLocality(endpoints: readonly Endpoint[], servicePort: number): readonly Group[] {
+/** By locality and, where endpoints of one locality may differ in it, by tier. */
+function byLocality({ servicePort, spread }: LoadAssignmentSpec, endpoints: readonly Endpoint[]): readonly Group[] {
   const groups = new Map<string, Group>();
   for (const endpoint of endpoints) {
     if (endpoint.ports[servicePort] === undefined) continue;
     const { region, zone, subzone } = endpoint.locality;
-    const key = `${region}/${zone}/${subzone}`;
+    const tier = spread?.kind === 'failover' ? spread.tier(endpoint) : 0;
+    const key = `${region}/${zone}/${subzone}${tier === 0 ? '' : ` ${tier}`}`;
     const group = groups.get(key);
-    if (group === undefined) groups.set(key, { locality: endpoint.locality, endpoints: [endpoint] });
+    if (group === undefined) groups.set(key, { locality: endpoint.locality, tier, endpoints: [endpoint] });
     else group.endpoints.push(endpoint);
   }
   return [...groups].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, group]) => group);
 }
 
+/** Shares have a fraction: Envoy's weights are whole, and a share may go to many localities. */
+const WEIGHT_OF_PERCENT = 1000;
+
+/** The weights of groups by the shares of their localities, within one share by their endpoints; undefined gets nothing. */
+function shareWeights(groups: readonly Group[], to: Readonly<Record<string, number>>): readonly (number | undefined)[] {
+  const patterns = Object.keys(to);
+  const patternOf = groups.map(({ locality }) => patterns.find((pattern) => coversLocality(pattern, locality)));
+  const sizes = groups.map(({ endpoints }) => endpoints.reduce((sum, { weight }) => sum + weight, 0));
+  return patternOf.map((pattern, i) => {
+    if (pattern === undefined) return undefined;
+    const total = sizes.reduce((sum, size, j) => sum + (patternOf[j] === pattern ? size : 0), 0);
+    return Math.max(1, Math.round((((to[pattern] ?? 0) * (sizes[i] ?? 0)) / total) * WEIGHT_OF_PERCENT));
+  });
+}
+
 /** The serialised message. Endpoints that do not serve the port are left out, those that are not healthy stay, so marked. */
 export function encodeLoadAssignment(spec: LoadAssignmentSpec, endpoints: readonly Endpoint[]): Uint8Array {
-  const groups = byLocality(endpoints, spec.servicePort);
-  const { failoverFrom } = spec;
-  const priorities =
-    failoverFrom === undefined ? [] : withoutGaps(groups.map((group) => distance(failoverFrom, group.locality)));
+  const groups = byLocality(spec, endpoints);
+  const { spread } = spec;
+  const weights = spread?.kind === 'shares' ? shareWeights(groups, spread.to) : undefined;
+  const priorities = withoutGaps(groups.map(({ tier }) => tier));
   const writer = new BinaryWriter();
   writeText(writer, ASSIGNMENT.clusterName, spec.cluster);
   for (const [i, { locality, endpoints: members }] of groups.entries()) {
+    const weight = weights?.[i];
+    if (weights !== undefined && weight === undefined) continue;
     open(writer, ASSIGNMENT.endpoints);
     open(writer, GROUP.locality);
     writeText(writer, LocalitySchema.field.region, locality.region);
@@ -111,6 +132,8 @@ export function encodeLoadAssignment(spec: LoadAssignmentSpec, endpoints: readon
       const port = endpoint.ports[spec.servicePort];
       if (port !== undefined) writeEndpoint(writer, endpoint, port, spec.marksTls);
     }
+    if (weight !== undefined)
+      open(writer, GROUP.loadBalancingWeight).tag(WRAPPED_VALUE, WireType.Varint).uint32(weight).join();
     const priority = priorities[i] ?? 0;
     if (priority > 0) writer.tag(GROUP.priority.number, WireType.Varint).uint32(priority);
     writer.join();

@@ -4,10 +4,12 @@
  */
 import type { ConsistentHash, DestinationRule, Subset } from '../model/destination-rule.ts';
 import type { Mesh } from '../model/mesh.ts';
-import type { Service } from '../model/service.ts';
+import type { ResourceMeta } from '../model/resource-meta.ts';
+import type { Service, ServicePort } from '../model/service.ts';
 import type { Sidecar } from '../model/sidecar.ts';
 import { MESH_GATEWAY, type VirtualService } from '../model/virtual-service.ts';
 import type { Client } from './calling.ts';
+import { asksForClientLabels } from './client-labels.ts';
 import { type ResolvedDestination, resolveDestination, type Target } from './destination.ts';
 import { asGatewayCalls } from './gateway-service.ts';
 import { type HttpRoutesSpec, hasHttpRoutes, httpDestinations } from './http-routes.ts';
@@ -16,7 +18,9 @@ import { Memo } from './memo.ts';
 import { ofClient, outboundClusterName, routeConfigName } from './names.ts';
 import { type Scope, scopeOf, sidecarOf } from './scope.ts';
 import { chooseRules, type EffectivePolicy, effectivePolicy, joinRules, type ServicePolicy } from './traffic-policy.ts';
+import { connectionRules, type ViewedConnections, viewedConnections } from './viewed-connections.ts';
 import { chooseVirtualService } from './virtual-service-choice.ts';
+import { isVisible } from './visibility.ts';
 
 /** The routes of a VirtualService for the client's requests to one port, with all that they lead to. */
 export interface ViewedRoutes {
@@ -35,6 +39,7 @@ export class MeshView {
   readonly #virtualServices = new Memo<VirtualService | undefined>();
   readonly #routes = new Memo<ViewedRoutes>();
   readonly #scopes = new Memo<Scope>();
+  readonly #connections = new Memo<ViewedConnections>();
   #mesh: Mesh | undefined;
   #scope: Scope | undefined;
   #home: MeshView | undefined;
@@ -82,6 +87,7 @@ export class MeshView {
   sweep(): void {
     for (const memo of [this.#rules, this.#joined, this.#blocks, this.#virtualServices, this.#routes, this.#scopes])
       memo.sweep();
+    this.#connections.sweep();
   }
 
   /** A service to which routes of this client may lead. */
@@ -106,12 +112,18 @@ export class MeshView {
     });
   }
 
+  /** The DestinationRules that speak for a service to this client. */
+  rules(service: Service): readonly DestinationRule[] {
+    return this.#chosen(service);
+  }
+
   #policy(service: Service): ServicePolicy {
     const chosen = this.#chosen(service);
     return this.#joined.get(service.host, chosen, () => joinRules(chosen));
   }
 
-  #ownName(name: string): string {
+  /** The name of a resource that is this client's alone, such as `80~payments`; Istio's for the home client. */
+  ownName(name: string): string {
     return this.#home === undefined ? name : ofClient(name, this.#key);
   }
 
@@ -119,18 +131,31 @@ export class MeshView {
   clusterName({ service, port, subset }: Target): string {
     const name = outboundClusterName(port.number, subset, service.host);
     // What a gateway takes for HTTP is another cluster than that of callers whose bytes decide.
-    if (this.#home !== undefined && this.#mesh?.services.get(service.host) !== service) return this.#ownName(name);
-    return this.#home === undefined || sameRules(this.#chosen(service), this.#home.#chosen(service))
+    if (this.#home !== undefined && this.#mesh?.services.get(service.host) !== service) return this.ownName(name);
+    const home = this.#home;
+    return home === undefined ||
+      (sameRules(this.#chosen(service), home.#chosen(service)) &&
+        (home.#client.labels === this.#client.labels || !this.#goesByLabels({ service, port, subset })))
       ? name
-      : this.#ownName(name);
+      : this.ownName(name);
+  }
+
+  #goesByLabels(target: Target): boolean {
+    const ofMesh = this.#mesh?.config.localityLbSetting;
+    return asksForClientLabels(this.blocks(target).loadBalancer?.locality ?? ofMesh);
   }
 
   routeConfigName(host: string, port: number): string {
-    return this.#ownName(routeConfigName(host, port));
+    return this.ownName(routeConfigName(host, port));
   }
 
   subset(service: Service, name: string): Subset | undefined {
     return this.#policy(service).subsets.get(name);
+  }
+
+  /** The rule that the service's clusters follow, the oldest of several. */
+  rule(service: Service): ResourceMeta | undefined {
+    return this.#policy(service).rule;
   }
 
   /** The blocks in force for a target. */
@@ -169,6 +194,25 @@ export class MeshView {
       cluster: (target) => this.clusterName(target),
       hash: (target): ConsistentHash | undefined => consistentHash(this.blocks(target).loadBalancer),
     });
+  }
+
+  /** Where connections to a port of a service go by TLS and TCP routes, with all that these lead to. */
+  connections(service: Service, port: ServicePort): ViewedConnections {
+    const { virtualServices: all = [], services, destinationRules, config } = this.#mesh ?? {};
+    const scope = this.#scope;
+    const client = this.#client;
+    const inputs = [all, service, port, services, destinationRules, config, this.#home, scope];
+    return this.#connections.get(routeConfigName(service.host, port.number), inputs, () =>
+      viewedConnections(
+        connectionRules(all).filter(
+          (one) =>
+            isVisible(one.exportTo, one.meta.namespace, client.namespace) && (scope?.imports(one, port.number) ?? true),
+        ),
+        service,
+        port,
+        { client, resolve: (destination) => this.destination(destination, port.number) },
+      ),
+    );
   }
 
   /** What `virtualService` makes of requests to `port`, remembered as `key`. */

@@ -6,14 +6,15 @@ import type { Workload } from '../model/host.ts';
 import type { Endpoint, Service, ServicePort } from '../model/service.ts';
 import type { Resource } from '../xds/resource.ts';
 import { applicationAddress } from './application-address.ts';
+import { circuitBreakers } from './circuit-breakers.ts';
 import { discovery } from './cluster-discovery.ts';
+import { clusterMetadata } from './cluster-metadata.ts';
 import { DNS_REFRESH_MS } from './dynamic-dns.ts';
 import type { TakenPort } from './inbound-ports.ts';
 import type { LoadAssignmentSpec } from './load-assignment.ts';
 import { duration, pack, resource } from './messages.ts';
 import { observedClusterName, statName } from './names.ts';
 import { UNCHANGED_HTTP1, UNLIMITED_HTTP } from './observe-http.ts';
-import { circuitBreakers, clusterMetadata } from './outbound-cluster.ts';
 
 /** Somewhat longer than the kernel itself tries (some 130 s with its defaults), so that it is the kernel that gives up. */
 const CONNECT_TIMEOUT_MS = 140_000;

@@ -5,12 +5,20 @@ import type { Endpoint, ServicePort } from '../model/service.ts';
 import type { Calling } from './calling.ts';
 import { type ClusterCallers, callerState, callersKey, clusterCallers } from './cluster-callers.ts';
 import type { Target } from './destination.ts';
+import { useCertificateFiles, useRootFiles } from './file-secrets.ts';
 import { encodeLoadAssignment } from './load-assignment.ts';
+import { spreadKey } from './locality-spread.ts';
 import { Memo } from './memo.ts';
 import type { MeshView } from './mesh-view.ts';
 import { observedClusterName } from './names.ts';
 import { observedAssignment, observeOutboundCluster } from './observe-cluster.ts';
-import { loadAssignmentSpec, type OutboundClusterSpec, outboundCluster } from './outbound-cluster.ts';
+import {
+  loadAssignmentSpec,
+  type OutboundClusterSpec,
+  outboundCluster,
+  ownFiles,
+  resolutionOf,
+} from './outbound-cluster.ts';
 import type { ResourceUnits } from './resource-units.ts';
 import { subsetMembers } from './subset-members.ts';
 
@@ -137,23 +145,27 @@ export class OutboundClusters {
     const { name, target, view, callers } = unit;
     const { service, port, subset } = target;
     const { config } = mesh;
-    const { locality } = host;
     const policy = view.blocks(target);
-    const spec: OutboundClusterSpec = { name, service, port, subset, policy, callers, locality, config };
-    const pushed = service.resolution === 'EDS';
+    const rule = view.rule(service);
+    const { labels } = view.client;
+    const spec: OutboundClusterSpec = { name, service, port, subset, policy, rule, callers, labels, host, config };
+    const pushed = resolutionOf(service, policy) === 'EDS';
     const selector = subset === undefined ? undefined : view.subset(service, subset)?.labels;
     const endpoints = mesh.endpoints.get(service.host) ?? NO_ENDPOINTS;
-    const place = [locality.region, locality.zone, locality.subzone];
+    const assignment = loadAssignmentSpec(spec);
+    const spread = spreadKey(assignment.spread);
     const members = this.#members.get(name, [endpoints, selector, pushed], (previous) =>
       subsetMembers(endpoints, selector, pushed ? 'addresses' : 'names', previous),
     );
     const dnsEndpoints = pushed ? NO_ENDPOINTS : members;
-    const inputs = [service, port, policy, callersKey(callers), config, dnsEndpoints, ...place];
+    const files = ownFiles(spec);
+    if (files?.certificate !== undefined) useCertificateFiles(units, files.certificate);
+    if (files?.roots !== undefined) useRootFiles(units, files.roots);
+    const read = [host.credentialsFolder, host.systemRootsFile];
+    const inputs = [service, port, policy, rule, callersKey(callers), config, dnsEndpoints, spread, ...read];
     const made = units.make('clusters', name, inputs, () => outboundCluster(spec, dnsEndpoints));
     if (made === undefined || !pushed) return;
-    const assignment = loadAssignmentSpec(spec);
-    const { marksTls, failoverFrom } = assignment;
-    const assignmentInputs = [members, port.number, marksTls, ...(failoverFrom === undefined ? [] : place)];
+    const assignmentInputs = [members, port.number, assignment.marksTls, spread];
     units.make('loadAssignments', name, assignmentInputs, () => ({
       name,
       value: encodeLoadAssignment(assignment, members),

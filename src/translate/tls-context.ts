@@ -16,6 +16,7 @@ import { StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts';
 import type { SpiffeId } from '../model/spiffe-id.ts';
 import { ROOT_SECRET, sdsSecret } from './config-source.ts';
 import { pack } from './messages.ts';
+import { sanMatcher } from './san-matcher.ts';
 
 /** What a server takes below TLS 1.3 unless it is said otherwise. */
 export const CIPHERS: readonly string[] = [
@@ -29,8 +30,9 @@ export const CIPHERS: readonly string[] = [
 
 type SanMatcher = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 
-function uriSan(matchPattern: { case: 'exact' | 'prefix'; value: string }): SanMatcher {
-  return { sanType: SubjectAltNameMatcher_SanType.URI, matcher: create(StringMatcherSchema, { matchPattern }) };
+function uriPrefix(value: string): SanMatcher {
+  const matcher = create(StringMatcherSchema, { matchPattern: { case: 'prefix', value } });
+  return { sanType: SubjectAltNameMatcher_SanType.URI, matcher };
 }
 
 function meshTlsContext(
@@ -62,15 +64,15 @@ function meshTlsContext(
 /**
  * The client's side.
  * @param identity whose certificate is shown
- * @param expected who may answer: any of these, exactly
+ * @param expected names of which one must answer, exactly: SPIFFE ids, or what a rule says instead
  */
 export function upstreamTlsSocket(
   identity: SpiffeId,
-  expected: readonly SpiffeId[],
+  expected: readonly string[],
   sni: string,
   alpn: readonly string[],
 ): MessageInitShape<typeof TransportSocketSchema> {
-  const peers = expected.toSorted().map((id) => uriSan({ case: 'exact', value: id }));
+  const peers = expected.toSorted().map(sanMatcher);
   return {
     name: 'envoy.transport_sockets.tls',
     configType: {
@@ -106,7 +108,7 @@ export function downstreamTlsSocket(
   trustDomains: readonly string[],
   alpn: readonly string[],
 ): MessageInitShape<typeof TransportSocketSchema> {
-  const peers = [...new Set(trustDomains)].map((domain) => uriSan({ case: 'prefix', value: `spiffe://${domain}/` }));
+  const peers = [...new Set(trustDomains)].map((domain) => uriPrefix(`spiffe://${domain}/`));
   return {
     name: 'envoy.transport_sockets.tls',
     configType: {

@@ -7,7 +7,7 @@ import type { Endpoint } from '../../src/model/service.ts';
 import { encodeLoadAssignment } from '../../src/translate/load-assignment.ts';
 import { endpoint, SERVICE_PORT } from './mesh-literals.ts';
 
-const SPEC = { cluster: 'c', servicePort: SERVICE_PORT, marksTls: true, failoverFrom: undefined };
+const SPEC = { cluster: 'c', servicePort: SERVICE_PORT, marksTls: true, spread: undefined };
 
 const endpoints: fc.Arbitrary<Endpoint[]> = fc.array(
   fc
