@@ -40,6 +40,8 @@ const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   'TRYSAIL_SOCKET',
   'TRYSAIL_CA_DIR',
   'TRYSAIL_CAPTURE_FIFO',
+  'TRYSAIL_FLEET_ROOT',
+  'TRYSAIL_PUBLISHER_KEY',
 ]);
 
 const isMap = (value: unknown): value is Record<string, unknown> =>

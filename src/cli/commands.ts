@@ -16,6 +16,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     register: async (program) => (await import('./agent.ts')).registerAgentCommand(program),
   },
   {
+    name: 'apply',
+    summary: "Publish resource files as the fleet's configuration: signed, checked, all of it at once.",
+    register: async (program) => (await import('./apply.ts')).registerApplyCommand(program),
+  },
+  {
     name: 'bypass',
     summary: 'Take traffic past the proxy, for a while, with everything else away.',
     register: async (program) => (await import('./bypass.ts')).registerBypassCommand(program),
@@ -36,9 +41,44 @@ export const COMMANDS: readonly CommandEntry[] = [
     register: async (program) => (await import('./check.ts')).registerCheckCommand(program),
   },
   {
+    name: 'delete',
+    summary: "Take resources out of the fleet's configuration.",
+    register: async (program) => (await import('./delete.ts')).registerDeleteCommand(program),
+  },
+  {
+    name: 'diff',
+    summary: "Show what applying resource files would change in the fleet's configuration.",
+    register: async (program) => (await import('./apply.ts')).registerDiffCommand(program),
+  },
+  {
     name: 'drain',
     summary: 'Take this host out of traffic: its services out of Consul, then Envoy drained.',
     register: async (program) => (await import('./drain.ts')).registerDrainCommand(program),
+  },
+  {
+    name: 'fleet',
+    summary: "Begin and look after the fleet's configuration in Consul.",
+    register: async (program) => (await import('./fleet.ts')).registerFleetCommands(program),
+  },
+  {
+    name: 'freeze',
+    summary: "Stop all changes of the fleet's configuration.",
+    register: async (program) => (await import('./freeze.ts')).registerFreezeCommand(program),
+  },
+  {
+    name: 'get',
+    summary: "Show what is published in the fleet's configuration.",
+    register: async (program) => (await import('./get.ts')).registerGetCommand(program),
+  },
+  {
+    name: 'history',
+    summary: "Show who changed the fleet's configuration, when, and why.",
+    register: async (program) => (await import('./history.ts')).registerHistoryCommand(program),
+  },
+  {
+    name: 'explain',
+    summary: 'Show what becomes of a request, by which rule, and why by no others.',
+    register: async (program) => (await import('./explain.ts')).registerExplainCommand(program),
   },
   {
     name: 'join',
@@ -51,6 +91,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     register: async (program) => (await import('./leave.ts')).registerLeaveCommand(program),
   },
   {
+    name: 'publisher',
+    summary: "Say who may publish what in the fleet's configuration.",
+    register: async (program) => (await import('./fleet.ts')).registerPublisherCommands(program),
+  },
+  {
     name: 'reload',
     summary: 'Read agent.yaml, meshconfig.yaml and the resources of this host again.',
     register: async (program) => (await import('./reload.ts')).registerReloadCommand(program),
@@ -59,6 +104,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'render',
     summary: 'Show what Envoy is told, from resource files alone.',
     register: async (program) => (await import('./render.ts')).registerRenderCommand(program),
+  },
+  {
+    name: 'rollback',
+    summary: 'Publish an earlier revision of a namespace as a new one.',
+    register: async (program) => (await import('./history.ts')).registerRollbackCommand(program),
   },
   {
     name: 'rotate',
@@ -79,6 +129,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'token',
     summary: 'Make, list and revoke join tokens.',
     register: async (program) => (await import('./token.ts')).registerTokenCommands(program),
+  },
+  {
+    name: 'unfreeze',
+    summary: "Let changes of the fleet's configuration go on.",
+    register: async (program) => (await import('./freeze.ts')).registerUnfreezeCommand(program),
   },
   {
     name: 'version',

@@ -78,17 +78,19 @@ function labelsOf(text: string): Readonly<Record<string, string>> {
   );
 }
 
+/** Whether options name or describe a workload. */
+export function isDescribed({ workload, namespace, labels, serviceAccount, address }: WorkloadOptions): boolean {
+  return [workload, namespace, labels, serviceAccount, address].some((option) => option !== undefined);
+}
+
 /**
  * The workload that the options name or describe. What is described wins over what the files say.
  * @throws TrysailError `USAGE`, `WORKLOAD_UNKNOWN`
  */
-export async function workloadOf(
-  configuration: Configuration,
-  { workload, namespace, labels, serviceAccount, address, locality }: WorkloadOptions,
-): Promise<DescribedWorkload> {
+export async function workloadOf(configuration: Configuration, options: WorkloadOptions): Promise<DescribedWorkload> {
+  const { workload, namespace, labels, serviceAccount, address, locality } = options;
   const { findWorkload, NO_LOCALITY } = await import('../analysis/described-workload.ts');
-  const described = [namespace, labels, serviceAccount, address].some((option) => option !== undefined);
-  if (workload === undefined && !described)
+  if (!isDescribed(options))
     throw usage(
       'no workload is named',
       'Name one by --workload <namespace>/<name>, or describe it: --labels app=web --address 10.0.0.5.',

@@ -23,6 +23,8 @@ export const EXIT = {
   hostUnfit: 8,
   /** `join --check`: this host has not joined, or its credential has ended. */
   notJoined: 9,
+  /** `diff`: applying the files would change something. */
+  differs: 10,
   /** A defect of the program (EX_SOFTWARE of sysexits.h). */
   defect: 70,
   /** Ended by Ctrl-C (128 + SIGINT). */
@@ -39,6 +41,7 @@ const BY_ERROR: Readonly<Record<string, ExitCode>> = {
   CONFIGURATION_INVALID: EXIT.invalidConfiguration,
   MESH_CONFIG_INVALID: EXIT.invalidConfiguration,
   CHECK_UNKNOWN: EXIT.usage,
+  REQUEST_INVALID: EXIT.usage,
   USAGE: EXIT.usage,
   WORKLOAD_UNKNOWN: EXIT.usage,
 };

@@ -4,8 +4,8 @@
  */
 import {
   type Change,
-  changeText,
   changeOf,
+  changeText,
   type Entry,
   entryKey,
   type HeadDocument,
@@ -180,9 +180,9 @@ export async function takeHead(
   readPart: (hash: string) => Promise<string>,
 ): Promise<Held | Refused> {
   const entries = patched(judged, before) ?? (await indexed(judged, readPart));
-  if ('refused' in entries) return entries as Refused;
-  const fault = faultOfEntries(judged, entries as ReadonlyMap<string, Entry>, before, publishers);
-  return fault === undefined ? { ...judged, entries: entries as ReadonlyMap<string, Entry> } : { refused: fault };
+  if ('refused' in entries) return entries;
+  const fault = faultOfEntries(judged, entries, before, publishers);
+  return fault === undefined ? { ...judged, entries } : { refused: fault };
 }
 
 /** The bodies that travel inside of a head, those alone whose hash is right. */

@@ -139,16 +139,7 @@ export function tupleOf(one: Change): ChangeTuple {
 
 /** What the signature of a change is over. */
 export function changeText(fleet: string, inNamespace: string, one: Omit<Change, 'key' | 'signature'>): string {
-  return JSON.stringify([
-    fleet,
-    inNamespace,
-    one.kind,
-    one.name,
-    one.hash,
-    one.revision,
-    one.created,
-    one.createdMs,
-  ]);
+  return JSON.stringify([fleet, inNamespace, one.kind, one.name, one.hash, one.revision, one.created, one.createdMs]);
 }
 
 /** `VirtualService/reviews` */
@@ -170,7 +161,9 @@ function read<T>(schema: z.ZodMiniType<T>, text: string): T | Refused {
   const parsed = z.safeParse(schema, value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  return { refused: `its content is malformed at "${issue?.path.join('.') ?? ''}"; a newer version may have written it` };
+  return {
+    refused: `its content is malformed at "${issue?.path.join('.') ?? ''}"; a newer version may have written it`,
+  };
 }
 
 export const readMeshDocument = (payload: string): MeshDocument | Refused => read(mesh, payload);

@@ -56,9 +56,13 @@ export async function readContent(
     if (i > 0 && i + 1 < TRIES) await sleep(backoff.nextMs(), signal);
     signal?.throwIfAborted();
   }
-  throw new TrysailError('FLEET_CONTENT_MISSING', `${key} is not in Consul, or has another content than its name says.`, {
-    remedy: 'Apply the resources again, or find out who deletes or changes keys there.',
-  });
+  throw new TrysailError(
+    'FLEET_CONTENT_MISSING',
+    `${key} is not in Consul, or has another content than its name says.`,
+    {
+      remedy: 'Apply the resources again, or find out who deletes or changes keys there.',
+    },
+  );
 }
 
 export class FleetStore {
@@ -75,9 +79,13 @@ export class FleetStore {
   async publishers(): Promise<Publishers & { readonly modifyIndex: number }> {
     const { value } = await this.kv.get(MESH_KEY);
     if (value === undefined)
-      throw new TrysailError('FLEET_MISSING', `There is no fleet configuration in Consul: ${MESH_KEY} does not exist.`, {
-        remedy: 'Make one with "trysail fleet init", or name the right Consul by --consul.',
-      });
+      throw new TrysailError(
+        'FLEET_MISSING',
+        `There is no fleet configuration in Consul: ${MESH_KEY} does not exist.`,
+        {
+          remedy: 'Make one with "trysail fleet init", or name the right Consul by --consul.',
+        },
+      );
     const publishers = openPublishers(value.value, this.roots);
     if (isRefused(publishers)) throw unverified(`The list of publishers (${MESH_KEY})`, publishers.refused);
     return { ...publishers, modifyIndex: value.modifyIndex };

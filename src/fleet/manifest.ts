@@ -1,7 +1,7 @@
 /** The files that a user applies: each document becomes one resource that says its namespace itself. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isDocument, type Document, LineCounter, parseAllDocuments, stringify } from 'yaml';
+import { type Document, isDocument, LineCounter, parseAllDocuments, stringify } from 'yaml';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import { FLEET_LIMITS } from './layout.ts';
 
@@ -83,7 +83,12 @@ function nameOf(value: unknown, file: string, line: number): Named {
     throw invalid(file, line, `a ${kind} without a valid "metadata.name"`, 'Use lower-case letters, digits and "-".');
   if (namespace === undefined || namespace === null) return { kind, name, namespace: undefined };
   if (typeof namespace !== 'string' || !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace))
-    throw invalid(file, line, `${kind} ${name} has no valid "metadata.namespace"`, 'Use lower-case letters and digits.');
+    throw invalid(
+      file,
+      line,
+      `${kind} ${name} has no valid "metadata.namespace"`,
+      'Use lower-case letters and digits.',
+    );
   return { kind, name, namespace };
 }
 
@@ -110,7 +115,9 @@ function withNamespace(value: unknown, namespace: string): unknown {
 function manifestsOf({ file, text }: ManifestFile, namespace: string): readonly Manifest[] {
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, logLevel: 'error' });
-  const documents = Array.isArray(parsed) ? (parsed as readonly Document.Parsed[]).filter((one) => isDocument(one)) : [];
+  const documents = Array.isArray(parsed)
+    ? (parsed as readonly Document.Parsed[]).filter((one) => isDocument(one))
+    : [];
   return documents.flatMap((document): readonly Manifest[] => {
     const [fault] = document.errors;
     const line = lines.linePos(document.contents?.range[0] ?? document.range[0]).line;

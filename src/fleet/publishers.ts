@@ -1,5 +1,5 @@
 /** Who may publish what: the root-signed list, as far as anybody asks it. */
-import { readMeshDocument, TYPES, type MeshDocument, type Publisher } from './documents.ts';
+import { type MeshDocument, type Publisher, readMeshDocument, TYPES } from './documents.ts';
 import { isRefused, openDocument, type Refused } from './signed-document.ts';
 import { publicKeyOf, type VerifyingKey } from './signing-key.ts';
 

@@ -27,7 +27,7 @@ export interface Refused {
   readonly refused: string;
 }
 
-export function isRefused<T extends object>(result: T | Refused): result is Refused {
+export function isRefused(result: object): result is Refused {
   return 'refused' in result;
 }
 

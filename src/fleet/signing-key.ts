@@ -58,7 +58,7 @@ function signingKey(privateKey: KeyObject): SigningKey {
   return {
     id: keyId(publicKey),
     privateKey,
-    publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    publicPem: publicKey.export({ type: 'spki', format: 'pem' }),
   };
 }
 
@@ -89,7 +89,7 @@ async function writeNew(file: string, text: string, mode: number): Promise<void>
 export async function writeNewKey(file: string): Promise<SigningKey> {
   const key = createSigningKey();
   try {
-    await writeNew(file, key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
+    await writeNew(file, key.privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
     await writeNew(publicFileOf(file), key.publicPem, 0o644);
   } catch (error) {
     if (errorCode(error) === 'EEXIST')

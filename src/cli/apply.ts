@@ -1,0 +1,128 @@
+/** `trysail apply` and `trysail diff`: resource files become the fleet's configuration. */
+import type { Command } from 'commander';
+import type { ApplyRequest } from '../fleet/fleet.ts';
+import { changeLines, changeSummary, diagnosticText, diffLines, revisionLines } from './change-text.ts';
+import { EXIT } from './exit-codes.ts';
+import {
+  addFleetOptions,
+  addKeyOption,
+  collect,
+  type FleetOptions,
+  type KeyOptions,
+  messageOption,
+  signingKeyOf,
+  withFleet,
+} from './fleet-options.ts';
+import { type OutputFormat, outputOption, serialise } from './output.ts';
+
+interface FileOptions extends FleetOptions {
+  readonly filename: readonly string[];
+  readonly namespace: string;
+  readonly prune?: boolean;
+  readonly meshConfig?: string;
+  readonly output: OutputFormat;
+}
+
+interface ApplyOptions extends FileOptions, KeyOptions {
+  readonly message?: string;
+  readonly dryRun?: boolean;
+}
+
+async function requestOf({ filename, namespace, prune, meshConfig }: FileOptions): Promise<ApplyRequest> {
+  const { readManifestFiles, readManifests } = await import('../fleet/manifest.ts');
+  const manifests = readManifests(await readManifestFiles(filename), namespace);
+  const pruned = prune === true ? [...new Set([namespace, ...manifests.map((one) => one.namespace)])] : [];
+  if (meshConfig === undefined) return { manifests, prune: pruned };
+  const { loadMeshConfig } = await import('../agent/agent-files.ts');
+  const { config } = await loadMeshConfig(meshConfig);
+  return { manifests, prune: pruned, config };
+}
+
+function addFileOptions(command: Command): Command {
+  return command
+    .requiredOption('-f, --filename <path>', 'A file, a folder with all below it, or - (repeatable).', collect)
+    .option('-n, --namespace <name>', 'The namespace of resources that name none.', 'default')
+    .option('--prune', 'Delete what is published in their namespaces and not in the files.')
+    .option('--mesh-config <file>', 'meshconfig.yaml to check against.')
+    .addOption(outputOption());
+}
+
+async function propose(options: FileOptions): Promise<void> {
+  const { proposeApply } = await import('../fleet/fleet.ts');
+  const request = await requestOf(options);
+  const { changes, diagnostics } = await withFleet(options, async (fleet) => proposeApply(fleet, request));
+  process.stderr.write(diagnosticText(diagnostics));
+  const differing = changes.filter(({ action }) => action !== 'unchanged');
+  process.stdout.write(
+    options.output === 'text'
+      ? differing.length === 0
+        ? 'Nothing would change.\n'
+        : diffLines(changes).join('\n')
+      : await serialise({ changes: changes.map(changeSummary), diagnostics }, options.output),
+  );
+  process.exitCode = diagnostics.some(({ severity }) => severity === 'error')
+    ? EXIT.invalidConfiguration
+    : differing.length === 0
+      ? EXIT.ok
+      : EXIT.differs;
+}
+
+async function apply(options: ApplyOptions): Promise<void> {
+  const { applyResources, FleetRefusal } = await import('../fleet/fleet.ts');
+  const request = await requestOf(options);
+  const key = await signingKeyOf(options);
+  try {
+    const report = await withFleet(options, async (fleet) =>
+      applyResources(fleet, request, { key, message: options.message }),
+    );
+    process.stderr.write(diagnosticText(report.diagnostics));
+    const { changes, diagnostics, revisions } = report;
+    process.stdout.write(
+      options.output === 'text'
+        ? `${[...changeLines(changes), ...revisionLines(revisions)].join('\n')}\n`
+        : await serialise({ changes: changes.map(changeSummary), diagnostics, revisions }, options.output),
+    );
+  } catch (error) {
+    if (error instanceof FleetRefusal) process.stderr.write(diagnosticText(error.diagnostics));
+    throw error;
+  }
+}
+
+export function registerApplyCommand(program: Command): void {
+  const command = program
+    .command('apply')
+    .description("Publish resource files as the fleet's configuration: signed, checked, all of it at once.")
+    .addOption(messageOption())
+    .option('--dry-run', 'Check, and show what would change; write nothing.')
+    .addHelpText(
+      'after',
+      `
+Errors in a resource refuse the whole change. A resource keeps its age when it is changed.
+
+Examples:
+  trysail apply -f reviews.yaml -n shop --key shop.key -m "canary to 5 %"
+  trysail apply -f resources/ --prune --dry-run`,
+    )
+    .action(async (options: ApplyOptions) => {
+      if (options.dryRun !== true) return await apply(options);
+      await propose(options);
+      if (process.exitCode === EXIT.differs) process.exitCode = EXIT.ok;
+    });
+  addKeyOption(addFleetOptions(addFileOptions(command)));
+}
+
+export function registerDiffCommand(program: Command): void {
+  const command = program
+    .command('diff')
+    .description("Show what applying resource files would change in the fleet's configuration.")
+    .addHelpText(
+      'after',
+      `
+Exits with ${EXIT.ok} when nothing would change, ${EXIT.differs} when something would, ${EXIT.invalidConfiguration} when a resource has errors.
+
+Example:
+  trysail diff -f resources/ -n shop`,
+    )
+    .action(propose);
+  addFleetOptions(addFileOptions(command));
+}

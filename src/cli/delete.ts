@@ -1,0 +1,66 @@
+/** `trysail delete`: takes resources out of the fleet's configuration. */
+import type { Command } from 'commander';
+import type { ResourceName } from '../fleet/fleet.ts';
+import { TrysailError } from '../lib/errors.ts';
+import { changeLines, revisionLines } from './change-text.ts';
+import {
+  addFleetOptions,
+  addKeyOption,
+  collect,
+  type FleetOptions,
+  type KeyOptions,
+  messageOption,
+  signingKeyOf,
+  withFleet,
+} from './fleet-options.ts';
+import { resourceNamed } from './kind-name.ts';
+
+interface DeleteOptions extends FleetOptions, KeyOptions {
+  readonly namespace: string;
+  readonly filename?: readonly string[];
+  readonly message?: string;
+}
+
+async function namesOf(resources: readonly string[], options: DeleteOptions): Promise<readonly ResourceName[]> {
+  const named = resources.map((text): ResourceName => {
+    const { kind, name } = resourceNamed(text);
+    if (name !== undefined && name !== '') return { kind, name, namespace: options.namespace };
+    throw new TrysailError('FLEET_NO_SUCH_RESOURCE', `"${text}" names a kind and no resource.`, {
+      remedy: 'Write kind/name, such as virtualservice/reviews.',
+    });
+  });
+  const { filename = [], namespace } = options;
+  if (filename.length === 0) return named;
+  const { readManifestFiles, readManifests } = await import('../fleet/manifest.ts');
+  return [...named, ...readManifests(await readManifestFiles(filename), namespace)];
+}
+
+export function registerDeleteCommand(program: Command): void {
+  const command = program
+    .command('delete')
+    .description("Take resources out of the fleet's configuration.")
+    .argument('[resources...]', 'kind/name')
+    .option('-n, --namespace <name>', 'In this namespace.', 'default')
+    .option('-f, --filename <path>', 'The resources of a file or folder, or of - (repeatable).', collect)
+    .addOption(messageOption())
+    .addHelpText(
+      'after',
+      `
+Example:
+  trysail delete virtualservice/reviews -n shop --key shop.key`,
+    )
+    .action(async (resources: readonly string[], options: DeleteOptions) => {
+      const { deleteResources } = await import('../fleet/fleet.ts');
+      const names = await namesOf(resources, options);
+      if (names.length === 0)
+        throw new TrysailError('FLEET_FILES', 'Nothing to delete was named.', {
+          remedy: 'Write kind/name, or -f and a file.',
+        });
+      const key = await signingKeyOf(options);
+      const { changes, revisions } = await withFleet(options, async (fleet) =>
+        deleteResources(fleet, names, { key, message: options.message }),
+      );
+      process.stdout.write(`${[...changeLines(changes), ...revisionLines(revisions)].join('\n')}\n`);
+    });
+  addKeyOption(addFleetOptions(command));
+}

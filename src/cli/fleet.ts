@@ -1,0 +1,193 @@
+/** `trysail fleet` and `trysail publisher`: what the owner of the configuration's root does. */
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import type { PublisherSummary } from '../fleet/fleet-admin.ts';
+import {
+  addConsulOptions,
+  addFleetOptions,
+  collect,
+  consulAddress,
+  type FleetOptions,
+  withFleet,
+} from './fleet-options.ts';
+import { kindNamed } from './kind-name.ts';
+import { alignColumns, type OutputFormat, outputOption, serialise } from './output.ts';
+
+interface InitOptions extends Omit<FleetOptions, 'root'> {
+  readonly dir: string;
+  readonly publisher: string;
+  readonly localResources: 'allow' | 'deny';
+}
+
+interface RootOptions extends FleetOptions {
+  readonly rootKey: string;
+}
+
+interface AddOptions extends RootOptions {
+  readonly publicKey: string;
+  readonly namespace: readonly string[];
+  readonly kind?: readonly string[];
+  readonly mayFreeze?: boolean;
+}
+
+const rootKeyOption = (): Option =>
+  new Option('--root-key <file>', "File with the root's private key.").makeOptionMandatory();
+
+function localOption(): Option {
+  return new Option('--local-resources <word>', 'Whether resource files on hosts count beside the fleet’s.')
+    .choices(['allow', 'deny'])
+    .default('deny');
+}
+
+async function init(options: InitOptions): Promise<void> {
+  const { fleetExists, initialiseFleet, publicHalf } = await import('../fleet/fleet-admin.ts');
+  const { publicFileOf, writeNewKey } = await import('../fleet/signing-key.ts');
+  const { openConsul } = await import('../fleet/fleet.ts');
+  const { TrysailError } = await import('../lib/errors.ts');
+  const { dir, consul, tokenFile, consulCa: caFile, publisher } = options;
+  const store = openConsul({ consul: consulAddress(consul), tokenFile, caFile });
+  try {
+    // Before keys are made that nobody needs.
+    if (await fleetExists(store))
+      throw new TrysailError('FLEET_EXISTS', 'Consul has a fleet configuration already.', {
+        remedy: 'Add publishers to it with "trysail publisher add"; its root key signs that.',
+      });
+    const [rootFile, keyFile] = [join(dir, 'fleet-root.key'), join(dir, `${publisher}.key`)];
+    const root = await writeNewKey(rootFile);
+    const first = await writeNewKey(keyFile);
+    await initialiseFleet(
+      store,
+      root,
+      { name: publisher, publicKey: publicHalf(first), namespaces: ['*'], kinds: ['*'], mayFreeze: true },
+      options.localResources,
+    );
+    process.stdout.write(`The fleet's configuration is begun. Made:
+  ${rootFile}  the root: says who may publish. Keep it offline; who has it owns the mesh.
+  ${publicFileOf(rootFile)}  its public half: what hosts trust.
+  ${keyFile}  the publisher "${publisher}", for all namespaces and kinds.
+Next:
+  1. Put ${publicFileOf(rootFile)} on every host as /etc/trysail/fleet-root.pem, and restart its agent.
+  2. trysail apply -f resources/ --key ${keyFile} --root ${publicFileOf(rootFile)}
+  3. Let each team publish for itself: trysail publisher key team.key; trysail publisher add …
+`);
+  } finally {
+    store.close();
+  }
+}
+
+export function registerFleetCommands(program: Command): void {
+  const fleet = program.command('fleet').description("Begin and look after the fleet's configuration in Consul.");
+  addConsulOptions(
+    fleet
+      .command('init')
+      .description('Make the root key and a first publisher, and begin the configuration in Consul.')
+      .option('--dir <folder>', 'Where the keys go.', '.')
+      .option('--publisher <name>', 'The name of the first publisher.', 'admin')
+      .addOption(localOption()),
+  ).action(init);
+
+  addFleetOptions(
+    fleet
+      .command('local-resources')
+      .description('Say whether resource files on hosts count beside the fleet’s configuration.')
+      .argument('<word>', 'allow or deny')
+      .addOption(rootKeyOption()),
+  ).action(async (word: string, options: RootOptions) => {
+    const { setLocalResources } = await import('../fleet/fleet-admin.ts');
+    const { readSigningKey } = await import('../fleet/signing-key.ts');
+    const { TrysailError } = await import('../lib/errors.ts');
+    if (word !== 'allow' && word !== 'deny')
+      throw new TrysailError('FLEET_OPTION', `"${word}" is neither allow nor deny.`, { remedy: 'Write one of them.' });
+    const root = await readSigningKey(options.rootKey);
+    await withFleet(options, async (open) => setLocalResources(open, root, word));
+    process.stdout.write(`Resource files on hosts ${word === 'allow' ? 'count too' : 'do not count'}.\n`);
+  });
+
+  addFleetOptions(
+    fleet
+      .command('repair')
+      .description('Put the newest revision that verifies back where somebody has overwritten it.'),
+  ).action(async (options: FleetOptions) => {
+    const { repairFleet } = await import('../fleet/fleet-admin.ts');
+    const repaired = await withFleet(options, repairFleet);
+    process.stdout.write(
+      repaired.length === 0
+        ? 'All that is in Consul verifies.\n'
+        : repaired.map((one) => `${one.namespace} is at revision ${one.revision} again.\n`).join(''),
+    );
+  });
+}
+
+function publishersText(publishers: readonly PublisherSummary[]): string {
+  const rows = publishers.map((one) => [
+    one.name,
+    one.key,
+    one.namespaces.join(','),
+    one.kinds.join(','),
+    one.mayFreeze ? 'yes' : 'no',
+    one.revokedAt === undefined ? 'active' : `revoked ${one.revokedAt}`,
+  ]);
+  return `${alignColumns([['NAME', 'KEY', 'NAMESPACES', 'KINDS', 'MAY FREEZE', 'STATE'], ...rows]).join('\n')}\n`;
+}
+
+export function registerPublisherCommands(program: Command): void {
+  const publisher = program.command('publisher').description("Say who may publish what in the fleet's configuration.");
+
+  publisher
+    .command('key')
+    .description('Make a key to publish with; its public half is for "trysail publisher add".')
+    .argument('<file>', 'Where the private key goes, such as shop.key.')
+    .action(async (file: string) => {
+      const { publicFileOf, writeNewKey } = await import('../fleet/signing-key.ts');
+      const { id } = await writeNewKey(file);
+      process.stdout.write(`${file}  the private key (${id}): a secret.\n${publicFileOf(file)}  its public half.\n`);
+    });
+
+  addFleetOptions(
+    publisher
+      .command('add')
+      .description('Let a key publish.')
+      .argument('<name>', 'Of the publisher, such as shop-team.')
+      .requiredOption('--public-key <file>', 'File with its public key.')
+      .requiredOption('--namespace <pattern>', 'shop, team-* or * (repeatable).', collect)
+      .option('--kind <kind>', 'Only this kind (repeatable; default: all).', collect)
+      .option('--may-freeze', 'It may freeze all changes.')
+      .addOption(rootKeyOption()),
+  ).action(async (name: string, options: AddOptions) => {
+    const { addPublisher } = await import('../fleet/fleet-admin.ts');
+    const { readPublicKeys, readSigningKey } = await import('../fleet/signing-key.ts');
+    const [publicKey] = await readPublicKeys(options.publicKey);
+    const root = await readSigningKey(options.rootKey);
+    if (publicKey === undefined) return;
+    const kinds = options.kind?.map((kind) => (kind === '*' ? kind : kindNamed(kind))) ?? ['*'];
+    const added = { name, publicKey, namespaces: options.namespace, kinds, mayFreeze: options.mayFreeze === true };
+    await withFleet(options, async (fleet) => addPublisher(fleet, root, added));
+    process.stdout.write(`${name} may publish ${kinds.join(', ')} in ${options.namespace.join(', ')}.\n`);
+  });
+
+  addFleetOptions(publisher.command('list').description('List who may publish what.').addOption(outputOption())).action(
+    async (options: FleetOptions & { readonly output: OutputFormat }) => {
+      const { listPublishers } = await import('../fleet/fleet-admin.ts');
+      const publishers = await withFleet(options, listPublishers);
+      process.stdout.write(
+        options.output === 'text' ? publishersText(publishers) : await serialise(publishers, options.output),
+      );
+    },
+  );
+
+  addFleetOptions(
+    publisher
+      .command('revoke')
+      .description('Take nothing new of a publisher from now on; what it published stands.')
+      .argument('<name>', 'As "trysail publisher list" shows it.')
+      .addOption(rootKeyOption()),
+  ).action(async (name: string, options: RootOptions) => {
+    const { revokePublisher } = await import('../fleet/fleet-admin.ts');
+    const { readSigningKey } = await import('../fleet/signing-key.ts');
+    const root = await readSigningKey(options.rootKey);
+    await withFleet(options, async (fleet) => revokePublisher(fleet, root, name));
+    process.stdout.write(
+      `${name} is revoked. What it published stands: look at it with "trysail history -A" and "trysail get -A".\n`,
+    );
+  });
+}

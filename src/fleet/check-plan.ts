@@ -1,0 +1,77 @@
+/** What a change would do to the whole fleet's configuration: errors refuse it, warnings are told. */
+import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
+import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
+import { buildMesh } from '../sources/build-mesh.ts';
+import { parseResources, type ResourceFile } from '../sources/resource-reader.ts';
+import type { Held } from './accept-head.ts';
+import type { NamespaceChanges } from './compose-head.ts';
+import { entryKey } from './documents.ts';
+import { resourceFiles } from './fleet-resources.ts';
+
+/** A namespace with the bodies of its resources, by hash. */
+export interface Loaded {
+  readonly held: Held;
+  readonly bodies: ReadonlyMap<string, string>;
+}
+
+/** Where the user wrote what is to be published, by `kind/namespace/name`. */
+export type Places = ReadonlyMap<string, { readonly file: string; readonly line: number }>;
+
+function keptFiles({ held, bodies }: Loaded, changes: NamespaceChanges | undefined): readonly ResourceFile[] {
+  const gone = new Set([...(changes?.puts ?? []), ...(changes?.deletes ?? [])].map(entryKey));
+  const entries = new Map([...held.entries].filter(([key]) => !gone.has(key)));
+  return resourceFiles({ namespace: held.namespace, entries }, (hash) => bodies.get(hash));
+}
+
+function newFiles({ current: { namespace }, puts }: NamespaceChanges): readonly ResourceFile[] {
+  return puts.map(({ kind, name, text }) => {
+    const key = `${kind}/${namespace}/${name}`;
+    return { file: `new:${key}`, text, single: { key, createdMs: 0 } };
+  });
+}
+
+/** A place in the text of a new resource as the place where the user wrote it. */
+function placed(diagnostic: Diagnostic, places: Places): Diagnostic {
+  const { source } = diagnostic;
+  const place = source?.file.startsWith('new:') === true ? places.get(source.file.slice('new:'.length)) : undefined;
+  if (place === undefined || source === undefined) return diagnostic;
+  return { ...diagnostic, source: { file: place.file, line: place.line + source.line - 1 } };
+}
+
+function analyse(files: readonly ResourceFile[], config: MeshConfig): readonly Diagnostic[] {
+  const resources = parseResources(files);
+  // What runs is Consul's to say: a host by the mesh's templates may well exist.
+  const catalogue = { services: new Map(), diagnostics: [] };
+  return buildMesh(undefined, { config, resources, catalogue, localServices: [] }).diagnostics;
+}
+
+const identity = ({ code, object, path, message }: Diagnostic): string =>
+  JSON.stringify([code, object, path, message.replace(/ \([^)]*\)$/, '')]);
+
+/**
+ * The diagnostics that a change brings: those of what it writes, and those that were not there before.
+ * @param all what is published now, of every namespace that can be read
+ */
+export function checkPlan(
+  all: readonly Loaded[],
+  changes: readonly NamespaceChanges[],
+  places: Places,
+  config: MeshConfig = DEFAULT_MESH_CONFIG,
+): readonly Diagnostic[] {
+  const changesOf = (namespace: string): NamespaceChanges | undefined =>
+    changes.find(({ current }) => current.namespace === namespace);
+  const after = analyse(
+    [...all.flatMap((loaded) => keptFiles(loaded, changesOf(loaded.held.namespace))), ...changes.flatMap(newFiles)],
+    config,
+  );
+  const before = new Set(
+    analyse(
+      all.flatMap((loaded) => keptFiles(loaded, undefined)),
+      config,
+    ).map(identity),
+  );
+  return after
+    .filter((one) => one.source?.file.startsWith('new:') === true || !before.has(identity(one)))
+    .map((one) => placed(one, places))
+    .sort(compareDiagnostics);
+}

@@ -1,0 +1,296 @@
+/** What the owner of the configuration root does: begin a fleet, say who may publish what, and take that back. */
+import { createPublicKey, randomBytes } from 'node:crypto';
+import { type KvEntry } from '../consul/kv.ts';
+import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { judgeHead } from './accept-head.ts';
+import { type MeshDocument, type Publisher, readMeshDocument, TYPES } from './documents.ts';
+import type { OpenFleet } from './fleet.ts';
+import type { FleetStore } from './fleet-store.ts';
+import { FREEZE_KEY, headKey, MESH_KEY, NAMESPACES_PREFIX, revisionKey } from './layout.ts';
+import { mayPublish, type Publishers } from './publishers.ts';
+import { isRefused, sealDocument } from './signed-document.ts';
+import { keyId, publicKeyText, type SigningKey, type VerifyingKey } from './signing-key.ts';
+
+/** A publisher as people see it; times in ISO 8601. */
+export interface PublisherSummary {
+  readonly name: string;
+  readonly key: string;
+  readonly namespaces: readonly string[];
+  readonly kinds: readonly string[];
+  readonly mayFreeze: boolean;
+  readonly revokedAt?: string;
+}
+
+export interface NewPublisher {
+  readonly name: string;
+  readonly publicKey: VerifyingKey;
+  readonly namespaces: readonly string[];
+  readonly kinds: readonly string[];
+  readonly mayFreeze: boolean;
+}
+
+function publisherOf({ name, publicKey, namespaces, kinds, mayFreeze }: NewPublisher): Publisher {
+  return {
+    name,
+    publicKey: publicKeyText(publicKey.publicKey),
+    namespaces: [...namespaces],
+    kinds: [...kinds],
+    mayFreeze,
+  };
+}
+
+/** The public half of a key that signs. */
+export function publicHalf(key: SigningKey): VerifyingKey {
+  const publicKey = createPublicKey(key.publicPem);
+  return { id: keyId(publicKey), publicKey };
+}
+
+function sealMesh(document: MeshDocument, root: SigningKey): Uint8Array {
+  const payload = JSON.stringify(document);
+  const read = readMeshDocument(payload);
+  if (isRefused(read))
+    throw new TrysailError('FLEET_PUBLISHER_INVALID', `The list of publishers cannot be written: ${read.refused}.`, {
+      remedy:
+        'Names are letters, digits, ".", "_", "@" and "-"; namespaces like shop, team-* or *; kinds like VirtualService.',
+    });
+  return Buffer.from(sealDocument(TYPES.mesh, payload, root));
+}
+
+function sealFreeze(
+  fleet: string,
+  revision: number,
+  frozen: boolean,
+  message: string | undefined,
+  key: SigningKey,
+): Uint8Array {
+  const document = {
+    version: 1,
+    fleet,
+    revision,
+    frozen,
+    atMs: Date.now(),
+    ...(message === undefined ? {} : { message }),
+  };
+  return Buffer.from(sealDocument(TYPES.freeze, JSON.stringify(document), key));
+}
+
+/**
+ * Begins a fleet in a Consul that has none.
+ * @throws TrysailError `FLEET_EXISTS`, `FLEET_PUBLISHER_INVALID`, `CONSUL_…`
+ */
+export async function initialiseFleet(
+  { kv }: Pick<FleetStore, 'kv'>,
+  root: SigningKey,
+  first: NewPublisher,
+  localResources: MeshDocument['localResources'],
+): Promise<void> {
+  const document: MeshDocument = {
+    version: 1,
+    fleet: randomBytes(16).toString('hex'),
+    revision: 1,
+    previous: null,
+    atMs: Date.now(),
+    publishers: [publisherOf(first)],
+    floors: {},
+    localResources,
+  };
+  const { committed } = await kv.transact([
+    { verb: 'cas', key: MESH_KEY, value: sealMesh(document, root), index: 0 },
+    { verb: 'cas', key: FREEZE_KEY, value: sealFreeze(document.fleet, 1, false, undefined, root), index: 0 },
+  ]);
+  if (committed) return;
+  throw new TrysailError('FLEET_EXISTS', `Consul has a fleet configuration already (${MESH_KEY}).`, {
+    remedy: 'Add publishers to it with "trysail publisher add"; its root key signs that.',
+  });
+}
+
+/** Whether there is a fleet's configuration already, whoever signed it. */
+export async function fleetExists({ kv }: Pick<FleetStore, 'kv'>): Promise<boolean> {
+  return (await kv.get(MESH_KEY)).value !== undefined;
+}
+
+async function changeMesh(
+  { store }: OpenFleet,
+  root: SigningKey,
+  change: (publishers: Publishers) => Promise<Partial<MeshDocument>>,
+): Promise<void> {
+  const publishers = await store.publishers();
+  if (!store.roots.some(({ id }) => id === root.id))
+    throw new TrysailError('FLEET_FORBIDDEN', `The key ${root.id} is not the root key of this fleet.`, {
+      remedy: 'Name the root’s private key by --root-key.',
+    });
+  const { document, hash } = publishers;
+  const next: MeshDocument = {
+    ...document,
+    ...(await change(publishers)),
+    revision: document.revision + 1,
+    previous: hash,
+    atMs: Math.max(Date.now(), document.atMs + 1),
+  };
+  const written = await store.kv.put(MESH_KEY, sealMesh(next, root), { cas: publishers.modifyIndex });
+  if (written) return;
+  throw new TrysailError('FLEET_CONFLICT', 'Somebody else changed the list of publishers at the same time.', {
+    remedy: 'Look at it with "trysail publisher list", and run this again.',
+  });
+}
+
+/** All publishers, revoked ones too. @throws TrysailError `FLEET_…`, `CONSUL_…` */
+export async function listPublishers({ store }: OpenFleet): Promise<readonly PublisherSummary[]> {
+  const { byKey } = await store.publishers();
+  return [...byKey].map(([key, { publisher }]) => ({
+    name: publisher.name,
+    key,
+    namespaces: publisher.namespaces,
+    kinds: publisher.kinds,
+    mayFreeze: publisher.mayFreeze,
+    ...(publisher.revokedAtMs === undefined ? {} : { revokedAt: new Date(publisher.revokedAtMs).toISOString() }),
+  }));
+}
+
+/** Lets a key publish. @throws TrysailError `FLEET_PUBLISHER_EXISTS`, `FLEET_…`, `CONSUL_…` */
+export async function addPublisher(fleet: OpenFleet, root: SigningKey, added: NewPublisher): Promise<void> {
+  await changeMesh(fleet, root, async ({ document, byKey }) => {
+    const same =
+      byKey.get(added.publicKey.id)?.publisher ?? document.publishers.find(({ name }) => name === added.name);
+    if (same !== undefined)
+      throw new TrysailError(
+        'FLEET_PUBLISHER_EXISTS',
+        `There is a publisher of this name or key already: ${same.name}${same.revokedAtMs === undefined ? '' : ' (revoked)'}.`,
+        { remedy: 'Choose another name and another key; revoke the old one with "trysail publisher revoke".' },
+      );
+    return { publishers: [...document.publishers, publisherOf(added)] };
+  });
+}
+
+/**
+ * Takes nothing new of a publisher from now on. What it published so far stands: the heads as they are now become the
+ * floor below which no host goes.
+ * @throws TrysailError `FLEET_PUBLISHER_UNKNOWN`, `FLEET_…`, `CONSUL_…`
+ */
+export async function revokePublisher(fleet: OpenFleet, root: SigningKey, name: string): Promise<void> {
+  const { store } = fleet;
+  await changeMesh(fleet, root, async (publishers) => {
+    const { document } = publishers;
+    const found = document.publishers.find((one) => one.name === name && one.revokedAtMs === undefined);
+    if (found === undefined)
+      throw new TrysailError('FLEET_PUBLISHER_UNKNOWN', `There is no publisher "${name}" that is not revoked.`, {
+        remedy: 'See "trysail publisher list".',
+      });
+    const floors = { ...document.floors };
+    for (const namespace of (await store.namespaces()).filter((one) => mayPublish(found, one))) {
+      const { held } = await store.current(namespace, publishers);
+      if (held !== undefined) floors[namespace] = { revision: held.head.revision, hash: held.hash };
+    }
+    const revoked = { ...found, revokedAtMs: Date.now() };
+    return { publishers: document.publishers.map((one) => (one === found ? revoked : one)), floors };
+  });
+}
+
+/** Says whether resource files on hosts count beside the fleet's. */
+export async function setLocalResources(
+  fleet: OpenFleet,
+  root: SigningKey,
+  localResources: MeshDocument['localResources'],
+): Promise<void> {
+  await changeMesh(fleet, root, async () => ({ localResources }));
+}
+
+/** Whether changes are frozen, by whom, since when (ISO 8601), why. */
+export interface FreezeReport {
+  readonly frozen: boolean;
+  readonly by: string;
+  readonly at: string;
+  readonly message?: string;
+}
+
+export async function freezeReport({ store }: OpenFleet): Promise<FreezeReport> {
+  const { document, by } = await store.freeze(await store.publishers());
+  const { frozen, atMs, message } = document;
+  return { frozen, by, at: new Date(atMs).toISOString(), ...(message === undefined ? {} : { message }) };
+}
+
+/** Stops all changes, or lets them go on. @throws TrysailError `FLEET_FORBIDDEN`, `FLEET_CONFLICT`, `CONSUL_…` */
+export async function setFrozen(
+  { store }: OpenFleet,
+  key: SigningKey,
+  frozen: boolean,
+  message: string | undefined,
+): Promise<void> {
+  const publishers = await store.publishers();
+  const publisher = publishers.byKey.get(key.id)?.publisher;
+  const isRoot = store.roots.some(({ id }) => id === key.id);
+  if (!isRoot && (publisher?.mayFreeze !== true || publisher.revokedAtMs !== undefined))
+    throw new TrysailError('FLEET_FORBIDDEN', `${publisher?.name ?? `The key ${key.id}`} may not freeze changes.`, {
+      remedy: 'Use the root key, or that of a publisher that was added with --may-freeze.',
+    });
+  const before = await store.freeze(publishers);
+  const { fleet } = publishers.document;
+  const value = sealFreeze(fleet, before.document.revision + 1, frozen, message, key);
+  if (await store.kv.put(FREEZE_KEY, value, { cas: before.modifyIndex })) return;
+  throw new TrysailError('FLEET_CONFLICT', 'Somebody else froze or unfroze changes at the same time.', {
+    remedy: 'Run it again.',
+  });
+}
+
+/** A namespace whose head was put back. */
+export interface Repaired {
+  readonly namespace: string;
+  readonly revision: number;
+}
+
+/**
+ * Puts the newest head that verifies back where the one in force does not.
+ * @throws TrysailError `FLEET_BEYOND_REPAIR`, `FLEET_…`, `CONSUL_…`
+ */
+export async function repairFleet({ store }: OpenFleet): Promise<readonly Repaired[]> {
+  const publishers = await store.publishers();
+  const repaired: Repaired[] = [];
+  for (const namespace of await store.namespaces()) {
+    const entry = await store.head(namespace);
+    if (entry !== undefined && (await verifies(store, entry, namespace, publishers))) continue;
+    const best = await newest(store, namespace, publishers);
+    if (best === undefined)
+      throw new TrysailError('FLEET_BEYOND_REPAIR', `No head of ${namespace} in Consul verifies any more.`, {
+        remedy: `Restore ${NAMESPACES_PREFIX}${namespace}/ from a snapshot of Consul. Hosts hold what they had.`,
+      });
+    const { committed } = await store.kv.transact([
+      {
+        verb: 'cas',
+        key: headKey(namespace),
+        value: Buffer.from(best.sealed),
+        index: entry?.modifyIndex ?? 0,
+      },
+    ]);
+    if (committed) repaired.push({ namespace, revision: best.head.revision });
+  }
+  return repaired;
+}
+
+async function verifies(
+  store: FleetStore,
+  entry: KvEntry,
+  namespace: string,
+  publishers: Publishers,
+): Promise<boolean> {
+  try {
+    const held = await store.open(entry.value, namespace, publishers);
+    // An old head that was written back verifies, and is not the newest.
+    const best = await newest(store, namespace, publishers);
+    return best === undefined || held.head.revision >= best.head.revision;
+  } catch (error) {
+    if (error instanceof TrysailError && error.code.startsWith('FLEET_')) return false;
+    throw new TrysailError('FLEET_REPAIR', errorMessage(error), { cause: error });
+  }
+}
+
+async function newest(store: FleetStore, namespace: string, publishers: Publishers) {
+  const { value: keys } = await store.kv.keys(revisionKey(namespace, ''));
+  const heads = await Promise.all(
+    keys.map(async (key) => {
+      const { value } = await store.kv.get(key);
+      const judged = value === undefined ? undefined : judgeHead(value.value, namespace, publishers, undefined);
+      return judged === undefined || isRefused(judged) ? [] : [judged];
+    }),
+  );
+  return heads.flat().sort((a, b) => b.head.revision - a.head.revision)[0];
+}
