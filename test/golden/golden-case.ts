@@ -45,11 +45,12 @@ export function loadCase(dir: string, name: string): GoldenCase {
   const mesh = buildMesh(undefined, { config, resources: set, catalogue: undefined, localServices: [] });
   const spec = z.parse(hostFile, parse(readFileSync(join(path, 'host.yaml'), 'utf8')));
   const host = hostOf(spec, config);
-  const resources = new Translator().translate(mesh, host);
+  const translator = new Translator();
+  const resources = translator.translate(mesh, host);
   return {
     name,
     dir: path,
-    diagnostics: [...(parsed?.diagnostics ?? []), ...mesh.diagnostics].map(({ code }) => code).toSorted(),
+    diagnostics: [...(parsed?.diagnostics ?? []), ...mesh.diagnostics, ...translator.failures].map(({ code }) => code).toSorted(),
     expectedDiagnostics: spec.diagnostics ?? [],
     resources,
     identities: identitiesOf(host),
