@@ -15,6 +15,7 @@ import {
 } from './calling.ts';
 import { clusterCallers } from './cluster-callers.ts';
 import { clusterSecurity } from './cluster-security.ts';
+import { diagnoseGateways } from './gateway-report.ts';
 import { collisions, type HostListener, hostListeners } from './host-listeners.ts';
 import { upstreamTarget } from './upstream-target.ts';
 
@@ -183,5 +184,6 @@ export function diagnose(mesh: Mesh, host: Host): readonly Diagnostic[] {
     ...ofNamedAddresses(host.namedUpstreams ?? []),
     ...(host.namedUpstreams ?? []).flatMap((upstream) => ofNamed(mesh, host, calling, upstream)),
     ...ofCallers(host),
+    ...diagnoseGateways(mesh, host),
   ];
 }

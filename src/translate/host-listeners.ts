@@ -10,6 +10,8 @@ export interface HostListener {
   /** Such as `workload reviews.default.mesh`. */
   readonly owner: string;
   readonly at: SocketAddress | SocketPath;
+  /** It may listen at all addresses of a port and at one of them as well: the kernel takes the closer one. */
+  readonly isGateway?: true;
 }
 
 const ANY = new Set(['0.0.0.0', '::']);
@@ -42,6 +44,13 @@ export function hostListeners(mesh: Mesh, host: Host, { bindsNames }: HostCallin
         at,
       })),
     ),
+    ...(host.gateways ?? []).flatMap((role) =>
+      mergeServers(mesh.gateways, role).ports.map(({ listen }) => ({
+        owner: `gateway ${role.namespace}/${role.name}`,
+        at: listen,
+        isGateway: true as const,
+      })),
+    ),
   ];
 }
 
@@ -61,7 +70,9 @@ export function collisions(
     const key = 'path' in at ? at.path : at.port;
     const earlier = byPort.get(key) ?? [];
     byPort.set(key, [...earlier, listener]);
-    const first = earlier.find((other) => collide(other.at, at));
+    const first = earlier.find(
+      (other) => collide(other.at, at) && !(listener.isGateway === true && other.owner === listener.owner),
+    );
     return first === undefined ? [] : [{ listener, first }];
   });
 }
