@@ -12,10 +12,14 @@ import type { MeshSide } from './mesh-side.ts';
 import type { Reloading } from './reloading.ts';
 import { type AgentParts, reportStatus } from './status-report.ts';
 
+function starting(): TrysailError {
+  return new TrysailError('AGENT_STARTING', 'the agent is still starting', { remedy: 'Try again in a moment.' });
+}
+
 /** The mesh's side of the agent. @throws TrysailError `AGENT_STARTING` */
 function started({ mesh }: AgentParts): MeshSide {
   if (mesh !== undefined) return mesh;
-  throw new TrysailError('AGENT_STARTING', 'the agent is still starting', { remedy: 'Try again in a moment.' });
+  throw starting();
 }
 
 /** The calls of `api/routes.ts`, each answered from the agent as it is then. */
@@ -32,6 +36,13 @@ export function apiHandlers(parts: AgentParts, host: HostSide, reloading: Reload
     },
     rotate: async (request) => ({ renewed: await started(parts).identity.rotateNow(request?.spiffeId) }),
     reload: async () => ({ diagnostics: await reloading.run(started(parts)) }),
+    explain: async (request) => {
+      const { mesh, host: own } = started(parts).loop;
+      if (mesh === undefined) throw starting();
+      // Seldom asked for, and large.
+      const { explainOnHost } = await import('../analysis/explain-question.ts');
+      return explainOnHost(mesh, own, request);
+    },
     capture: async (request) => {
       started(parts);
       return host.call(request);

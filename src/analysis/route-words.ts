@@ -17,14 +17,16 @@ function matcherWords(matcher: JsonValue | undefined): string {
   return '';
 }
 
-function conditionWords(condition: JsonObject): string {
+/** A condition on a header or query parameter: `end-user = jason`. */
+export function conditionWords(condition: JsonObject): string {
   const name = textAt(condition, 'name');
   const words = matcherWords(condition['string_match']);
   const positive = words === '' ? `has ${name}` : `${name} ${words}`;
   return condition['invert_match'] === true ? `not (${positive})` : positive;
 }
 
-function pathWords(match: JsonValue | undefined): string {
+/** The condition on the path: `/api*`. */
+export function pathWords(match: JsonValue | undefined): string {
   const regex = textAt(match, 'safe_regex', 'regex');
   const anyCase = at(match, 'case_sensitive') === false ? ' (any case)' : '';
   if (regex !== '') return `~ ${regex}`;

@@ -29,6 +29,9 @@ const HANDLERS: ApiHandlers = {
   rotate: ({ spiffeId = 'all' }) => ({ renewed: [{ spiffeId, serial: '01' }] }),
   reload: () => ({ diagnostics: [] }),
   capture: () => ({ state: 'unconfigured', waitingFor: [], unknownUsers: [] }),
+  explain: () => {
+    throw new TrysailError('AGENT_STARTING', 'the agent is still starting');
+  },
 };
 
 async function socketPath(t: TestContext): Promise<string> {

@@ -1,5 +1,6 @@
 /** Every route of the local API in one table: its place in HTTP and the types of what goes in and comes out. */
 import type { Diagnostic } from '../model/diagnostic.ts';
+import type { Explanation } from '../model/explanation.ts';
 import { CAPTURE_ACTIONS, type CaptureReport, type CaptureRequest } from './capture.ts';
 import type { Status } from './status.ts';
 
@@ -16,6 +17,20 @@ export interface ApiCalls {
   readonly reload: { readonly request: undefined; readonly response: { readonly diagnostics: readonly Diagnostic[] } };
   /** Transparent capture: how it is, and what `trysail capture` changes. */
   readonly capture: { readonly request: CaptureRequest; readonly response: CaptureReport };
+  /** What becomes of a request that a workload of this host makes; none is sent. */
+  readonly explain: { readonly request: ExplainRequest; readonly response: Explanation };
+}
+
+/** A request as a person writes it. */
+export interface ExplainRequest {
+  /** `http://reviews:9080/api`, `tls://db.example.com:443`, `tcp://10.0.0.9:5432`. */
+  readonly to: string;
+  /** `web.default`; absent: the first workload of this host. */
+  readonly from?: string;
+  readonly method?: string;
+  /** `name: value` each. */
+  readonly headers?: readonly string[];
+  readonly sni?: string;
 }
 
 export interface RotateRequest {
@@ -58,10 +73,37 @@ function captureRequest(body: unknown): CaptureRequest {
   return { action: known, ...(confirmed === undefined ? {} : { confirmed }) };
 }
 
+function optionalText(value: unknown, key: string): string | undefined {
+  if (value === undefined || typeof value === 'string') return value;
+  throw new TypeError(`${key} must be a string`);
+}
+
+function explainRequest(body: unknown): ExplainRequest {
+  if (typeof body !== 'object' || body === null) throw new TypeError('the body must be a JSON object');
+  const { to, from, method, headers, sni, ...unknown } = body as Readonly<Record<string, unknown>>;
+  if (Object.keys(unknown).length > 0) throw new TypeError(`unknown key ${Object.keys(unknown).join(', ')}`);
+  if (typeof to !== 'string') throw new TypeError('to must be a string');
+  if (headers !== undefined && !(Array.isArray(headers) && headers.every((one) => typeof one === 'string')))
+    throw new TypeError('headers must be a list of strings');
+  const texts = {
+    from: optionalText(from, 'from'),
+    method: optionalText(method, 'method'),
+    sni: optionalText(sni, 'sni'),
+  };
+  return {
+    to,
+    ...(texts.from !== undefined && { from: texts.from }),
+    ...(texts.method !== undefined && { method: texts.method }),
+    ...(texts.sni !== undefined && { sni: texts.sni }),
+    ...(headers !== undefined && { headers }),
+  };
+}
+
 export const ROUTES: { readonly [Call in ApiCall]: Route<ApiCalls[Call]['request']> } = {
   status: { method: 'GET', path: '/v1/status', timeoutMs: 5000, parse: nothing },
   rotate: { method: 'POST', path: '/v1/rotate', timeoutMs: 60_000, parse: rotateRequest },
   reload: { method: 'POST', path: '/v1/reload', timeoutMs: 15_000, parse: nothing },
+  explain: { method: 'POST', path: '/v1/explain', timeoutMs: 15_000, parse: explainRequest },
   capture: { method: 'POST', path: '/v1/capture', timeoutMs: 30_000, parse: captureRequest },
 };
 

@@ -53,6 +53,9 @@ const HANDLERS: ApiHandlers = {
   rotate: ({ spiffeId = 'spiffe://a/ns/b/sa/c' }) => ({ renewed: [{ spiffeId, serial: '4f' }] }),
   reload: () => ({ diagnostics: [] }),
   capture: () => ({ state: 'unconfigured', waitingFor: [], unknownUsers: [] }),
+  explain: () => {
+    throw new TrysailError('AGENT_STARTING', 'the agent is still starting');
+  },
 };
 
 async function agent(t: Parameters<typeof tempDir>[0], handlers: Partial<ApiHandlers> = {}): Promise<string> {

@@ -1,0 +1,106 @@
+/** A question as a command or a call of the local API asks it, with the caller by name. */
+import { TrysailError } from '../lib/errors.ts';
+import type { Explanation } from '../model/explanation.ts';
+import type { Host } from '../model/host.ts';
+import { DEFAULT_NAMESPACE } from '../model/host-names.ts';
+import type { Mesh } from '../model/mesh.ts';
+import { parseWorkloadSpiffeId } from '../model/spiffe-id.ts';
+import { parseRequest, type WrittenRequest } from './called-request.ts';
+import type { Configuration } from './configuration.ts';
+import { type DescribedWorkload, findWorkload } from './described-workload.ts';
+import { explain } from './explain.ts';
+import { type Caller, callerIdentity } from './explain-host.ts';
+import { servedPorts } from './served-ports.ts';
+
+export interface Question extends WrittenRequest {
+  /** `web.default`, `web`: a workload or service, and its namespace. */
+  readonly from?: string;
+}
+
+function splitName(written: string): { readonly name: string; readonly namespace: string } {
+  const slash = written.split('/');
+  if (slash.length === 2) return { namespace: slash[0] ?? '', name: slash[1] ?? '' };
+  const dot = written.lastIndexOf('.');
+  return dot === -1
+    ? { name: written, namespace: DEFAULT_NAMESPACE }
+    : { name: written.slice(0, dot), namespace: written.slice(dot + 1) };
+}
+
+/** Who a described workload calls as. */
+function callerOf(configuration: Configuration, workload: DescribedWorkload): Caller {
+  const served = servedPorts(configuration, workload)[0]?.service.name;
+  const { namespace, labels, locality } = workload;
+  const name = workload.name ?? served ?? 'workload';
+  const account = workload.serviceAccount ?? served ?? name;
+  return { namespace, name, labels, locality, identity: callerIdentity(configuration.mesh, namespace, account) };
+}
+
+/**
+ * Answers from files.
+ * @param described the caller, where options describe it; else `question.from` names it
+ * @throws TrysailError `REQUEST_INVALID`, `WORKLOAD_UNKNOWN`
+ */
+export function explainOffline(
+  configuration: Configuration,
+  question: Question,
+  described: DescribedWorkload | undefined,
+): Explanation {
+  const { name, namespace } = splitName(question.from ?? '');
+  const workload = described ?? findWorkload(configuration, `${namespace}/${name}`);
+  return explain(configuration.mesh, callerOf(configuration, workload), parseRequest(question));
+}
+
+/**
+ * Answers from the mesh that a host works with: the caller is one of its workloads or captured callers, the first one
+ * where the question names none.
+ * @throws TrysailError `REQUEST_INVALID`, `WORKLOAD_UNKNOWN`
+ */
+export function explainOnHost(mesh: Mesh, host: Host, question: Question): Explanation {
+  const callers = [
+    ...host.workloads.map(({ namespace, service, labels, identity }) => ({
+      namespace,
+      name: service,
+      labels,
+      identity,
+    })),
+    ...(host.callers ?? []).map(({ namespace, identity }) => ({
+      namespace,
+      name: (identity === undefined ? undefined : parseWorkloadSpiffeId(identity)?.serviceAccount) ?? 'host',
+      labels: {},
+      identity,
+    })),
+    ...(host.callerIdentity === undefined
+      ? []
+      : [host.callerIdentity].flatMap((identity) => {
+          const parsed = parseWorkloadSpiffeId(identity);
+          return parsed === undefined
+            ? []
+            : [{ namespace: parsed.namespace, name: parsed.serviceAccount, labels: {}, identity }];
+        })),
+  ];
+  const wanted = question.from === undefined ? undefined : splitName(question.from);
+  const found = callers.find(
+    (one) => wanted === undefined || (one.name === wanted.name && one.namespace === wanted.namespace),
+  );
+  if (found === undefined && wanted !== undefined)
+    throw new TrysailError('WORKLOAD_UNKNOWN', `${wanted.name}.${wanted.namespace} does not call from this host`, {
+      remedy:
+        callers.length === 0
+          ? 'Ask on the host where it runs, or from files: trysail explain -f.'
+          : `Name one of: ${[...new Set(callers.map((one) => `${one.name}.${one.namespace}`))].join(', ')}.`,
+    });
+  const { namespace, name, labels, identity } = found ?? {
+    namespace: DEFAULT_NAMESPACE,
+    name: 'host',
+    labels: {},
+    identity: undefined,
+  };
+  const caller: Caller = {
+    namespace,
+    name,
+    labels,
+    identity: host.withoutCertificates === true ? undefined : identity,
+    locality: host.locality,
+  };
+  return explain(mesh, caller, parseRequest(question));
+}
