@@ -2,6 +2,7 @@
 import type { Host, SocketAddress, SocketPath } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { bindableAddresses, capturedCallers, type HostCalling } from './calling.ts';
+import { mergeServers } from './gateway-servers.ts';
 import { inboundPorts } from './inbound-ports.ts';
 import { listenerName } from './names.ts';
 import { captureAddresses } from './outbound-capture.ts';
