@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { formatDiagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
-import { MESH_CONFIG_UNSUPPORTED, parseMeshConfig } from './mesh-config.ts';
+import { parseMeshConfig } from './mesh-config.ts';
+import { MESH_CONFIG_UNSUPPORTED } from './mesh-config-schema.ts';
 
 test('an empty file is the defaults', () => {
   for (const text of ['', '# nothing\n', '{}', '---\n'])
@@ -20,6 +21,20 @@ enableAutoMtls: false
 connectTimeout: 1.5s
 accessLogFile: /dev/stdout
 catalogue: {sentinelService: here, massCriticalShare: 0.5, hold: 0s}
+outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+localityLbSetting: {failover: [{from: a, to: b}]}
+defaultServiceExportTo: ["."]
+defaultVirtualServiceExportTo: [a, b]
+defaultDestinationRuleExportTo: ["*"]
+defaultHttpRetryPolicy: {attempts: 5, retryOn: 5xx}
+defaultTrafficPolicy: {outlierDetection: {consecutive5xxErrors: 3}}
+tcpKeepalive: {time: 1m, probes: 2}
+dnsRefreshRate: 5s
+protocolDetectionTimeout: 0s
+h2UpgradePolicy: UPGRADE
+pathNormalization: {normalization: MERGE_SLASHES}
+defaultConfig: {concurrency: 3}
+envoyFilters: {namespaces: [istio-system]}
 `,
     'm.yaml',
   );
@@ -33,6 +48,40 @@ catalogue: {sentinelService: here, massCriticalShare: 0.5, hold: 0s}
     connectTimeoutMs: 1500,
     accessLogFile: '/dev/stdout',
     catalogue: { sentinelService: 'here', massCriticalShare: 0.5, holdMs: 0 },
+    outboundTrafficPolicy: 'REGISTRY_ONLY',
+    localityLbSetting: { enabled: true, distribute: [], failover: [{ from: 'a', to: 'b' }], failoverPriority: [] },
+    defaultServiceExportTo: ['.'],
+    defaultVirtualServiceExportTo: ['a', 'b'],
+    defaultDestinationRuleExportTo: ['*'],
+    defaultHttpRetryPolicy: {
+      attempts: 5,
+      perTryTimeoutMs: undefined,
+      retryOn: '5xx',
+      retryRemoteLocalities: false,
+      retryIgnorePreviousHosts: true,
+      backoffMs: undefined,
+    },
+    defaultTrafficPolicy: {
+      connectionPool: undefined,
+      outlierDetection: {
+        consecutive5xxErrors: 3,
+        consecutiveGatewayErrors: undefined,
+        intervalMs: undefined,
+        baseEjectionTimeMs: undefined,
+        maxEjectionPercent: undefined,
+        alwaysEjectOneHost: false,
+        minHealthPercent: undefined,
+        splitExternalLocalOriginErrors: false,
+        consecutiveLocalOriginFailures: undefined,
+      },
+    },
+    tcpKeepalive: { probes: 2, timeMs: 60_000, intervalMs: undefined },
+    dnsRefreshRateMs: 5000,
+    protocolDetectionTimeoutMs: 0,
+    h2UpgradePolicy: 'UPGRADE',
+    pathNormalization: 'MERGE_SLASHES',
+    concurrency: 3,
+    envoyFilterNamespaces: ['istio-system'],
   });
 });
 
@@ -42,13 +91,13 @@ test('an empty path of the access log is none, as in Istio', () => {
 
 test("fields of Istio's MeshConfig without support are warnings; the others hold", () => {
   const { config, diagnostics } = parseMeshConfig(
-    'trustDomain: a.b\nenableTracing: true\noutbound_traffic_policy: {}\n',
+    'trustDomain: a.b\nenableTracing: true\ninbound_traffic_policy: {}\n',
     'm.yaml',
   );
   assert.equal(config?.trustDomain, 'a.b');
   assert.deepEqual(diagnostics.map(formatDiagnostic), [
     'm.yaml:2: warning TRY0003 MeshConfig enableTracing: "enableTracing" is part of Istio\'s MeshConfig and not supported yet; it has no effect. Remove it.',
-    'm.yaml:3: warning TRY0003 MeshConfig outboundTrafficPolicy: "outboundTrafficPolicy" is part of Istio\'s MeshConfig and not supported yet; it has no effect. Remove it.',
+    'm.yaml:3: warning TRY0003 MeshConfig inboundTrafficPolicy: "inboundTrafficPolicy" is part of Istio\'s MeshConfig and not supported yet; it has no effect. Remove it.',
   ]);
   for (const name of MESH_CONFIG_UNSUPPORTED)
     assert.deepEqual(
@@ -117,4 +166,22 @@ test('whatever the text, there is a configuration or a reason', () => {
       assert.ok(config !== undefined || diagnostics.some(({ severity }) => severity === 'error'));
     }),
   );
+});
+
+test("a proxy's settings that have no effect are warnings, each", () => {
+  const text = 'defaultConfig:\n  concurrency: 1\n  discoveryAddress: a:1\n';
+  const { config, diagnostics } = parseMeshConfig(text, 'm.yaml');
+  assert.equal(config?.concurrency, 1);
+  assert.deepEqual(diagnostics.map(formatDiagnostic), [
+    'm.yaml:3: warning TRY0003 MeshConfig defaultConfig.discoveryAddress: "defaultConfig.discoveryAddress" is part of Istio\'s MeshConfig and not supported yet; it has no effect. Remove it.',
+  ]);
+});
+
+test('a rule that the shape cannot say', () => {
+  const text = 'localityLbSetting:\n  distribute:\n  - from: a\n    to: {b: 50}\n';
+  const { config, diagnostics } = parseMeshConfig(text, 'm.yaml');
+  assert.equal(config, undefined);
+  assert.deepEqual(diagnostics.map(formatDiagnostic), [
+    'm.yaml:4: error IST0106 MeshConfig localityLbSetting.distribute[0].to: the shares total 50. Make them total 100.',
+  ]);
 });

@@ -1,0 +1,115 @@
+/** The shape of meshconfig.yaml: Istio's MeshConfig names where Istio has one, ours beside them. */
+import * as z from 'zod/mini';
+import { duration, exportTo, int, nonEmpty, unread } from './field-types.ts';
+import { connectionPool, localityLbSetting, outlierDetection, tcpKeepalive } from './kinds/destination-rule-schema.ts';
+import { retriesSchema } from './kinds/virtual-service-schema.ts';
+
+/** Fields of Istio's MeshConfig that are known and have no effect. https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/ */
+export const MESH_CONFIG_UNSUPPORTED: readonly string[] = [
+  'proxyListenPort',
+  'proxyInboundListenPort',
+  'proxyHttpPort',
+  'ingressClass',
+  'ingressService',
+  'ingressControllerMode',
+  'ingressSelector',
+  'enableTracing',
+  'accessLogFormat',
+  'accessLogEncoding',
+  'enableEnvoyAccessLogService',
+  'disableEnvoyListenerLog',
+  'inboundTrafficPolicy',
+  'configSources',
+  'caCertificates',
+  'inboundClusterStatName',
+  'outboundClusterStatName',
+  'enablePrometheusMerge',
+  'verifyCertificateAtClient',
+  'extensionProviders',
+  'defaultProviders',
+  'discoverySelectors',
+  'meshMTLS',
+  'tlsDefaults',
+  'hboneIdleTimeout',
+  'serviceSettings',
+  'serviceScopeConfigs',
+  'certificates',
+  'thriftConfig',
+  'ca',
+];
+
+const TEMPLATE = /^(?:[a-z0-9.-]|\{service\}|\{namespace\}|\{consulName\})+$/;
+
+const trustDomain = z.string().check(
+  z.refine((text: string) => /^[a-z0-9._-]{1,255}$/.test(text), {
+    error: ({ input }) => `"${String(input)}" is not a trust domain`,
+    params: { remedy: 'Use lower-case letters, digits, ".", "-" and "_", as in mesh.example.com.' },
+  }),
+);
+
+const template = z.string().check(
+  z.refine((text: string) => TEMPLATE.test(text) && /\{service\}|\{consulName\}/.test(text), {
+    error: ({ input }) => `"${String(input)}" is not a template of host names`,
+    params: { remedy: 'Write a DNS name with {service} and {namespace}, or with {consulName}.' },
+  }),
+);
+
+const share = z.number().check(
+  z.refine((value: number) => value > 0 && value <= 1, {
+    error: ({ input }) => `${String(input)} is not a share`,
+    params: { remedy: 'Write a number above 0, at most 1.' },
+  }),
+);
+
+/** The whole of meshconfig.yaml. */
+export const meshConfigSchema = z.strictObject({
+  trustDomain: z.optional(trustDomain),
+  trustDomainAliases: z.optional(z.array(trustDomain)),
+  rootNamespace: z.optional(nonEmpty),
+  serviceHosts: z.optional(
+    z.array(template).check(
+      z.refine((list: readonly string[]) => list.length > 0 && new Set(list).size === list.length, {
+        error: 'is empty or names a template twice',
+        params: { remedy: 'List each template once, the canonical one first.' },
+      }),
+    ),
+  ),
+  enableAutoMtls: z.optional(z.boolean()),
+  connectTimeout: z.optional(duration()),
+  accessLogFile: z.optional(z.string()),
+  catalogue: z.optional(
+    z.strictObject({
+      sentinelService: z.optional(nonEmpty),
+      massCriticalShare: z.optional(share),
+      hold: z.optional(duration(0)),
+    }),
+  ),
+  outboundTrafficPolicy: z.optional(
+    z.strictObject({ mode: z.optional(z.enum(['ALLOW_ANY', 'REGISTRY_ONLY', 'ALLOW_ANY_DYNAMIC_DNS'])) }),
+  ),
+  localityLbSetting: z.optional(localityLbSetting),
+  defaultServiceExportTo: exportTo,
+  defaultVirtualServiceExportTo: exportTo,
+  defaultDestinationRuleExportTo: exportTo,
+  defaultHttpRetryPolicy: z.optional(retriesSchema),
+  defaultTrafficPolicy: z.optional(
+    z.strictObject({
+      connectionPool: z.optional(connectionPool),
+      outlierDetection: z.optional(outlierDetection),
+    }),
+  ),
+  tcpKeepalive: z.optional(tcpKeepalive),
+  dnsRefreshRate: z.optional(duration()),
+  protocolDetectionTimeout: z.optional(duration(0)),
+  h2UpgradePolicy: z.optional(z.enum(['DO_NOT_UPGRADE', 'UPGRADE'])),
+  pathNormalization: z.optional(
+    z.strictObject({
+      normalization: z.optional(z.enum(['NONE', 'BASE', 'DEFAULT', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'])),
+    }),
+  ),
+  defaultConfig: z.optional(z.looseObject({ concurrency: z.optional(int(0, 1024)) })),
+  envoyFilters: z.optional(z.strictObject({ namespaces: z.optional(z.array(nonEmpty)) })),
+  ...Object.fromEntries(MESH_CONFIG_UNSUPPORTED.map((name) => [name, unread] as const)),
+});
+
+export type MeshConfigSpec = z.output<typeof meshConfigSchema>;
