@@ -1,13 +1,14 @@
 /** Filter chains of connections to one destination, for a listener at which many destinations arrive. */
 import type { CidrRangeSchema } from '../gen/envoy/config/core/v3/address_pb.ts';
 import type { FilterChainMatchSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts';
+import { ipRange } from './ip-range.ts';
 import type { FilterChain, Inspection, ListenerChains } from './listener.ts';
 import type { Fields } from './messages.ts';
 
 /** A destination as its callers dial it. */
 export interface Destination {
   readonly port: number;
-  /** Empty: any. */
+  /** Addresses or CIDR ranges; empty: any. */
   readonly addresses: readonly string[];
 }
 
@@ -17,8 +18,9 @@ export interface CapturedChains extends Destination {
   readonly inspect: Inspection;
 }
 
-function addressRange(addressPrefix: string): Fields<typeof CidrRangeSchema> {
-  return { addressPrefix, prefixLen: addressPrefix.includes(':') ? 128 : 32 };
+function addressRange(text: string): Fields<typeof CidrRangeSchema> {
+  const { address = text, bits = text.includes(':') ? 128 : 32 } = ipRange(text) ?? {};
+  return { addressPrefix: address, prefixLen: bits };
 }
 
 function destinationMatch({ port, addresses }: Destination): Fields<typeof FilterChainMatchSchema> {

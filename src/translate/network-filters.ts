@@ -15,14 +15,13 @@ import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_prox
 import type { ConsistentHash } from '../model/destination-rule.ts';
 import { accessLog } from './access-log.ts';
 import { CALLER_STATE } from './cluster-callers.ts';
+import { dynamicDnsHttpFilter } from './dynamic-dns.ts';
 import { type HttpFilter, httpFilters } from './http-filters.ts';
 import { duration, pack } from './messages.ts';
 import { statName } from './names.ts';
 
 export type NetworkFilter = MessageInitShape<typeof FilterSchema>;
 type HttpConnectionManager = MessageInitShape<typeof HttpConnectionManagerSchema>;
-
-export type { HttpFilter } from './http-filters.ts';
 
 export interface HttpSpec {
   readonly statPrefix: string;
@@ -39,6 +38,8 @@ export interface HttpSpec {
   readonly accessLogFile: string | undefined;
   /** Come first, in this order; absent: none. */
   readonly httpFilters?: readonly HttpFilter[];
+  /** How often names that requests ask for are resolved anew; absent: no cluster needs that. */
+  readonly dynamicDnsMs?: number | undefined;
 }
 
 function directionFields(
@@ -67,10 +68,13 @@ function directionFields(
 
 /** Websockets pass in both versions of HTTP; streams may idle; the addresses are those of the applications' own hops. */
 export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
+  const { dynamicDnsMs } = spec;
   const config: HttpConnectionManager = {
     statPrefix: statName(spec.statPrefix),
     routeSpecifier: spec.routes,
-    httpFilters: [...httpFilters(spec.httpFilters)],
+    httpFilters: [
+      ...httpFilters(spec.httpFilters, dynamicDnsMs === undefined ? [] : [dynamicDnsHttpFilter(dynamicDnsMs)]),
+    ],
     ...directionFields(spec.from),
     useRemoteAddress: spec.from === 'gateway',
     ...(spec.trustedHops !== undefined && { xffNumTrustedHops: spec.trustedHops }),

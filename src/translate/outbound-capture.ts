@@ -4,7 +4,8 @@ import type { Resource } from '../xds/resource.ts';
 import { type CapturedChains, capturedChains, inspectedPorts, unservedChains } from './captured-chains.ts';
 import { captureListener, type FilterChain } from './listener.ts';
 import { HTTP_INSPECTOR, ORIGINAL_DESTINATION, onPorts, TLS_INSPECTOR } from './listener-filters.ts';
-import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, passBytes } from './passthrough.ts';
+import type { NetworkFilter } from './network-filters.ts';
+import { BLACK_HOLE_CLUSTER, passBytes } from './passthrough.ts';
 
 const NO_INSPECTION = { tls: false, http: false } as const;
 
@@ -29,15 +30,17 @@ export interface OutboundCaptureSpec {
   readonly captured: readonly CapturedChains[];
   /** All addresses of services by name. What is not served there is closed: these addresses lead nowhere else. */
   readonly names: readonly string[];
+  /** What becomes of connections to anywhere else. */
+  readonly rest: readonly NetworkFilter[];
   readonly accessLogFile: string | undefined;
 }
 
 /**
- * Connections to services by name by their rules, all others on to where they were going. Who connects to the
+ * Connections to services by their rules, all others as the policy for them says. Who connects to the
  * listener itself is not captured: without an end of its own such a connection would go round for ever.
  */
 export function outboundCaptureListener(spec: OutboundCaptureSpec): Resource {
-  const { name, addresses, captured, names, accessLogFile } = spec;
+  const { name, addresses, captured, names, rest, accessLogFile } = spec;
   const nowhere = [passBytes(BLACK_HOLE_CLUSTER, accessLogFile)];
   const itself: FilterChain = { name: 'blackhole', filters: nowhere };
   const port = addresses[0]?.port ?? 0;
@@ -60,7 +63,7 @@ export function outboundCaptureListener(spec: OutboundCaptureSpec): Resource {
     ],
     defaultFilterChain: {
       name: 'virtualOutbound-catchall-tcp',
-      filters: [passBytes(PASSTHROUGH_CLUSTER, accessLogFile)],
+      filters: [...rest],
     },
     listenerFilters: [
       ORIGINAL_DESTINATION,

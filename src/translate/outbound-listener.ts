@@ -5,22 +5,30 @@ import type { SocketAddress, SocketPath } from '../model/host.ts';
 import type { Resource } from '../xds/resource.ts';
 import { OFFER_HTTP1, OFFER_HTTP2 } from './alpn.ts';
 import { ADS } from './config-source.ts';
+import { connectionChains } from './connection-chains.ts';
+import { connectionParts } from './connection-parts.ts';
+import { dynamicDnsSniFilter } from './dynamic-dns.ts';
 import { type FilterChain, type ListenerChains, listener, PLAIN_HTTP1, PLAIN_HTTP2 } from './listener.ts';
 import { consistentHash } from './load-balancing.ts';
 import { listenerName } from './names.ts';
 import { httpConnectionManager, markCaller, type NetworkFilter, offerAlpn, tcpProxy } from './network-filters.ts';
 import type { ProtocolKind } from './protocol-kind.ts';
+import type { ConnectionRoute, WeightedCluster } from './tcp-routes.ts';
 
 /** The calls of one port of a service. */
 export interface OutboundCalls {
   readonly kind: ProtocolKind;
-  /** Where bytes go. */
-  readonly cluster: string;
+  /** Where bytes go that no route takes; undefined: they are closed. */
+  readonly cluster: string | undefined;
+  /** Where connections go by their server name or destination, before `cluster`. */
+  readonly routes: readonly ConnectionRoute[];
   /** Where requests go. */
   readonly routeConfig: string;
   readonly policy: TrafficPolicyBlocks;
   /** What tells clusters who calls; undefined where all calls of the host are one caller's. */
   readonly caller: string | undefined;
+  /** How often names that requests ask for are resolved anew; undefined: no service of the mesh needs that. */
+  readonly dynamicDnsMs: number | undefined;
   readonly accessLogFile: string | undefined;
 }
 
@@ -29,29 +37,49 @@ function http(calls: OutboundCalls, statPrefix: string): NetworkFilter {
     statPrefix,
     routes: { case: 'rds', value: { configSource: ADS, routeConfigName: calls.routeConfig } },
     from: 'outbound',
+    dynamicDnsMs: calls.dynamicDnsMs,
     accessLogFile: calls.accessLogFile,
   });
 }
 
-function tcp({ cluster, policy, accessLogFile }: OutboundCalls): NetworkFilter {
-  return tcpProxy({
-    statPrefix: cluster,
-    cluster,
-    idleTimeoutMs: policy.connectionPool?.tcpIdleTimeoutMs,
-    hash: consistentHash(policy.loadBalancer),
-    accessLogFile,
-  });
+/** The filters of connections that go to these clusters. */
+export function bytesFilters(
+  { policy, caller, dynamicDnsMs, accessLogFile }: Omit<OutboundCalls, 'kind' | 'cluster' | 'routes' | 'routeConfig'>,
+  destinations: string | readonly WeightedCluster[],
+): readonly NetworkFilter[] {
+  const targets = typeof destinations === 'string' ? [] : destinations.map(({ target }) => target);
+  const dynamic = targets.find((target) => target?.service.resolution === 'DYNAMIC_DNS');
+  const clusters = typeof destinations === 'string' ? destinations : destinations[0]?.cluster;
+  return [
+    ...(caller === undefined ? [] : [markCaller(caller)]),
+    ...(dynamic === undefined || dynamicDnsMs === undefined
+      ? []
+      : [dynamicDnsSniFilter(dynamicDnsMs, dynamic.port.number)]),
+    tcpProxy({
+      statPrefix: clusters ?? '',
+      cluster: destinations,
+      idleTimeoutMs: policy.connectionPool?.tcpIdleTimeoutMs,
+      hash: consistentHash(policy.loadBalancer),
+      accessLogFile,
+    }),
+  ];
 }
 
 /**
  * HTTP: requests by the route configuration. TCP: bytes to the service's cluster. AUTO: whichever of them the first
  * bytes say. A service whose rule says `useClientProtocol` is watched for the version in the same way.
  * @param statPrefix of HTTP's statistics
+ * @param routes those of `calls` that count for the destination
  */
-export function outboundChains(calls: OutboundCalls, statPrefix: string): ListenerChains {
+export function outboundChains(
+  calls: OutboundCalls,
+  statPrefix: string,
+  routes: readonly ConnectionRoute[],
+): ListenerChains {
   const marks = calls.caller === undefined ? [] : [markCaller(calls.caller)];
   const requests = http(calls, statPrefix);
-  const bytes: FilterChain = { name: 'tcp', filters: [...marks, tcp(calls)] };
+  const rest = calls.cluster === undefined ? undefined : bytesFilters(calls, calls.cluster);
+  const bytes = connectionChains(routes, (destinations) => bytesFilters(calls, destinations), rest);
   // One chain a version of HTTP, because the peer must be offered the version that the caller speaks.
   const preserving: readonly FilterChain[] = [
     {
@@ -65,9 +93,16 @@ export function outboundChains(calls: OutboundCalls, statPrefix: string): Listen
       filters: [...marks, offerAlpn(OFFER_HTTP2), requests],
     },
   ];
-  if (calls.kind === 'tcp') return { filterChains: [bytes], inspect: { tls: false, http: false } };
+  if (calls.kind === 'tcp') {
+    const { filterChains, defaultFilterChain: only, inspect } = bytes;
+    return filterChains.length > 0 || only === undefined ? bytes : { filterChains: [only], inspect };
+  }
   if (calls.kind === 'auto')
-    return { filterChains: preserving, defaultFilterChain: bytes, inspect: { tls: true, http: true } };
+    return {
+      filterChains: [...preserving, ...bytes.filterChains],
+      defaultFilterChain: bytes.defaultFilterChain,
+      inspect: { tls: true, http: true },
+    };
   if (calls.policy.connectionPool?.useClientProtocol === true)
     return { filterChains: preserving, inspect: { tls: false, http: true } };
   return { filterChains: [{ name: 'http', filters: [...marks, requests] }], inspect: { tls: false, http: false } };
@@ -75,9 +110,11 @@ export function outboundChains(calls: OutboundCalls, statPrefix: string): Listen
 
 /** The listener at an address or Unix socket through which local applications call one port of a service. */
 export function outboundListener(address: SocketAddress | SocketPath, calls: OutboundCalls): Resource {
+  const [part] = 'path' in address ? [] : connectionParts([address.address], calls.routes);
+  const routes = part?.routes ?? calls.routes.filter(({ destinationSubnets }) => destinationSubnets.length === 0);
   return listener({
     address,
     direction: 'outbound',
-    ...outboundChains(calls, `outbound_${listenerName(address)}`),
+    ...outboundChains(calls, `outbound_${listenerName(address)}`, routes),
   });
 }

@@ -13,23 +13,38 @@ import {
   isMeshed,
   upstreamCalling,
 } from './calling.ts';
-import { type CapturedChains, capturedChains } from './captured-chains.ts';
+import { type CapturedChains, capturedChains, type Destination } from './captured-chains.ts';
 import { callerState } from './cluster-callers.ts';
+import { connectionParts } from './connection-parts.ts';
 import { type ResolvedDestination, type Target, unknownDestination } from './destination.ts';
+import { dnsRefreshMs, dynamicDnsOf } from './dynamic-dns.ts';
+import { EgressSide } from './egress-side.ts';
 import { GatewaySide } from './gateway-side.ts';
+import { ANY_DOMAIN, nameDomains } from './host-domains.ts';
 import { type ListenerChains, listener } from './listener.ts';
 import { Memo } from './memo.ts';
 import { MeshView } from './mesh-view.ts';
 import { listenerName } from './names.ts';
+import { markCaller } from './network-filters.ts';
 import { type ObserveSpec, observeChains } from './observe-chains.ts';
 import { captureAddresses, outboundCaptureListener, outboundCaptureName } from './outbound-capture.ts';
 import { OutboundClusters } from './outbound-clusters.ts';
 import { type OutboundCalls, outboundChains, outboundListener } from './outbound-listener.ts';
-import { BLACK_HOLE_CLUSTER, blackHoleCluster, PASSTHROUGH_CLUSTER, passthroughCluster } from './passthrough.ts';
+import { outboundPolicy } from './outbound-policy.ts';
+import {
+  BLACK_HOLE_CLUSTER,
+  blackHoleCluster,
+  DYNAMIC_DNS_CLUSTER,
+  dynamicDnsPassthrough,
+  PASSTHROUGH_CLUSTER,
+  passBytes,
+  passthroughCluster,
+} from './passthrough.ts';
 import { protocolKind } from './protocol-kind.ts';
 import type { OwnCall } from './rate-limit-calls.ts';
 import type { ResourceUnits } from './resource-units.ts';
 import { routeConfig } from './route-config.ts';
+import type { UnknownHosts } from './shared-routes.ts';
 import { NO_BLOCKS } from './traffic-policy.ts';
 import { type UpstreamTarget, upstreamTarget } from './upstream-target.ts';
 
@@ -49,13 +64,17 @@ interface Outbound {
 const NO_ALIASES: readonly string[] = [];
 
 /** What a listener is rebuilt for. */
-function inputsOf({ routeConfig: name, kind, cluster, policy, caller, accessLogFile }: OutboundCalls): unknown[] {
-  return [name, kind, cluster, policy, caller, accessLogFile];
+function inputsOf(calls: OutboundCalls): unknown[] {
+  const { routeConfig: name, kind, cluster, routes, policy, caller, dynamicDnsMs, accessLogFile } = calls;
+  return [name, kind, cluster, routes, policy, caller, dynamicDnsMs, accessLogFile];
 }
+
+const NO_ROUTES: OutboundCalls['routes'] = [];
 
 export class OutboundSide {
   readonly #clusters = new OutboundClusters();
   readonly #chains = new Memo<CapturedChains>();
+  readonly #egress = new EgressSide();
   readonly #gateways = new GatewaySide();
   /** By the callers' `clientKey`. */
   #views = new Map<string, MeshView>();
@@ -84,6 +103,7 @@ export class OutboundSide {
     this.#clusters.make(units, mesh, host, calling.apart);
     for (const view of this.#views.values()) view.sweep();
     this.#chains.sweep();
+    this.#egress.sweep();
     this.#viewsBefore = new Map();
   }
 
@@ -166,17 +186,67 @@ export class OutboundSide {
   #caller(of: Outbound, caller: Caller): void {
     const { units, mesh, host } = of;
     const { accessLogFile } = mesh.config;
-    const captured = caller.mode === 'off' ? [] : this.#captured(of, caller);
     units.make('clusters', PASSTHROUGH_CLUSTER, [], passthroughCluster);
     units.make('clusters', BLACK_HOLE_CLUSTER, [], blackHoleCluster);
-    const name = outboundCaptureName(caller.capturePort);
-    units.own('listeners', name, { context: 'SIDECAR_OUTBOUND', workload: callerCalling(host, caller) });
-    const addresses = captureAddresses(caller, host.withoutIpv6 === true);
     const names = [...new Set((host.namedUpstreams ?? []).flatMap((upstream) => upstream.addresses))];
-    const inputs = [accessLogFile, addresses.map(listenerName).join(' '), names.join(' '), ...captured];
-    units.make('listeners', name, inputs, () =>
-      outboundCaptureListener({ name, addresses, captured, names, accessLogFile }),
-    );
+    const unknown = this.#unknown(of, caller);
+    const captured = [
+      ...(caller.mode === 'off' ? [] : this.#captured(of, caller)),
+      ...(isMeshed(caller) ? this.#beyond(of, caller, names, unknown.requests) : []),
+    ];
+    const name = outboundCaptureName(caller.capturePort);
+    const who = callerCalling(host, caller);
+    units.own('listeners', name, { context: 'SIDECAR_OUTBOUND', workload: who });
+    const addresses = captureAddresses(caller, host.withoutIpv6 === true);
+    const mark = of.calling.apart && unknown.marked ? callerState(who) : undefined;
+    const inputs = [accessLogFile, addresses.map(listenerName).join(' '), names.join(' '), unknown.bytes, mark];
+    units.make('listeners', name, [...inputs, ...captured], () => {
+      const rest = [...(mark === undefined ? [] : [markCaller(mark)]), passBytes(unknown.bytes, accessLogFile)];
+      return outboundCaptureListener({ name, addresses, captured, names, rest, accessLogFile });
+    });
+  }
+
+  /** Where a caller's calls go that are nobody's. What the mesh only observes goes where it was going. */
+  #unknown(
+    of: Outbound,
+    caller: Caller,
+  ): { readonly requests: UnknownHosts; readonly bytes: string; readonly marked: boolean } {
+    const { units, mesh, host } = of;
+    const passed = { requests: { cluster: PASSTHROUGH_CLUSTER }, bytes: PASSTHROUGH_CLUSTER, marked: false };
+    if (!isMeshed(caller)) return passed;
+    const who = callerCalling(host, caller);
+    const { mode, egressProxy } = outboundPolicy(mesh, who);
+    if (egressProxy !== undefined) {
+      const view = this.#view(of, who);
+      const { cluster, target } = view.destination(egressProxy, egressProxy.port ?? 0);
+      if (target !== undefined) this.#clusters.add(view, target, who);
+      return { requests: { cluster }, bytes: cluster, marked: true };
+    }
+    if (mode === 'REGISTRY_ONLY') return { requests: 'refused', bytes: BLACK_HOLE_CLUSTER, marked: false };
+    if (mode === 'ALLOW_ANY') return passed;
+    const refreshMs = dnsRefreshMs(mesh.config);
+    units.make('clusters', DYNAMIC_DNS_CLUSTER, [refreshMs], () => dynamicDnsPassthrough(refreshMs));
+    return { ...passed, requests: { cluster: DYNAMIC_DNS_CLUSTER } };
+  }
+
+  /** What a caller finds by address, Host or server name. */
+  #beyond(of: Outbound, caller: Caller, names: readonly string[], unknown: UnknownHosts): readonly CapturedChains[] {
+    const who = callerCalling(of.host, caller);
+    const view = this.#view(of, who);
+    return this.#egress.make({
+      units: of.units,
+      mesh: of.mesh,
+      caller,
+      view,
+      mark: of.calling.apart ? callerState(who) : undefined,
+      names,
+      named: new Set((of.host.namedUpstreams ?? []).map(({ serviceHost }) => serviceHost)),
+      unknown,
+      add: (target) => this.#clusters.add(view, target, who),
+      calls: ({ service, port }) => this.#calls(of, service.host, { kind: 'known', service, port }, who),
+      chains: (name, destination, inputs, make) => this.#capturedChains(of, caller, name, destination, inputs, make),
+      callChains: (name, destination, calls) => this.#capturedCalls(of, caller, name, destination, calls),
+    });
   }
 
   /** What a caller's listener does with connections to services by name: the first service of an address holds. */
@@ -190,26 +260,53 @@ export class OutboundSide {
       return portsOf(of, upstream).flatMap((target) => {
         const destination = { port: target.port.number, addresses };
         const name = listenerName({ address: first, port: destination.port });
-        const make = (inputs: readonly unknown[], chains: () => ListenerChains): readonly CapturedChains[] => {
-          const key = `${name} of captured port ${caller.capturePort}`;
-          const all = [...addresses, ...inputs];
-          const made = of.units.lastGood(
-            `calls to ${key}`,
-            () => this.#chains.get(key, all, () => capturedChains(name, destination, chains())),
-            () => this.#chains.keep(key),
-          );
-          return made === undefined ? [] : [made];
-        };
         if (!isMeshed(caller)) {
           const observed = this.#observed(of, target, name);
-          return make(Object.values(observed), () => observeChains(observed));
+          return this.#capturedChains(of, caller, name, destination, Object.values(observed), () =>
+            observeChains(observed),
+          );
         }
         const who = callerCalling(of.host, caller);
         if (!this.#isInScope(of, target, who)) return [];
         const calls = this.#calls(of, upstream.serviceHost, target, who);
-        return make(inputsOf(calls), () => outboundChains(calls, `outbound_${name}`));
+        return this.#capturedCalls(of, caller, name, destination, calls);
       });
     });
+  }
+
+  /** The chains of calls to one destination, part by part where routes tell its addresses apart. */
+  #capturedCalls(
+    of: Outbound,
+    caller: Caller,
+    name: string,
+    { port, addresses }: Destination,
+    calls: OutboundCalls,
+  ): readonly CapturedChains[] {
+    return connectionParts(addresses, calls.routes).flatMap(({ addresses: some, routes }, i) => {
+      const part = i === 0 ? name : `${name}-${some.join('-')}`;
+      const inputs = [...inputsOf(calls), i];
+      return this.#capturedChains(of, caller, part, { port, addresses: some }, inputs, () =>
+        outboundChains(calls, `outbound_${name}`, routes),
+      );
+    });
+  }
+
+  #capturedChains(
+    of: Outbound,
+    caller: Caller,
+    name: string,
+    destination: Destination,
+    inputs: readonly unknown[],
+    chains: () => ListenerChains,
+  ): readonly CapturedChains[] {
+    const key = `${name} of captured port ${caller.capturePort}`;
+    const made = of.units.lastGood(
+      `calls to ${key}`,
+      () =>
+        this.#chains.get(key, [...destination.addresses, ...inputs], () => capturedChains(name, destination, chains())),
+      () => this.#chains.keep(key),
+    );
+    return made === undefined ? [] : [made];
   }
 
   /** The calls of a service's port in mode `observe`, with the cluster for it. */
@@ -231,12 +328,13 @@ export class OutboundSide {
     const common = {
       routeConfig: view.routeConfigName(serviceHost, port),
       caller: of.calling.apart ? callerState(who) : undefined,
+      dynamicDnsMs: dynamicDnsOf(of.mesh),
       accessLogFile: of.mesh.config.accessLogFile,
     };
     if (target.kind === 'unknown') {
       const direct = unknownDestination(serviceHost, port, undefined);
-      this.#routes(of, view, { host: serviceHost, aliases: NO_ALIASES }, port, who, direct);
-      return { ...common, kind: 'auto', cluster: direct.cluster, policy: NO_BLOCKS };
+      this.#routes(of, view, { host: serviceHost, aliases: NO_ALIASES, resolution: 'EDS' }, port, who, direct);
+      return { ...common, kind: 'auto', cluster: direct.cluster, routes: NO_ROUTES, policy: NO_BLOCKS };
     }
     const { service } = target;
     const kind = protocolKind(target.port.protocol);
@@ -244,19 +342,25 @@ export class OutboundSide {
     const whole: Target = { service, port: target.port, subset: undefined };
     this.#clusters.add(view, whole, who);
     if (kind !== 'tcp') this.#routes(of, view, service, port, who, direct);
-    return { ...common, kind, cluster: direct.cluster, policy: view.blocks(whole) };
+    const { routes, destinations } = view.connections(service, target.port);
+    for (const { target: one } of destinations) if (one !== undefined) this.#clusters.add(view, one, who);
+    // As with requests: no name but the service's.
+    const cluster = service.resolution === 'DYNAMIC_DNS' ? undefined : direct.cluster;
+    return { ...common, kind, cluster, routes, policy: view.blocks(whole) };
   }
 
   /** The route configuration, with the clusters of all that its VirtualService names, unused weights included. */
   #routes(
     { units, mesh }: Outbound,
     view: MeshView,
-    service: Pick<Service, 'host' | 'aliases'>,
+    service: Pick<Service, 'host' | 'aliases' | 'resolution'>,
     port: number,
     who: Calling,
     direct: ResolvedDestination,
   ): void {
-    const { host } = service;
+    const { host, resolution } = service;
+    // Names that are resolved as they are called are those of the service, not whatever anybody asks for.
+    const domains = resolution === 'DYNAMIC_DNS' ? nameDomains(host, port) : ANY_DOMAIN;
     const name = view.routeConfigName(host, port);
     units.own('routeConfigs', name, { context: 'SIDECAR_OUTBOUND', workload: view.client });
     const { defaultHttpRetryPolicy: defaultRetries } = mesh.config;
@@ -265,6 +369,7 @@ export class OutboundSide {
     const destinations = routes?.destinations ?? [];
     const inputs = [
       virtualService,
+      resolution,
       defaultRetries,
       view.client.namespace,
       view.client.labels,
@@ -273,7 +378,7 @@ export class OutboundSide {
       ...destinations.flatMap(({ cluster, hash }) => [cluster, hash]),
     ];
     units.make('routeConfigs', name, inputs, () =>
-      routeConfig({ name, host, port, routes: routes?.spec, direct, defaultRetries }),
+      routeConfig({ name, host, port, domains, routes: routes?.spec, direct, defaultRetries }),
     );
     for (const { target } of destinations) if (target !== undefined) this.#clusters.add(view, target, who);
   }

@@ -13,6 +13,8 @@ export interface RouteConfigSpec {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+  /** What the Host of requests must be. */
+  readonly domains: readonly string[];
   /** Undefined: everything goes to the service itself. */
   readonly routes: HttpRoutesSpec | undefined;
   /** The service itself. */
@@ -34,16 +36,16 @@ export function defaultRoute(direct: ResolvedDestination, defaultRetries: RetryP
 }
 
 /**
- * One virtual host for whatever Host the application sends: the listener stands for the service. With a VirtualService
+ * One virtual host, as a rule for whatever Host the application sends: the listener stands for the service. With a VirtualService
  * its routes as written, up to the first that takes everything; without, one route to the service.
  */
-export function routeConfig({ name, host, port, routes, direct, defaultRetries }: RouteConfigSpec): Resource {
+export function routeConfig({ name, host, port, domains, routes, direct, defaultRetries }: RouteConfigSpec): Resource {
   return resource(name, RouteConfigurationSchema, {
     name,
     virtualHosts: [
       {
         name: routeConfigName(host, port),
-        domains: ['*'],
+        domains: [...domains],
         routes: routes === undefined ? [defaultRoute(direct, defaultRetries)] : [...httpRoutes(routes)],
         includeRequestAttemptCount: true,
       },
