@@ -165,8 +165,11 @@ export class ConsulSide {
   }
 
   #follow(): void {
-    const { config, upstreamHosts, gateways } = this.#interest;
-    this.watcher.setInterest(interestOf({ config, resources: this.#resources, upstreamHosts, gateways }));
+    const { settings, config, upstreamHosts, gateways } = this.#interest;
+    const { services: localServices } = settings;
+    this.watcher.setInterest(
+      interestOf({ config, resources: this.#resources, upstreamHosts, gateways, localServices }),
+    );
   }
 
   #register(): void {

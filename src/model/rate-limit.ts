@@ -14,6 +14,11 @@ export interface RateLimit {
   readonly server: RateLimitServer | undefined;
 }
 
+/** A service is limited by its own namespace and by the root namespace, and by nobody else. */
+export function mayLimit({ meta }: Pick<RateLimit, 'meta'>, namespace: string, rootNamespace: string): boolean {
+  return meta.namespace === namespace || meta.namespace === rootNamespace;
+}
+
 export interface Limit {
   /** Names it in statistics and to the server; unique in the resource. */
   readonly name: string;

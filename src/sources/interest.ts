@@ -2,11 +2,12 @@
 
 import type { Gateway } from '../model/gateway.ts';
 import type { GatewayRole } from '../model/host.ts';
-import { canonicalHost, consulNameOf, serviceOfHost } from '../model/host-names.ts';
+import { canonicalHost, consulNameOf, type ServiceName, serviceOfHost } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { mergeDelegates } from './delegates.ts';
 import { claimOf } from './entry-service.ts';
 import { hostResolver } from './host-resolution.ts';
+import { rateLimitHosts } from './rate-limit-interest.ts';
 import { indexRecords } from './registered-services.ts';
 import type { ResourceSet } from './resource-set.ts';
 import { destinationsOf } from './virtual-service-destinations.ts';
@@ -18,6 +19,8 @@ export interface InterestInputs {
   readonly upstreamHosts: Iterable<string>;
   /** The gateways that this host is; absent: none. */
   readonly gateways?: readonly GatewayRole[];
+  /** The services that it runs; absent: none. */
+  readonly localServices?: readonly ServiceName[];
 }
 
 /** The Gateways that a host serves. */
@@ -44,7 +47,8 @@ function covers(pattern: string, host: string): boolean {
  * The Consul names of the upstreams, and of the destinations of the VirtualServices on them and on the host's gateways. Hosts that a ServiceEntry
  * describes are not asked for: configuration is believed, whatever somebody registers under that name.
  */
-export function interestOf({ config, resources, upstreamHosts, gateways = [] }: InterestInputs): ReadonlySet<string> {
+export function interestOf(inputs: InterestInputs): ReadonlySet<string> {
+  const { config, resources, upstreamHosts, gateways = [], localServices = [] } = inputs;
   const records = indexRecords(config, resources.serviceRecords, undefined);
   const resolver = hostResolver(config, resources.serviceRecords, undefined);
   const described = new Set(
@@ -59,6 +63,8 @@ export function interestOf({ config, resources, upstreamHosts, gateways = [] }: 
     [...upstreamHosts].map((host) => resolver.host(canonicalHost(config, host, 'default'), 'default')),
   );
   const upstreams = [...hosts];
+  const limits = resources.rateLimits.map((limit) => resolver.rateLimit(limit));
+  for (const host of rateLimitHosts(config, limits, localServices)) hosts.add(host);
   const served = servedGateways(resources, gateways);
   for (const host of passedHosts(served)) hosts.add(resolver.host(host, 'default'));
   const names = new Set(served.map(({ meta }) => `${meta.namespace}/${meta.name}`));

@@ -4,7 +4,7 @@ import type { Mesh } from '../model/mesh.ts';
 import type { RateLimit, RateLimitServer } from '../model/rate-limit.ts';
 import type { Calling } from './calling.ts';
 import type { Target } from './destination.ts';
-import { outboundClusterName } from './names.ts';
+import { ofClient } from './names.ts';
 import type { AppliedLimit } from './rate-limit-filters.ts';
 
 /** Calls that Envoy makes on its own behalf, as a workload: their cluster is nobody else's. */
@@ -14,9 +14,9 @@ export interface OwnCall {
   readonly calling: Calling;
 }
 
-/** `outbound|8081||limits.shop.mesh~rate-limit~shop/web`: the server as one workload calls it. */
+/** `rate-limit|8081||limits.shop.mesh~shop/web`: the server as one workload calls it. */
 function clusterName({ host, port }: RateLimitServer, { namespace, service }: Workload): string {
-  return `${outboundClusterName(port ?? 0, undefined, host)}~rate-limit~${namespace}/${service}`;
+  return ofClient(`rate-limit|${port ?? ''}||${host}`, `${namespace}/${service}`);
 }
 
 /** The limits of a port, each with the name of its filter. */

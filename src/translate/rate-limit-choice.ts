@@ -1,15 +1,14 @@
 /** Which rate limits stand before a workload. */
 import type { InboundPort, Workload } from '../model/host.ts';
-import type { RateLimit } from '../model/rate-limit.ts';
+import { mayLimit, type RateLimit } from '../model/rate-limit.ts';
 import type { Service } from '../model/service.ts';
 
-/** A service is limited by its own namespace and by the root namespace, and by nobody else. */
-export function mayLimit({ meta }: Pick<RateLimit, 'meta'>, namespace: string, rootNamespace: string): boolean {
-  return meta.namespace === namespace || meta.namespace === rootNamespace;
-}
-
 /** The service's port behind which the workload listens: the only one, or the one of the same number. */
-function isPort(ports: readonly number[], { listen }: InboundPort, service: Service | undefined): boolean {
+function isPort(
+  ports: readonly number[],
+  { listen }: Pick<InboundPort, 'listen'>,
+  service: Service | undefined,
+): boolean {
   if (ports.length === 0 || ports.includes(listen.port)) return true;
   const [only, ...others] = service?.ports ?? [];
   return only !== undefined && others.length === 0 && ports.includes(only.number);
@@ -22,7 +21,7 @@ function isPort(ports: readonly number[], { listen }: InboundPort, service: Serv
 export function chooseRateLimits(
   rateLimits: readonly RateLimit[],
   { namespace, serviceHost }: Pick<Workload, 'namespace' | 'serviceHost'>,
-  inbound: InboundPort,
+  inbound: Pick<InboundPort, 'listen'>,
   service: Service | undefined,
   rootNamespace: string,
 ): readonly RateLimit[] {

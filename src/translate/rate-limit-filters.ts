@@ -53,14 +53,15 @@ function percent(numerator: 0 | 100) {
 
 function counting({ name, limit, server }: AppliedLimit): Any {
   if (server === undefined) return pack(LocalRateLimitSchema, { statPrefix: name });
-  const { cluster, domain, timeoutMs, failClosed } = server;
+  const { cluster, host: authority, domain, timeoutMs, failClosed } = server;
   const timeout = duration(timeoutMs);
   return pack(RateLimitSchema, {
     domain,
     timeout,
     failureModeDeny: failClosed,
     rateLimitService: {
-      grpcService: { targetSpecifier: { case: 'envoyGrpc', value: { clusterName: cluster } }, timeout },
+      // The cluster's name, which Envoy would send, is no authority for those who look.
+      grpcService: { targetSpecifier: { case: 'envoyGrpc', value: { clusterName: cluster, authority } }, timeout },
       transportApiVersion: ApiVersion.V3,
     },
     filterEnforced: percent(limit.dryRun ? 0 : 100),

@@ -15,7 +15,7 @@ import { httpApplication, type Seen } from '../translate/applications.ts';
 import { testAuthority } from '../translate/certificates.ts';
 import { endpoint, host, mesh, service, spiffe, workload } from '../translate/mesh-literals.ts';
 
-const authority = await testAuthority();
+export const authority = await testAuthority();
 
 export const HOUR_MS = 3_600_000;
 
