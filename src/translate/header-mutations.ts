@@ -1,12 +1,12 @@
 /** Header operations of routes and destinations. */
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
   HeaderValueOption_HeaderAppendAction,
   type HeaderValueOptionSchema,
 } from '../gen/envoy/config/core/v3/base_pb.ts';
 import type { HeaderChanges, HeaderOperations } from '../model/virtual-service.ts';
+import type { Fields } from './messages.ts';
 
-type HeaderOption = MessageInitShape<typeof HeaderValueOptionSchema>;
+type HeaderOption = Fields<typeof HeaderValueOptionSchema>;
 
 /** As routes and clusters of a weighted route have them. What is removed is removed before anything is set. */
 export interface HeaderMutations {
@@ -33,20 +33,31 @@ function options(
     .map(([key, value]) => ({ header: { key, value }, appendAction }));
 }
 
-function changed({ set, add }: HeaderChanges): HeaderOption[] {
-  return [...options(set, OVERWRITE_IF_EXISTS_OR_ADD), ...options(add, APPEND_IF_EXISTS_OR_ADD)];
+/** One side's changes, one after the other: what a later one removes, an earlier one has not set. */
+function inTurn(changes: readonly HeaderChanges[]): { readonly add: HeaderOption[]; readonly remove: string[] } {
+  let add: readonly HeaderOption[] = [];
+  const remove = new Set<string>();
+  for (const { set, add: appended, remove: gone } of changes) {
+    const names = gone.filter(isOrdinary).map((name) => name.toLowerCase());
+    add = [
+      ...add.filter(({ header }) => !names.includes(header?.key?.toLowerCase() ?? '')),
+      ...options(set, OVERWRITE_IF_EXISTS_OR_ADD),
+      ...options(appended, APPEND_IF_EXISTS_OR_ADD),
+    ];
+    for (const name of gone.filter(isOrdinary)) remove.add(name);
+  }
+  return { add: [...add], remove: [...remove] };
 }
 
-export function headerMutations({ request, response }: HeaderOperations): HeaderMutations {
+/** Several operations as one, in their order: those of a route, then those of its destination. */
+export function headerMutations(operations: readonly (HeaderOperations | undefined)[]): HeaderMutations {
+  const request = inTurn(operations.flatMap((one) => one?.request ?? []));
+  const response = inTurn(operations.flatMap((one) => one?.response ?? []));
   return {
-    ...(request !== undefined && {
-      requestHeadersToAdd: changed(request),
-      requestHeadersToRemove: request.remove.filter(isOrdinary),
-    }),
-    ...(response !== undefined && {
-      responseHeadersToAdd: changed(response),
-      responseHeadersToRemove: response.remove.filter(isOrdinary),
-    }),
+    ...(request.add.length > 0 && { requestHeadersToAdd: request.add }),
+    ...(request.remove.length > 0 && { requestHeadersToRemove: request.remove }),
+    ...(response.add.length > 0 && { responseHeadersToAdd: response.add }),
+    ...(response.remove.length > 0 && { responseHeadersToRemove: response.remove }),
   };
 }
 

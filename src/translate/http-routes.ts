@@ -6,13 +6,13 @@ import { gatewaysOf, httpSourceHolds } from './client-conditions.ts';
 import { corsConfig } from './cors-filter.ts';
 import type { ResolvedDestination } from './destination.ts';
 import { faultConfig } from './fault-filter.ts';
-import { headerMutations, hostOf } from './header-mutations.ts';
+import { type HeaderMutations, headerMutations, hostOf } from './header-mutations.ts';
 import { CORS_FILTER, FAULT_FILTER } from './http-filters.ts';
 import type { Fields } from './messages.ts';
 import { mirrorPolicies } from './mirror-policies.ts';
 import { directResponseAction, redirectAction } from './redirect-action.ts';
 import { pathRewrite } from './rewrite-action.ts';
-import { routeAction, type WeightedDestination } from './route-action.ts';
+import { type RouteActionSpec, routeAction, routeHeaders, type WeightedDestination } from './route-action.ts';
 import { matchesEverything, routeMatch } from './route-match.ts';
 
 /** An Envoy route that is not made yet. */
@@ -22,8 +22,6 @@ export type Route = Fields<typeof RouteSchema>;
 export const ROUTE_CONFIG_RULES = {
   // A destination that nobody knows is answered 503.
   validateClusters: false,
-  // Headers of a route come first, those of its destination after them.
-  mostSpecificHeaderMutationsWins: true,
   maxDirectResponseBodySizeBytes: 1024 * 1024,
 } as const;
 
@@ -83,25 +81,28 @@ function routeName(route: HttpRoute, match: HttpMatch | undefined): string {
   return [route.name, match?.name].filter((part) => part !== undefined && part !== '').join('.');
 }
 
-/** What answers the requests of a route; undefined: nothing that we know of. */
-function actionOf(route: HttpRoute, spec: HttpRoutesSpec): Route['action'] {
+/** What answers the requests of a route, and what becomes of headers; undefined: it leads nowhere. */
+function answerOf(route: HttpRoute, spec: HttpRoutesSpec): (HeaderMutations & Pick<Route, 'action'>) | undefined {
   const { redirect, directResponse, rewrite, headers, mirrors = [] } = route;
-  if (redirect !== undefined)
-    return { case: 'redirect', value: redirectAction(redirect, spec.port, spec.isTls === true) };
-  if (directResponse !== undefined) return { case: 'directResponse', value: directResponseAction(directResponse) };
+  const ownHeaders = headerMutations([headers]);
+  if (redirect !== undefined) {
+    const value = redirectAction(redirect, spec.port, spec.isTls === true);
+    return { ...ownHeaders, action: { case: 'redirect', value } };
+  }
+  if (directResponse !== undefined)
+    return { ...ownHeaders, action: { case: 'directResponse', value: directResponseAction(directResponse) } };
   const destinations = weighted(route, spec.resolve);
   if (destinations.length === 0) return undefined;
   const requestMirrorPolicies = mirrorPolicies(mirrors, spec.resolve);
-  return {
-    case: 'route',
-    value: routeAction({
-      destinations,
-      timeoutMs: route.timeoutMs,
-      retries: route.retries ?? spec.defaultRetries,
-      host: rewrite?.authority ?? hostOf(headers),
-      rest: { ...pathRewrite(rewrite), ...(requestMirrorPolicies.length > 0 && { requestMirrorPolicies }) },
-    }),
+  const action: RouteActionSpec = {
+    destinations,
+    timeoutMs: route.timeoutMs,
+    retries: route.retries ?? spec.defaultRetries,
+    host: rewrite?.authority ?? hostOf(headers),
+    headers,
+    rest: { ...pathRewrite(rewrite), ...(requestMirrorPolicies.length > 0 && { requestMirrorPolicies }) },
   };
+  return { ...routeHeaders(action), action: { case: 'route', value: routeAction(action) } };
 }
 
 function filterConfigs({ fault, cors }: HttpRoute): Partial<Pick<Route, 'typedPerFilterConfig'>> {
@@ -121,9 +122,9 @@ function filterConfigs({ fault, cors }: HttpRoute): Partial<Pick<Route, 'typedPe
 export function httpRoutes(spec: HttpRoutesSpec): readonly Route[] {
   const routes: Route[] = [];
   for (const { route, matches } of countingRoutes(spec)) {
-    const action = actionOf(route, spec);
-    if (action === undefined) continue;
-    const common = { action, ...filterConfigs(route), ...headerMutations(route.headers ?? {}) };
+    const answer = answerOf(route, spec);
+    if (answer === undefined) continue;
+    const common = { ...answer, ...filterConfigs(route) };
     for (const match of matches) {
       routes.push({
         name: routeName(route, match),

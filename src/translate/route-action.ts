@@ -7,7 +7,7 @@ import type {
 import type { ConsistentHash } from '../model/destination-rule.ts';
 import type { HeaderOperations, RetryPolicy } from '../model/virtual-service.ts';
 import type { ResolvedDestination } from './destination.ts';
-import { headerMutations, hostOf } from './header-mutations.ts';
+import { type HeaderMutations, headerMutations, hostOf } from './header-mutations.ts';
 import { hashPolicy } from './load-balancing.ts';
 import { duration } from './messages.ts';
 import { retryPolicy } from './retry-policy.ts';
@@ -29,6 +29,8 @@ export interface RouteActionSpec {
   readonly retries: RetryPolicy | undefined;
   /** The host that requests get, whatever their destinations say; undefined: as those say. */
   readonly host?: string | undefined;
+  /** Of the route; they come before those of its destinations. */
+  readonly headers?: HeaderOperations | undefined;
   readonly rest?: Pick<RouteAction, 'prefixRewrite' | 'regexRewrite' | 'requestMirrorPolicies'>;
 }
 
@@ -37,32 +39,41 @@ function uniqueHashes(destinations: readonly ResolvedDestination[]): readonly Co
   return [...new Map(hashes.map((hash) => [JSON.stringify(hash.key), hash])).values()];
 }
 
-function clusterWeight(
-  { cluster, weight, headers }: WeightedDestination,
-  routeHost: string | undefined,
-): ClusterWeight {
-  if (headers === undefined) return { name: cluster, weight };
-  const host = routeHost === undefined ? hostOf(headers) : undefined;
+/** Envoy applies the headers of a route after those of its destination: here they come first, so the entry has both. */
+function clusterWeight({ cluster, weight, headers }: WeightedDestination, spec: RouteActionSpec): ClusterWeight {
+  const host = spec.host === undefined ? hostOf(headers) : undefined;
   return {
     name: cluster,
     weight,
-    ...headerMutations(headers),
+    ...(hasOwnHeaders(spec.destinations) && headerMutations([spec.headers, headers])),
     ...(host !== undefined && { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: host } }),
   };
 }
 
-function clusterSpecifier({ destinations, host }: RouteActionSpec): NonNullable<RouteAction['clusterSpecifier']> {
+function clusterSpecifier(spec: RouteActionSpec): NonNullable<RouteAction['clusterSpecifier']> {
+  const { destinations } = spec;
   const [only, ...others] = destinations;
-  if (only !== undefined && others.length === 0 && only.headers === undefined)
-    return { case: 'cluster', value: only.cluster };
+  if (only !== undefined && others.length === 0) return { case: 'cluster', value: only.cluster };
   return {
     case: 'weightedClusters',
-    value: { clusters: destinations.map((destination) => clusterWeight(destination, host)) },
+    value: { clusters: destinations.map((destination) => clusterWeight(destination, spec)) },
   };
 }
 
+function hasOwnHeaders(destinations: readonly WeightedDestination[]): boolean {
+  return destinations.some(({ headers }) => headers !== undefined);
+}
+
+/** What a route does with headers itself; the rest its action does for each destination. */
+export function routeHeaders({ destinations, headers }: RouteActionSpec): HeaderMutations {
+  const [only, ...others] = destinations;
+  if (others.length > 0 && hasOwnHeaders(destinations)) return {};
+  return headerMutations([headers, only?.headers]);
+}
+
 export function routeAction(spec: RouteActionSpec): RouteAction {
-  const { destinations, timeoutMs, retries, host } = spec;
+  const { destinations, timeoutMs, retries } = spec;
+  const host = spec.host ?? (destinations.length === 1 ? hostOf(destinations[0]?.headers) : undefined);
   const hashes = uniqueHashes(destinations);
   const policy = retryPolicy(retries, hashes.length > 0);
   // Envoy's own default is 15 s; Istio's is none.
