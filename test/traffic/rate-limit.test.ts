@@ -139,7 +139,9 @@ test('every limit that a request meets counts it', async (t) => {
   });
   assert.deepEqual(await statuses(port, 3, { path: '/1' }), [200, 200, 429]);
   const last = await ask(port, { path: '/2' });
-  console.log(last.headers);
+  // One value a limit, in the order in which they stand before the application, the last first.
+  assert.equal(last.headers['x-ratelimit-limit'], '2, 4');
+  assert.equal(last.headers['x-ratelimit-remaining'], '1, 0');
   assert.deepEqual(await statuses(port, 1, { path: '/2' }), [429]);
 });
 

@@ -1,0 +1,163 @@
+/** What a Sidecar says of a workload's own side, on a real Envoy. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { ConnectionPool } from '../../src/model/destination-rule.ts';
+import type { Sidecar, SidecarIngress } from '../../src/model/sidecar.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePorts } from '../support/ports.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { call } from '../translate/applications.ts';
+import { testAuthority } from '../translate/certificates.ts';
+import { startEnvoy } from '../translate/envoy.ts';
+import { endpoint, host, mesh, service, spiffe, workload } from '../translate/mesh-literals.ts';
+
+const authority = await testAuthority();
+
+function sidecar(rest: Partial<Sidecar>): Sidecar {
+  const meta = { kind: 'Sidecar', namespace: 'default', name: 'reviews', labels: {}, age: 0 };
+  return {
+    meta: { ...meta, source: { file: 'x.yaml', line: 1 } },
+    workloadSelector: undefined,
+    ingress: [],
+    egress: undefined,
+    inboundConnectionPool: undefined,
+    outboundTrafficPolicy: undefined,
+    ...rest,
+  };
+}
+
+function ingress(port: number, rest: Partial<SidecarIngress> = {}): SidecarIngress {
+  return {
+    port: { number: port, name: 'http', protocol: 'HTTP' },
+    bind: undefined,
+    captureMode: 'DEFAULT',
+    defaultEndpoint: undefined,
+    tls: undefined,
+    connectionPool: undefined,
+    ...rest,
+  };
+}
+
+function pool(rest: Partial<ConnectionPool>): ConnectionPool {
+  return {
+    maxConnections: undefined,
+    connectTimeoutMs: undefined,
+    tcpKeepalive: undefined,
+    maxConnectionDurationMs: undefined,
+    tcpIdleTimeoutMs: undefined,
+    http1MaxPendingRequests: undefined,
+    http2MaxRequests: undefined,
+    maxRequestsPerConnection: undefined,
+    maxRetries: undefined,
+    httpIdleTimeoutMs: undefined,
+    h2UpgradePolicy: 'DEFAULT',
+    useClientProtocol: false,
+    maxConcurrentStreams: undefined,
+    ...rest,
+  };
+}
+
+/** An application that answers with its name; `slow` ones when they are told to. */
+async function application(t: TestContext, at: number | string, name: string): Promise<{ readonly release: () => void }> {
+  const waiting: (() => void)[] = [];
+  let released = false;
+  const server = createServer((incoming, outgoing) => {
+    const answer = (): void => void outgoing.end(name);
+    if (incoming.url === '/slow' && !released) waiting.push(answer);
+    else answer();
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    if (typeof at === 'string') server.listen(at, resolve);
+    else server.listen(at, '127.0.0.1', resolve);
+  });
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return {
+    release: () => {
+      released = true;
+      for (const answer of waiting.splice(0)) answer();
+    },
+  };
+}
+
+async function start(t: TestContext, own: number, applicationPort: number, sidecars: readonly Sidecar[]) {
+  const reviews = service('reviews', 'HTTP');
+  const world = mesh([[reviews, [endpoint('127.0.0.1', own)]]], { sidecars });
+  const self = host({ workloads: [workload('reviews', 'HTTP', own, applicationPort)] });
+  return startEnvoy(t, world, self, await authority.secrets(spiffe('reviews')));
+}
+
+async function body(port: number): Promise<string> {
+  return eventually(`an answer at ${port}`, async () => {
+    const { status, body: text } = await call(port);
+    assert.equal(status, 200);
+    return text;
+  });
+}
+
+test('ingress listeners lead elsewhere, to a Unix socket, and open further ports', async (t) => {
+  const [own = 0, declared = 0, other = 0, added = 0] = await freePorts(4);
+  const socket = join(await tempDir(t), 'app.sock');
+  await application(t, declared, 'declared');
+  await application(t, other, 'other');
+  await application(t, socket, 'socket');
+  const rules = sidecar({
+    ingress: [
+      ingress(own, { defaultEndpoint: `unix://${socket}` }),
+      ingress(added, { defaultEndpoint: `127.0.0.1:${other}` }),
+    ],
+  });
+  await start(t, own, declared, [rules]);
+  assert.equal(await body(own), 'socket');
+  assert.equal(await body(added), 'other');
+});
+
+test('a Sidecar without ingress leaves the port that agent.yaml declares', async (t) => {
+  const [own = 0, declared = 0] = await freePorts(2);
+  await application(t, declared, 'declared');
+  await start(t, own, declared, [sidecar({ inboundConnectionPool: pool({ maxRetries: 1 }) })]);
+  assert.equal(await body(own), 'declared');
+});
+
+test('the inbound connection pool refuses what is too much, with 503 UO', async (t) => {
+  const [own = 0, declared = 0] = await freePorts(2);
+  const { release } = await application(t, declared, 'declared');
+  const limits = pool({ maxConnections: 1, http1MaxPendingRequests: 1 });
+  const envoy = await start(t, own, declared, [sidecar({ inboundConnectionPool: limits })]);
+  assert.equal(await body(own), 'declared');
+  const slow = Array.from({ length: 4 }, () => call(own, { path: '/slow' }));
+  await eventually('two are refused', async () =>
+    assert.equal(await envoy.stat(`cluster.inbound|${own}||;.upstream_rq_pending_overflow`), 2),
+  );
+  release();
+  const answers = await Promise.all(slow);
+  const refused = answers.filter(({ status }) => status === 503);
+  assert.equal(refused.length, 2);
+  for (const { headers } of refused) assert.equal(headers['x-envoy-overloaded'], 'true');
+});
+
+test('the pool of the ingress listener comes before the Sidecar’s, and replaces it whole', async (t) => {
+  const [own = 0, declared = 0] = await freePorts(2);
+  const { release } = await application(t, declared, 'declared');
+  const envoy = await start(t, own, declared, [
+    sidecar({
+      inboundConnectionPool: pool({ maxConnections: 1, http1MaxPendingRequests: 1 }),
+      ingress: [ingress(own, { connectionPool: pool({ maxRetries: 7 }) })],
+    }),
+  ]);
+  assert.equal(await body(own), 'declared');
+  const slow = Array.from({ length: 4 }, () => call(own, { path: '/slow' }));
+  await eventually('all are at the application', async () =>
+    assert.equal(await envoy.stat(`cluster.inbound|${own}||;.upstream_rq_active`), 4),
+  );
+  release();
+  assert.deepEqual(
+    (await Promise.all(slow)).map(({ status }) => status),
+    [200, 200, 200, 200],
+  );
+});
