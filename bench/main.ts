@@ -15,6 +15,10 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
     what: 'the xDS server: one endpoint changes, a hundred subscribers',
     run: (await import('./xds.ts')).run,
   }),
+  translation: async () => ({
+    what: 'a mesh of 1,000 services and 20,000 endpoints read, built, translated; one rule, one endpoint changes',
+    run: (await import('./translation.ts')).run,
+  }),
   agent: async () => ({
     what: 'a change in Consul until Envoy has it: 100 services, 10,000 endpoints; memory at rest',
     run: (await import('./agent.ts')).run,
