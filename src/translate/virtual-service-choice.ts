@@ -1,8 +1,11 @@
 /** Which VirtualService speaks for a service. */
 import type { Service } from '../model/service.ts';
 import type { VirtualService } from '../model/virtual-service.ts';
+import { hostIndexes } from './host-index.ts';
 import { bestSpecificity } from './host-pattern.ts';
 import { isVisible } from './visibility.ts';
+
+const indexOf = hostIndexes<VirtualService>(({ hosts }) => hosts);
 
 /**
  * The one with the most specific host; among equals the oldest of those that say anything, whatever its namespace. There
@@ -20,7 +23,7 @@ export function chooseVirtualService(
   const hosts = [service.host, ...service.aliases];
   let chosen: VirtualService | undefined;
   let chosenSpecificity = -1;
-  for (const candidate of virtualServices) {
+  for (const candidate of indexOf(virtualServices).candidates(hosts)) {
     const found = bestSpecificity(candidate.hosts, hosts);
     if (found === undefined || found <= chosenSpecificity) continue;
     if (!isVisible(candidate.exportTo, candidate.meta.namespace, namespace) || !speaks(candidate)) continue;
