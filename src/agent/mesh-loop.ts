@@ -14,6 +14,7 @@ import { diagnose } from '../translate/diagnose.ts';
 import { Translator } from '../translate/translator.ts';
 import { type Resource, type Resources, TYPE_URL } from '../xds/resource.ts';
 import { Quarantine, type Rejection } from './quarantine.ts';
+import { SettledFleet } from './settled-fleet.ts';
 
 export interface MeshInputs {
   readonly config: MeshConfig;
@@ -43,6 +44,7 @@ export class MeshLoop {
   readonly #options: MeshLoopOptions;
   readonly #translator = new Translator();
   readonly #quarantine = new Quarantine();
+  readonly #fleet = new SettledFleet(() => this.update({}));
   #inputs: MeshInputs;
   #seenMeshed: ReadonlySet<string>;
   #mesh: Mesh | undefined;
@@ -110,6 +112,7 @@ export class MeshLoop {
 
   stop(): void {
     this.#started = false;
+    this.#fleet.stop();
     if (this.#round !== undefined) clearImmediate(this.#round);
     this.#round = undefined;
   }
@@ -136,7 +139,7 @@ export class MeshLoop {
       clientNamespaces: clientNamespaces(host),
     });
     this.#mesh = mesh;
-    this.#translated = this.#withSecrets(this.#translator.translate(mesh, host), secrets);
+    this.#translated = this.#withSecrets(this.#translator.translate(mesh, this.#fleet.settle(mesh, host)), secrets);
     this.#serve();
     this.#seenMeshed = meshedHosts(mesh, this.#seenMeshed);
     if (mesh !== before) onMesh(mesh, this.#seenMeshed);

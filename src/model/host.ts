@@ -1,5 +1,5 @@
 /** This host: what runs on it and what it calls. Comes from `agent.yaml`, completed by the platform. */
-import type { Locality, Protocol } from './service.ts';
+import type { Endpoint, Locality, Protocol } from './service.ts';
 import type { SpiffeId } from './spiffe-id.ts';
 
 export interface SocketAddress {
@@ -81,6 +81,8 @@ export interface NamedUpstream {
   readonly addresses: readonly string[];
   /** Of calls to addresses at which Envoy listens itself; as of `Upstream`. */
   readonly mode?: Mode;
+  /** Learnt a moment ago: its names are left to the learner (`HostDns`), as changing DNS drops queries under way. */
+  readonly isFresh?: boolean;
 }
 
 /** A unit or user of this host whose calls are captured, with the identity that they carry. */
@@ -100,6 +102,15 @@ export interface Caller {
 export interface HostDns {
   /** UDP. */
   readonly listen: SocketAddress;
+  /** Who is asked for names that Envoy does not know yet (UDP): the agent, which learns what is called. Absent: nobody. */
+  readonly learner?: SocketAddress;
+}
+
+/** A listener that takes HTTP for any service, by the Host of each request, as a proxy for applications does. */
+export interface HostProxy {
+  readonly listen: SocketAddress;
+  /** Socket of the agent, which is asked for hosts that Envoy does not know yet; a request waits for its answer. */
+  readonly gate: SocketPath;
 }
 
 /**
@@ -147,12 +158,19 @@ export interface Host {
   readonly withoutIpv6?: boolean;
   /** Absent: Envoy answers no DNS. */
   readonly dns?: HostDns;
+  /** Absent: there is none. */
+  readonly proxy?: HostProxy;
   /** Absent: it is no gateway. */
   readonly gateways?: readonly GatewayRole[];
   /** Where `credentialName` is looked for: a folder of folders with `tls.crt`, `tls.key` and `ca.crt`; absent: nowhere. */
   readonly credentialsFolder?: string;
   /** The roots that the operating system trusts, one file; absent: Debian's place for it. */
   readonly systemRootsFile?: string;
+  /**
+   * By which endpoints limits of the fleet are shared out, by the canonical host of the service; absent: those of the
+   * mesh.
+   */
+  readonly fleet?: ReadonlyMap<string, readonly Endpoint[]>;
   /** The static listener through which Consul checks that Envoy lives. */
   readonly healthListener: SocketAddress;
 }

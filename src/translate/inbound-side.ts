@@ -67,11 +67,11 @@ export class InboundSide {
   }
 
   /** Makes what endpoints of these services change, of all that was made before: shares of limits. */
-  translateEndpoints(units: ResourceUnits, mesh: Mesh, services: readonly string[]): void {
+  translateEndpoints({ units, mesh, host }: Side, services: readonly string[]): void {
     for (const limited of this.#shared) {
       if (!services.includes(limited.workload.serviceHost)) continue;
       units.delete('routeConfigs', limited.cluster);
-      this.#routes(units, mesh, limited);
+      this.#routes({ units, mesh, host }, limited);
     }
   }
 
@@ -85,12 +85,8 @@ export class InboundSide {
   }
 
   /** The cluster of one application, and its listener; or, where connections to it are captured, its filter chains. */
-  #port(
-    { units, mesh, host }: Side,
-    each: Inbound,
-    isShared: boolean,
-    rateLimits: readonly RateLimit[],
-  ): CapturedChains | undefined {
+  #port(side: Side, each: Inbound, isShared: boolean, rateLimits: readonly RateLimit[]): CapturedChains | undefined {
+    const { units, mesh, host } = side;
     const { workload, taken, pool } = each;
     const { config } = mesh;
     const { address, port } = taken.listen;
@@ -105,7 +101,7 @@ export class InboundSide {
     const mode = demanded === 'PERMISSIVE' && host.withoutCertificates === true ? 'DISABLE' : demanded;
     const name = listenerName(taken.listen);
     const limits = this.#limits.get(name, [rateLimits, workload], () => appliedLimits(rateLimits, workload));
-    if (limits.length > 0) this.#limited(units, mesh, { ...each, cluster, limits });
+    if (limits.length > 0) this.#limited(side, { ...each, cluster, limits });
     const tcpIdleTimeoutMs = pool?.tcpIdleTimeoutMs;
     const chains = (): ListenerChains =>
       observed
@@ -132,18 +128,18 @@ export class InboundSide {
     );
   }
 
-  #limited(units: ResourceUnits, mesh: Mesh, limited: Limited): void {
+  #limited(side: Side, limited: Limited): void {
     const { cluster, limits, workload } = limited;
-    units.own('routeConfigs', cluster, { context: 'SIDECAR_INBOUND', workload });
+    side.units.own('routeConfigs', cluster, { context: 'SIDECAR_INBOUND', workload });
     if (limits.some(({ limit, server }) => limit.scope === 'fleet' && server === undefined)) this.#shared.push(limited);
-    this.#routes(units, mesh, limited);
+    this.#routes(side, limited);
   }
 
-  #routes(units: ResourceUnits, mesh: Mesh, limited: Limited): void {
+  #routes({ units, mesh, host }: Side, limited: Limited): void {
     const { cluster, limits, workload, taken } = limited;
     const { listen, protocol } = taken;
     const share = this.#shared.includes(limited)
-      ? fleetShare(mesh.endpoints.get(workload.serviceHost) ?? [], taken)
+      ? fleetShare((host.fleet ?? mesh.endpoints).get(workload.serviceHost) ?? [], taken)
       : undefined;
     units.make('routeConfigs', cluster, [limits, listen.port, protocol, share?.weight, share?.total], () =>
       inboundRouteConfig({ cluster, port: listen.port, protocol, limits }, share),

@@ -49,7 +49,7 @@ export class Translator {
     } else {
       // The common change, at a cost that does not grow with what else there is.
       units.resume();
-      this.#inbound.translateEndpoints(units, mesh, changed);
+      this.#inbound.translateEndpoints(all, changed);
       this.#outbound.translateEndpoints(all, changed);
     }
     return this.#patches.apply(units.finish(), mesh, host, (type, name) => units.owner(type, name));
@@ -60,8 +60,9 @@ export class Translator {
     const { dns } = host;
     if (dns === undefined) return;
     const table = dnsTable(mesh.services, mesh.config, host);
-    const inputs = [listenerName(dns.listen), JSON.stringify([...table])];
-    this.#units.make('listeners', dnsListenerName(dns.listen), inputs, () => dnsListener(dns.listen, table));
+    const learner = dns.learner === undefined ? undefined : listenerName(dns.learner);
+    const inputs = [listenerName(dns.listen), learner, JSON.stringify([...table])];
+    this.#units.make('listeners', dnsListenerName(dns.listen), inputs, () => dnsListener(dns, table));
   }
 
   /** The services whose endpoints are others than last time, or undefined when anything else is another as well. */
