@@ -13,9 +13,22 @@ function rangesOf(texts: readonly string[]): readonly IpRange[] {
   return texts.flatMap((text) => ipRange(text) ?? []);
 }
 
-function countsIn(route: ConnectionRoute, range: IpRange | undefined): boolean {
-  if (route.destinationSubnets.length === 0) return true;
-  return range !== undefined && rangesOf(route.destinationSubnets).some((subnet) => holdsRange(subnet, range));
+/** How many bits of `range` a route's subnets name; -1 where it names none, undefined where it does not count there. */
+function closeness(route: ConnectionRoute, range: IpRange | undefined): number | undefined {
+  if (route.destinationSubnets.length === 0) return -1;
+  const holding = rangesOf(route.destinationSubnets).filter(
+    (subnet) => range !== undefined && holdsRange(subnet, range),
+  );
+  return holding.length === 0 ? undefined : Math.max(...holding.map(({ bits }) => bits));
+}
+
+/** The routes that count for a range: those of smaller subnets first, as Envoy and so Istio choose, else as written. */
+function routesIn(routes: readonly ConnectionRoute[], range: IpRange | undefined): readonly ConnectionRoute[] {
+  const counting = routes.flatMap((route) => {
+    const close = closeness(route, range);
+    return close === undefined ? [] : [{ route, close }];
+  });
+  return counting.toSorted((a, b) => b.close - a.close).map(({ route }) => route);
 }
 
 /**
@@ -43,6 +56,6 @@ export function connectionParts(
   }
   return [...texts.values()].map((text) => {
     const range = text === undefined ? undefined : ipRange(text);
-    return { addresses: text === undefined ? [] : [text], routes: routes.filter((route) => countsIn(route, range)) };
+    return { addresses: text === undefined ? [] : [text], routes: routesIn(routes, range) };
   });
 }
