@@ -19,6 +19,8 @@ import type { XdsServer } from '../xds/server.ts';
 import { createProvider } from './certificate-source.ts';
 import { type Configuration, meshedServices, upstreamHosts } from './configuration.ts';
 import { ConsulSide } from './consul-side.ts';
+import { CredentialFiles } from './credential-files.ts';
+import { FleetSide } from './fleet-side.ts';
 import { FreeListeners } from './free-listeners.ts';
 import { Handover } from './handover.ts';
 import { servedWorkloads, withFormerCallers, withWorkloads } from './inbound-ways.ts';
@@ -35,6 +37,8 @@ import { neededIdentities } from './settings-host.ts';
 const FIRST_ANSWERS_MS = 3000;
 /** The same where the last good catalogue is on disk: a Consul that hangs must not hold up a start. */
 const CONFIRMATION_MS = 1000;
+/** How long the start waits for certificates that are files of this host. */
+const CREDENTIALS_MS = 1000;
 const XDS_CLOSE_MS = 500;
 /** How long the rules of the kernel may take to follow. */
 const RULES_MS = 5000;
@@ -64,8 +68,11 @@ export class MeshSide {
   readonly loop: MeshLoop;
   readonly xds: XdsServer;
   readonly resources: ResourceDirectory;
+  readonly #credentials: CredentialFiles;
   /** Undefined with `registry: files`. */
   readonly consul: ConsulSide | undefined;
+  /** Undefined: this host takes no fleet configuration. */
+  readonly fleet: FleetSide | undefined;
   readonly #options: MeshSideOptions;
   readonly #lastGood: LastGood;
   readonly #handover: Handover;
@@ -85,8 +92,9 @@ export class MeshSide {
 
   private constructor(
     options: MeshSideOptions,
-    parts: Pick<MeshSide, 'identity' | 'loop' | 'xds' | 'resources' | 'consul'> & {
+    parts: Pick<MeshSide, 'identity' | 'loop' | 'xds' | 'resources' | 'consul' | 'fleet'> & {
       readonly lastGood: LastGood;
+      readonly credentials: CredentialFiles;
       readonly serving: Host;
     },
   ) {
@@ -111,7 +119,9 @@ export class MeshSide {
     this.xds = parts.xds;
     this.resources = parts.resources;
     this.consul = parts.consul;
+    this.fleet = parts.fleet;
     this.#lastGood = parts.lastGood;
+    this.#credentials = parts.credentials;
     this.#listeners = new FreeListeners({
       envoyPids: options.envoyPids,
       use: (host) => {
@@ -141,6 +151,7 @@ export class MeshSide {
       localServices: meshedServices(options),
       seenMeshed: restored?.meshedHosts ?? new Set(),
       serve,
+      onFiles: (names) => credentials.follow(names),
       onMesh: (_mesh, meshedHosts) => {
         const catalogue = consul?.watcher.state;
         if (catalogue !== undefined) lastGood.keep({ catalogue, meshedHosts });
@@ -158,6 +169,11 @@ export class MeshSide {
           onCatalogue: (catalogue) => loop.update({ catalogue }),
         })
       : undefined;
+    const credentials = new CredentialFiles({
+      folder: settings.paths.credentials,
+      log: log.child({ room: 'credentials' }),
+      onChange: (read) => loop.update({ credentials: read }),
+    });
     const useResources = (resources: ResourceSet): void => {
       loop.update({ resources });
       consul?.useResources(resources);
@@ -166,8 +182,18 @@ export class MeshSide {
       dir: settings.mesh.resourcesDir,
       lastGoodFile: join(settings.paths.state, 'resources.json'),
       log: log.child({ room: 'resources' }),
-      onChange: useResources,
+      onChange: (local) => useResources(fleet?.useLocal(local) ?? local),
     });
+    const fleetSettings = usesConsul ? settings.mesh.fleet : undefined;
+    const fleet =
+      fleetSettings === undefined
+        ? undefined
+        : await FleetSide.start({
+            configuration: options,
+            fleet: fleetSettings,
+            log: log.child({ room: 'fleet' }),
+            onChange: useResources,
+          });
     const identity = new IdentityKeeper({
       provider,
       identities: neededIdentities(serving),
@@ -179,7 +205,17 @@ export class MeshSide {
         loop.update({ secrets: secrets.resources });
       },
     });
-    const side = new MeshSide(options, { identity, loop, xds, resources, consul, lastGood, serving });
+    const side = new MeshSide(options, {
+      identity,
+      loop,
+      xds,
+      resources,
+      consul,
+      fleet,
+      lastGood,
+      serving,
+      credentials,
+    });
     if (restored?.catalogue !== undefined && consul !== undefined) {
       consul.watcher.restore(restored.catalogue);
       loop.update({ catalogue: consul.watcher.state });
@@ -209,6 +245,8 @@ export class MeshSide {
       ...this.#handover.opening.map(notOpenYet),
       ...this.identity.status().diagnostics,
       ...this.#lastGood.diagnostics,
+      ...this.#credentials.diagnostics,
+      ...(this.fleet?.diagnostics ?? []),
     ];
   }
 
@@ -259,7 +297,9 @@ export class MeshSide {
     this.loop.stop();
     await Promise.all([
       this.identity.stop(),
+      this.#credentials.stop(),
       this.resources.stop(),
+      this.fleet?.stop(),
       this.xds.close(XDS_CLOSE_MS),
       this.#options.lastGoodBootstrap?.flush(),
       this.#lastGood.flush(),
@@ -270,8 +310,9 @@ export class MeshSide {
     const { xdsSocket, log } = this.#options;
     await Promise.all([
       this.identity.start().then(() => this.identity.whenReady(FIRST_ANSWERS_MS)),
-      this.resources.start().then(async (resources) => {
-        useResources(resources);
+      this.resources.start().then(async (local) => {
+        await this.fleet?.follower.firstAnswers(this.#restored ? CONFIRMATION_MS : FIRST_ANSWERS_MS, signal);
+        useResources(this.fleet?.useLocal(local) ?? local);
         await this.consul?.firstAnswers(this.#restored ? CONFIRMATION_MS : FIRST_ANSWERS_MS, signal);
       }),
     ]);
@@ -279,6 +320,8 @@ export class MeshSide {
     this.#listeners.of(this.#serving, await this.#options.ports);
     this.#begun = true;
     this.loop.start();
+    // An Envoy that serves already must not be told that what it has does not exist.
+    await Promise.race([this.#credentials.settled(), sleep(CREDENTIALS_MS, signal)]);
     this.xds.serve(xdsSocket);
     log.info({ lastGood: this.servesLastGood }, 'xDS is open');
   }

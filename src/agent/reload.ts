@@ -21,6 +21,7 @@ export interface Reloaded extends Running {
 const FIXED: readonly (readonly [path: string, of: (settings: AgentSettings) => unknown])[] = [
   ['host.name', ({ host }) => host.name],
   ['mesh.resources', ({ mesh }) => mesh.resourcesDir],
+  ['mesh.fleet.trust', ({ mesh }) => mesh.fleet?.trustFile],
   ['registry', ({ registry }) => registry],
   ['consul', ({ consul }) => consul],
   ['identity', ({ identity }) => identity],
@@ -33,12 +34,14 @@ const FIXED: readonly (readonly [path: string, of: (settings: AgentSettings) => 
 function keepFixed(running: AgentSettings, next: AgentSettings): AgentSettings {
   const { name } = running.host;
   const { resourcesDir } = running.mesh;
+  const trustFile = running.mesh.fleet?.trustFile;
+  const fleet = trustFile === undefined ? undefined : { namespaces: [], ...next.mesh.fleet, trustFile };
   const { registry, consul, identity, paths } = running;
   const { launcher, runDir } = running.envoy;
   return {
     ...next,
     host: { ...next.host, name },
-    mesh: { ...next.mesh, resourcesDir },
+    mesh: { ...next.mesh, resourcesDir, fleet },
     registry,
     consul,
     identity,

@@ -142,6 +142,12 @@ export function completeSettings(
   const path = (text: string): string => resolvePath(text, base);
   const secret = (text: string | undefined): string | undefined =>
     text === undefined ? undefined : resolveSecretPath(text, base);
+  const { trust } = written.mesh.fleet;
+  const trustFile = trust !== undefined ? path(trust) : exists(PATHS.fleetRoot) ? PATHS.fleetRoot : undefined;
+  // What is learnt is called by its name, which somebody has to answer.
+  const enabled =
+    written.dns.enabled ??
+    (written.discovery.onDemand === true || written.upstreams.some(({ listen }) => listen === undefined));
   const { certificateFile, keyFile, rootFile } = written.identity.files;
   const { provider } = written.identity;
   const locality: Locality | undefined = written.host.locality;
@@ -157,6 +163,7 @@ export function completeSettings(
               ? PATHS.meshConfig
               : undefined,
         resourcesDir: path(written.mesh.resources),
+        fleet: trustFile === undefined ? undefined : { trustFile, namespaces: written.mesh.fleet.namespaces },
       },
       registry: written.registry,
       consul: {

@@ -189,6 +189,12 @@ function fileDiagnostics(
       mayBeMissing: true,
     },
     { path: ['mesh', 'config'], written: written.mesh.config, file: settings.mesh.configFile, secret: false },
+    {
+      path: ['mesh', 'fleet', 'trust'],
+      written: written.mesh.fleet.trust,
+      file: settings.mesh.fleet?.trustFile,
+      secret: false,
+    },
     { path: ['envoy', 'binary'], written: written.envoy.binary, file: settings.envoy.binary, secret: false },
   ];
   return named.flatMap(({ path, written: text, file, secret, mayBeMissing = false }) => {

@@ -175,6 +175,17 @@ export const SETTINGS_SCHEMA = z.strictObject({
       PATHS.resources,
       'Folder of Istio resources and `trysail.dev/v1` records (`*.yaml`).',
     ),
+    fleet: section("The fleet's configuration in Consul (docs/fleet.md).", {
+      trust: optional(
+        filePath(PATHS.fleetRoot),
+        "File with the public key of its root: this host takes what the root's publishers sign.",
+        `\`${PATHS.fleetRoot}\` if it exists, else no fleet configuration is taken`,
+      ),
+      namespaces: listOf(
+        DNS_LABEL,
+        'Namespaces that are followed beside the root namespace and those of `services`, `upstreams` and their destinations.',
+      ),
+    }),
   }),
   registry: defaulted(
     oneOf('consul', 'files'),

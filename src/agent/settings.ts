@@ -17,6 +17,8 @@ export interface AgentSettings {
     /** Path of meshconfig.yaml; undefined: defaults. */
     readonly configFile: string | undefined;
     readonly resourcesDir: string;
+    /** The fleet's configuration in Consul; undefined: this host takes none. */
+    readonly fleet?: FleetSettings | undefined;
   };
   readonly registry: 'consul' | 'files';
   readonly consul: {
@@ -79,6 +81,13 @@ export interface Account {
 export interface IdentitySettings {
   readonly provider: 'trysail-ca' | 'files' | 'none';
   readonly persist: boolean;
+export interface FleetSettings {
+  /** File with the public keys of the configuration's root. */
+  readonly trustFile: string;
+  /** Namespaces that are followed beside those that follow from what this host runs and calls. */
+  readonly namespaces: readonly string[];
+}
+
   readonly ca: {
     /** `host:port`; undefined: the one in the join token. */
     readonly address: string | undefined;

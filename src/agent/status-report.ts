@@ -4,6 +4,7 @@ import type {
   CertificatesStatus,
   ConsulStatus,
   EnvoyStatus,
+  FleetStatus,
   HealthStatus,
   Status,
   XdsTypeStatus,
@@ -84,6 +85,22 @@ function reportConsul(mesh: MeshSide): ConsulStatus | undefined {
     ...optional('lastContact', catalogue.lastContactMs === undefined ? undefined : iso(catalogue.lastContactMs)),
     watches: catalogue.services.length,
     errors: [...errors],
+  };
+}
+
+function reportFleet({ fleet }: MeshSide): FleetStatus | undefined {
+  if (fleet === undefined) return undefined;
+  const { follower } = fleet;
+  return {
+    ...optional('revision', follower.meshRevision),
+    localResources: follower.localResources,
+    namespaces: follower.status().map(({ namespace, revision, publishedMs, publisher, current }) => ({
+      namespace,
+      ...optional('revision', revision),
+      ...optional('publishedAt', publishedMs === undefined ? undefined : iso(publishedMs)),
+      ...optional('publisher', publisher),
+      current,
+    })),
   };
 }
 
@@ -216,6 +233,7 @@ export function reportStatus(
     services: reportServices(settings, host, mesh?.consul?.registrar.status(), proxy, bypassable),
     upstreams: mesh?.loop.mesh === undefined ? [] : reportUpstreams(host, mesh.loop.mesh),
     ...optional('consul', mesh === undefined ? undefined : reportConsul(mesh)),
+    ...optional('fleet', mesh === undefined ? undefined : reportFleet(mesh)),
     envoy: envoyStatus,
     xds: mesh === undefined ? [] : reportXds(mesh),
     certificates: reportCertificates(parts),

@@ -15,6 +15,8 @@ export interface Status {
   readonly upstreams: readonly UpstreamStatus[];
   /** Absent with `registry: files`. */
   readonly consul?: ConsulStatus;
+  /** Absent where the host takes no fleet configuration (`mesh.fleet.trust`). */
+  readonly fleet?: FleetStatus;
   readonly envoy: EnvoyStatus;
   /** One entry a type that Envoy asked for. */
   readonly xds: readonly XdsTypeStatus[];
@@ -93,6 +95,25 @@ export interface ConsulStatus {
   readonly watches: number;
   /** What fails now, one sentence each. */
   readonly errors: readonly string[];
+}
+
+export interface FleetStatus {
+  /** Of the list of publishers; absent: none was seen yet. */
+  readonly revision?: number;
+  /** Whether resource files of the host count too. */
+  readonly localResources: 'allow' | 'deny';
+  /** The namespaces that are followed. */
+  readonly namespaces: readonly FleetNamespaceStatus[];
+}
+
+export interface FleetNamespaceStatus {
+  readonly namespace: string;
+  /** In force; absent: nothing was published in it. */
+  readonly revision?: number;
+  readonly publishedAt?: Timestamp;
+  readonly publisher?: string;
+  /** Whether it is what Consul has: false while that is away, refused, or on its way. */
+  readonly current: boolean;
 }
 
 export interface EnvoyStatus {

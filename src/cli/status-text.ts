@@ -159,6 +159,19 @@ export function statusText(status: Status, problems: readonly Problem[], nowMs: 
     ),
     ...table(
       style,
+      ['FLEET NAMESPACE', 'REVISION', 'PUBLISHED', 'PUBLISHER', 'CURRENT'],
+      (status.fleet?.namespaces ?? [])
+        .filter(({ revision }) => revision !== undefined)
+        .map(({ namespace, revision, publishedAt, publisher, current }) => [
+          namespace,
+          String(revision),
+          publishedAt === undefined ? '-' : `${ago(publishedAt, nowMs)} ago`,
+          publisher ?? '-',
+          current ? 'yes' : 'no',
+        ]),
+    ),
+    ...table(
+      style,
       ['XDS', 'SENT', 'ACKNOWLEDGED', 'IN FLIGHT', 'REJECTED'],
       status.xds.map(({ type, sent, acknowledged, inFlight, rejected }) => [
         type,

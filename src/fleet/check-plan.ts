@@ -7,6 +7,7 @@ import type { Held } from './accept-head.ts';
 import type { NamespaceChanges } from './compose-head.ts';
 import { entryKey } from './documents.ts';
 import { resourceFiles } from './fleet-resources.ts';
+import { type Manifest, writtenLine } from './manifest.ts';
 
 /** A namespace with the bodies of its resources, by hash. */
 export interface Loaded {
@@ -15,7 +16,7 @@ export interface Loaded {
 }
 
 /** Where the user wrote what is to be published, by `kind/namespace/name`. */
-export type Places = ReadonlyMap<string, { readonly file: string; readonly line: number }>;
+export type Places = ReadonlyMap<string, Pick<Manifest, 'source' | 'lines'>>;
 
 function keptFiles({ held, bodies }: Loaded, changes: NamespaceChanges | undefined): readonly ResourceFile[] {
   const gone = new Set([...(changes?.puts ?? []), ...(changes?.deletes ?? [])].map(entryKey));
@@ -35,7 +36,7 @@ function placed(diagnostic: Diagnostic, places: Places): Diagnostic {
   const { source } = diagnostic;
   const place = source?.file.startsWith('new:') === true ? places.get(source.file.slice('new:'.length)) : undefined;
   if (place === undefined || source === undefined) return diagnostic;
-  return { ...diagnostic, source: { file: place.file, line: place.line + source.line - 1 } };
+  return { ...diagnostic, source: { file: place.source.file, line: writtenLine(place.lines, source.line) } };
 }
 
 function analyse(files: readonly ResourceFile[], config: MeshConfig): readonly Diagnostic[] {

@@ -133,9 +133,7 @@ async function planned(store: FleetStore, publishers: Publishers, request: Apply
   const bases = new Map(
     await Promise.all(names.map(async (name): Promise<[string, Base]> => [name, await load(store, name, publishers)])),
   );
-  const places: Places = new Map(
-    manifests.map(({ kind, namespace, name, source }) => [`${kind}/${namespace}/${name}`, source]),
-  );
+  const places: Places = new Map(manifests.map((one) => [`${one.kind}/${one.namespace}/${one.name}`, one]));
   const changes: ResourceChange[] = [];
   const namespaces: NamespaceChanges[] = [];
   for (const namespace of touched) {

@@ -14,6 +14,21 @@ export interface Manifest {
   readonly text: string;
   /** Where the user wrote it. */
   readonly source: { readonly file: string; readonly line: number };
+  /** Where lines of `text` are in that file. */
+  readonly lines: TextLines;
+}
+
+/** How the lines of a resource's text lie in the user's file. */
+export interface TextLines {
+  /** Of the first line. */
+  readonly first: number;
+  /** A line of the text that the user did not write. */
+  readonly added: number | undefined;
+}
+
+/** The line in the user's file of a line of the text. */
+export function writtenLine({ first, added }: TextLines, line: number): number {
+  return first + line - 1 - (added !== undefined && line >= added ? 1 : 0);
 }
 
 /** A text that says what it is, from a file or from standard input. */
@@ -92,14 +107,13 @@ function nameOf(value: unknown, file: string, line: number): Named {
   return { kind, name, namespace };
 }
 
-/** The document's text with its comments, without the markers around it. */
-function ownText(document: Document.Parsed, text: string): string {
+/** The document's text with its comments, without the markers and blank lines around it, and where it begins. */
+function ownText(document: Document.Parsed, text: string): { readonly text: string; readonly offset: number } {
   const [start, , end] = document.range;
-  return `${text
-    .slice(start, end)
-    .replace(/^---[^\S\n]*\n?/, '')
-    .replace(/\n(?:---|\.\.\.)[^\S\n]*\n?$/, '\n')
-    .trimEnd()}\n`;
+  const whole = text.slice(start, end);
+  const blank = /^(?:[^\S\n]*\n)*(?:---[^\S\n]*\n)?(?:[^\S\n]*\n)*/.exec(whole)?.[0].length ?? 0;
+  const own = whole.slice(blank).replace(/\n(?:---|\.\.\.)[^\S\n]*\n?$/, '\n');
+  return { text: `${own.trimEnd()}\n`, offset: start + blank };
 }
 
 function itemsOf(value: unknown): readonly unknown[] | undefined {
@@ -135,15 +149,26 @@ function manifestsOf({ file, text }: ManifestFile, namespace: string): readonly 
       return items.map((item) => {
         const named = nameOf(item, file, line);
         const inNamespace = named.namespace ?? namespace;
-        const source = { file, line };
-        return { ...named, namespace: inNamespace, text: stringify(withNamespace(item, inNamespace)), source };
+        const body = stringify(withNamespace(item, inNamespace));
+        // Written anew: only the list itself has a place.
+        return {
+          ...named,
+          namespace: inNamespace,
+          text: body,
+          source: { file, line },
+          lines: { first: line, added: undefined },
+        };
       });
     const named = nameOf(value, file, line);
     const source = { file, line };
+    const own = ownText(document, text);
+    const first = lines.linePos(own.offset).line;
     if (named.namespace !== undefined)
-      return [{ ...named, namespace: named.namespace, text: ownText(document, text), source }];
+      return [{ ...named, namespace: named.namespace, text: own.text, source, lines: { first, added: undefined } }];
     document.setIn(['metadata', 'namespace'], namespace);
-    return [{ ...named, namespace, text: document.toString({ directives: false }), source }];
+    const body = document.toString({ directives: false });
+    const added = body.split('\n').findIndex((one) => /^\s+namespace: /.test(one)) + 1;
+    return [{ ...named, namespace, text: body, source, lines: { first, added: added === 0 ? undefined : added } }];
   });
 }
 

@@ -6,6 +6,8 @@ export const PATHS = {
   agentConfig: '/etc/trysail/agent.yaml',
   meshConfig: '/etc/trysail/meshconfig.yaml',
   resources: '/etc/trysail/resources.d',
+  /** Public key of the configuration's root. */
+  fleetRoot: '/etc/trysail/fleet-root.pem',
   /** Certificates by the name of a folder, as Kubernetes has secrets. */
   credentials: '/etc/trysail/credentials',
   /** Survives a reboot: credential, keys, last good configuration. Mode 0700. */

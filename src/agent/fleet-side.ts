@@ -1,0 +1,140 @@
+/** The fleet's configuration as this host takes it, together with the resource files that lie here. */
+
+import type { ConsulClient } from '../consul/client.ts';
+import { FleetFollower } from '../fleet/follower.ts';
+import { readPublicKeys } from '../fleet/signing-key.ts';
+import type { Log } from '../lib/log.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import { serviceOfConsulName, serviceOfHost } from '../model/host-names.ts';
+import { interestOf } from '../sources/interest.ts';
+import { mergeResources } from '../sources/merge-resources.ts';
+import { EMPTY_RESOURCES, type ResourceSet } from '../sources/resource-set.ts';
+import { type Configuration, upstreamHosts } from './configuration.ts';
+import { clientOf } from './consul-side.ts';
+import type { FleetSettings } from './settings.ts';
+
+/** Each namespace is one blocking query. */
+const MAX_NAMESPACES = 64;
+
+export interface FleetSideOptions {
+  readonly configuration: Configuration;
+  readonly fleet: FleetSettings;
+  readonly log: Log;
+  /** Called with all that holds, after a change. */
+  readonly onChange: (resources: ResourceSet) => void;
+}
+
+/** The namespaces whose resources can matter to this host. */
+export function namespacesOf({ settings, config, host }: Configuration, resources: ResourceSet): ReadonlySet<string> {
+  const upstreams = upstreamHosts(host);
+  const called = upstreams.flatMap((name) => serviceOfHost(config, name)?.namespace ?? []);
+  // The destinations of routes are called too, and their own namespace says how.
+  const destinations = [
+    ...interestOf({ config, resources, upstreamHosts: upstreams, gateways: host.gateways ?? [] }),
+  ].map((name) => serviceOfConsulName(name).namespace);
+  const own = [...host.workloads, ...(host.callers ?? []), ...settings.services].map(({ namespace }) => namespace);
+  const gateways = (host.gateways ?? []).map(({ namespace }) => namespace);
+  const { namespaces = [] } = settings.mesh.fleet ?? {};
+  return new Set([config.rootNamespace, ...own, ...gateways, ...namespaces, ...called, ...destinations]);
+}
+
+export class FleetSide {
+  readonly follower: FleetFollower;
+  readonly #client: ConsulClient;
+  readonly #onChange: (resources: ResourceSet) => void;
+  #configuration: Configuration;
+  #local: ResourceSet = EMPTY_RESOURCES;
+  #merged: ResourceSet | undefined;
+  #started = false;
+
+  private constructor(options: FleetSideOptions, client: ConsulClient, follower: FleetFollower) {
+    this.#configuration = options.configuration;
+    this.#onChange = options.onChange;
+    this.#client = client;
+    this.follower = follower;
+  }
+
+  /** Begins to follow, with what is kept on disk. @throws TrysailError `FLEET_KEY_…` for a root that cannot be read */
+  static async start(options: FleetSideOptions): Promise<FleetSide> {
+    const { configuration, fleet, log } = options;
+    const roots = await readPublicKeys(fleet.trustFile);
+    const client = clientOf(configuration.settings);
+    const follower = new FleetFollower({
+      kv: client.kv,
+      roots,
+      stateDir: configuration.settings.paths.state,
+      maxNamespaces: MAX_NAMESPACES,
+      log,
+      onChange: () => side.#changed(),
+    });
+    const side = new FleetSide(options, client, follower);
+    await follower.start(namespacesOf(configuration, EMPTY_RESOURCES));
+    side.#merge();
+    // What is kept may lead to further namespaces.
+    side.#follow();
+    side.#started = true;
+    return side;
+  }
+
+  /** All that holds now, resource files included where they count. */
+  get resources(): ResourceSet {
+    return this.#merged ?? EMPTY_RESOURCES;
+  }
+
+  get diagnostics(): readonly Diagnostic[] {
+    return this.follower.diagnostics;
+  }
+
+  /** Takes the resource files of this host. Returns all that holds. */
+  useLocal(local: ResourceSet): ResourceSet {
+    this.#local = local;
+    this.#merge();
+    this.#follow();
+    return this.resources;
+  }
+
+  /** Goes on with another configuration of this host. */
+  configure(next: Configuration): void {
+    this.#configuration = next;
+    this.#follow();
+  }
+
+  async stop(): Promise<void> {
+    await this.follower.stop();
+    this.#client.close();
+  }
+
+  #changed(): void {
+    if (!this.#started) return;
+    this.#merge();
+    this.#follow();
+    this.#onChange(this.resources);
+  }
+
+  #follow(): void {
+    this.follower.setNamespaces(namespacesOf(this.#configuration, this.resources));
+  }
+
+  #merge(): void {
+    const { resources, localResources } = this.follower;
+    const local = localResources === 'allow' ? this.#local : this.#ignored();
+    this.#merged = mergeResources(this.#merged, resources, local);
+  }
+
+  /** No resource files, and the word that there are some. */
+  #ignored(): ResourceSet {
+    const { diagnostics, ...lists } = this.#local;
+    const count = Object.values(lists).flat().length;
+    if (count === 0) return { ...EMPTY_RESOURCES, diagnostics };
+    const file = this.#configuration.settings.mesh.resourcesDir;
+    const ignored: Diagnostic = {
+      code: 'TRY0707',
+      severity: 'warning',
+      object: file,
+      message: `its ${count} resources do not count: this host takes the fleet's configuration`,
+      remedy:
+        'Publish them with "trysail apply" and remove the files, or let files count with "trysail fleet local-resources allow".',
+    };
+    return { ...EMPTY_RESOURCES, diagnostics: [...diagnostics, ignored] };
+  }
+}
