@@ -25,6 +25,8 @@ export interface MeshInputs {
   /** Undefined: `registry: files`. */
   readonly catalogue: CatalogueState | undefined;
   readonly secrets: ReadonlyMap<string, Resource>;
+  /** What the files hold that translation names, by the name of the secret. */
+  readonly credentials: ReadonlyMap<string, Resource>;
 }
 
 export interface MeshLoopOptions {
@@ -36,6 +38,8 @@ export interface MeshLoopOptions {
   readonly seenMeshed: ReadonlySet<string>;
   /** Serves these resources from now on. */
   readonly serve: (resources: Resources) => void;
+  /** Called in each round with the names of secrets that are files of this host; absent: Envoy reads them itself. */
+  readonly onFiles?: (names: Iterable<string>) => void;
   /** Called after each round that changed the mesh. */
   readonly onMesh: (mesh: Mesh, seenMeshed: ReadonlySet<string>) => void;
 }
@@ -53,6 +57,7 @@ export class MeshLoop {
     | {
         readonly translated: Resources;
         readonly secrets: ReadonlyMap<string, Resource>;
+        readonly credentials: ReadonlyMap<string, Resource>;
         readonly all: Resources;
       }
     | undefined;
@@ -70,6 +75,7 @@ export class MeshLoop {
       resources: EMPTY_RESOURCES,
       catalogue: options.usesConsul ? { services: new Map(), diagnostics: [] } : undefined,
       secrets: new Map(),
+      credentials: new Map(),
     };
   }
 
@@ -128,7 +134,7 @@ export class MeshLoop {
   #run(): void {
     this.#round = undefined;
     const { onMesh } = this.#options;
-    const { config, host, localServices, resources, catalogue, secrets } = this.#inputs;
+    const { config, host, localServices, resources, catalogue, secrets, credentials } = this.#inputs;
     const before = this.#mesh;
     const mesh = buildMesh(before, {
       config,
@@ -139,22 +145,32 @@ export class MeshLoop {
       clientNamespaces: clientNamespaces(host),
     });
     this.#mesh = mesh;
-    this.#translated = this.#withSecrets(this.#translator.translate(mesh, this.#fleet.settle(mesh, host)), secrets);
+    const translated = this.#translator.translate(mesh, this.#fleet.settle(mesh, host));
+    this.#translated = this.#withSecrets(translated, secrets, credentials);
     this.#serve();
     this.#seenMeshed = meshedHosts(mesh, this.#seenMeshed);
     if (mesh !== before) onMesh(mesh, this.#seenMeshed);
   }
 
   /** Certificate files that translation names, and the certificates of this host; the same object for the same parts. */
-  #withSecrets(translated: Resources, secrets: ReadonlyMap<string, Resource>): Resources {
+  #withSecrets(
+    translated: Resources,
+    secrets: ReadonlyMap<string, Resource>,
+    credentials: ReadonlyMap<string, Resource>,
+  ): Resources {
     const last = this.#joined;
-    if (last?.translated === translated && last.secrets === secrets) return last.all;
-    const files = translated.get(TYPE_URL.secret);
+    if (last?.translated === translated && last.secrets === secrets && last.credentials === credentials)
+      return last.all;
+    const { onFiles } = this.#options;
+    const files = [...(translated.get(TYPE_URL.secret) ?? [])];
+    onFiles?.(files.map(([name]) => name));
+    // Without anybody who reads them, Envoy does; otherwise it gets those that are known to be good.
+    const read = onFiles === undefined ? files : files.flatMap(([name]) => knownSecret(credentials, name));
     const all = new Map([
       ...translated,
-      [TYPE_URL.secret, files === undefined || files.size === 0 ? secrets : new Map([...files, ...secrets])],
+      [TYPE_URL.secret, read.length === 0 ? secrets : new Map([...read, ...secrets])],
     ]);
-    this.#joined = { translated, secrets, all };
+    this.#joined = { translated, secrets, credentials, all };
     return all;
   }
 
@@ -164,6 +180,11 @@ export class MeshLoop {
     this.#served = resources;
     this.#options.serve(resources);
   }
+}
+
+function knownSecret(secrets: ReadonlyMap<string, Resource>, name: string): readonly (readonly [string, Resource])[] {
+  const secret = secrets.get(name);
+  return secret === undefined ? [] : [[name, secret]];
 }
 
 /** The namespaces from which this host calls. */

@@ -3,18 +3,15 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { TransportSocketSchema } from '../gen/envoy/config/core/v3/base_pb.ts';
 import {
   CertificateValidationContextSchema,
-  SubjectAltNameMatcher_SanType,
-  type SubjectAltNameMatcherSchema,
   TlsParameters_TlsProtocol,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
 import { DownstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
-import { StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts';
 import type { ServerTls, TlsVersion } from '../model/gateway.ts';
 import type { Host } from '../model/host.ts';
 import { sdsSecret } from './config-source.ts';
 import { type CertificateFiles, credentialFiles, type RootFiles } from './file-secrets.ts';
-import { isIpAddress } from './ip-address.ts';
 import { pack } from './messages.ts';
+import { sanMatcher } from './san-matcher.ts';
 import { CIPHERS } from './tls-context.ts';
 
 type Socket = MessageInitShape<typeof TransportSocketSchema>;
@@ -54,17 +51,6 @@ const VERSIONS: Readonly<Record<TlsVersion, TlsParameters_TlsProtocol>> = {
   TLSV1_2: TlsParameters_TlsProtocol.TLSv1_2,
   TLSV1_3: TlsParameters_TlsProtocol.TLSv1_3,
 };
-
-function sanMatcher(name: string): MessageInitShape<typeof SubjectAltNameMatcherSchema> {
-  const sanType = name.includes('://')
-    ? SubjectAltNameMatcher_SanType.URI
-    : name.includes('@')
-      ? SubjectAltNameMatcher_SanType.EMAIL
-      : isIpAddress(name)
-        ? SubjectAltNameMatcher_SanType.IP_ADDRESS
-        : SubjectAltNameMatcher_SanType.DNS;
-  return { sanType, matcher: create(StringMatcherSchema, { matchPattern: { case: 'exact', value: name } }) };
-}
 
 /** What is asked of a client's certificate, beside who has signed it. */
 function expectations(tls: ServerTls): MessageInitShape<typeof CertificateValidationContextSchema> {

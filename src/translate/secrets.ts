@@ -33,14 +33,22 @@ export function certificateSecret(secret: {
  * The roots that all peers are verified by.
  * @param secret.name `ROOTCA`
  * @param secret.rootsPem one or several certificates
+ * @param secret.revokedPem lists of revoked certificates; absent: nobody's
  */
-export function validationSecret(secret: { readonly name: string; readonly rootsPem: string }): Resource {
+export function validationSecret(secret: {
+  readonly name: string;
+  readonly rootsPem: string;
+  readonly revokedPem?: string;
+}): Resource {
   return resource(secret.name, SecretSchema, {
     name: secret.name,
     type: {
       case: 'validationContext',
       value: create(CertificateValidationContextSchema, {
         trustedCa: { specifier: { case: 'inlineString', value: secret.rootsPem } },
+        ...(secret.revokedPem !== undefined && {
+          crl: { specifier: { case: 'inlineString', value: secret.revokedPem } },
+        }),
       }),
     },
   });
