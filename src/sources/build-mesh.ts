@@ -12,6 +12,7 @@ import type { CatalogueState } from './catalogue-state.ts';
 import { mergeDelegates } from './delegates.ts';
 import { buildEntryServices, type EntryServices } from './entry-services.ts';
 import { type HostResolver, hostResolver } from './host-resolution.ts';
+import { checkRateLimits } from './rate-limit-check.ts';
 import { checkReferences, type HostKnowledge } from './reference-check.ts';
 import type { RegisteredService } from './registered-service.ts';
 import { buildRegisteredServices, indexRecords, type RecordIndex } from './registered-services.ts';
@@ -195,6 +196,10 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
     absent === memo.absent;
   const references = sameReferences ? memo.references : checkReferences(written, destinationRules, lookUp);
 
+  const rateLimits = sharedList(
+    previous?.rateLimits,
+    resources.rateLimits.map((rateLimit) => resolver.rateLimit(rateLimit)),
+  );
   const unsorted = [
     ...resources.diagnostics,
     ...(catalogue?.diagnostics ?? []),
@@ -203,6 +208,7 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
     ...joined.diagnostics,
     ...merged.diagnostics,
     ...references,
+    ...checkRateLimits(config, rateLimits),
   ];
   const sameDiagnostics = memo !== undefined && JSON.stringify(memo.unsorted) === JSON.stringify(unsorted);
   const mesh: Mesh = {
@@ -217,10 +223,7 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
       previous?.sidecars,
       resources.sidecars.map((sidecar) => resolver.sidecar(sidecar)),
     ),
-    rateLimits: sharedList(
-      previous?.rateLimits,
-      resources.rateLimits.map((rateLimit) => resolver.rateLimit(rateLimit)),
-    ),
+    rateLimits,
     envoyFilters: resources.envoyFilters,
     proxyConfigs: resources.proxyConfigs,
     workloadGroups: resources.workloadGroups,

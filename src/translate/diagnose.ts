@@ -17,6 +17,7 @@ import { clusterCallers } from './cluster-callers.ts';
 import { clusterSecurity } from './cluster-security.ts';
 import { diagnoseGateways } from './gateway-report.ts';
 import { collisions, type HostListener, hostListeners } from './host-listeners.ts';
+import { diagnoseRateLimits } from './rate-limit-diagnostics.ts';
 import { upstreamTarget } from './upstream-target.ts';
 
 function ofUpstream(mesh: Mesh, host: Host, calling: HostCalling, upstream: Upstream): Diagnostic | undefined {
@@ -185,5 +186,6 @@ export function diagnose(mesh: Mesh, host: Host): readonly Diagnostic[] {
     ...(host.namedUpstreams ?? []).flatMap((upstream) => ofNamed(mesh, host, calling, upstream)),
     ...ofCallers(host),
     ...diagnoseGateways(mesh, host),
+    ...diagnoseRateLimits(mesh, host),
   ];
 }

@@ -76,7 +76,7 @@ function rulePool(mesh: Mesh, workload: Workload, port: number): ConnectionPool 
     ports: [],
   };
   const client = { namespace, labels: workload.labels, rootNamespace: mesh.config.rootNamespace };
-  const policy = joinRules(chooseRules(mesh.destinationRules, service as Service, client));
+  const policy = joinRules(chooseRules(mesh.destinationRules, service, client));
   const [only, ...others] = service.ports;
   const servicePort = only !== undefined && others.length === 0 ? only.number : port;
   return effectivePolicy(policy, servicePort, undefined).connectionPool;

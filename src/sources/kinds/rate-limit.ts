@@ -15,7 +15,7 @@ type KeySpec = NonNullable<LimitSpec['by']>[number];
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/;
 const CALLER = /^(?:spiffe:\/\/[^/,\s]+\/ns\/[^/,\s]+\/sa\/[^/,\s]+|ns\/[^/,\s]+(?:\/sa\/[^/,\s]+)?)$/;
 /** The periods that the protocol of rate limit services has. */
-const SERVER_PERIODS_MS = [1000, 60_000, 3_600_000, 86_400_000];
+const SERVER_PERIODS_MS = new Set([1000, 60_000, 3_600_000, 86_400_000]);
 const DEFAULT_SERVER_TIMEOUT_MS = 100;
 /** Each is one more filter that every request passes. */
 const MOST_LIMITS = 20;
@@ -87,7 +87,7 @@ function buildLimit(spec: LimitSpec, path: Path, report: Report, byServer: boole
       'Write no more than "requests", or leave it out.',
     );
   if (byServer) {
-    if (!SERVER_PERIODS_MS.includes(spec.per))
+    if (!SERVER_PERIODS_MS.has(spec.per))
       report([...path, 'per'], 'a rate limit server knows no such period', 'Write 1s, 1m, 1h or 24h.');
     if (spec.burst !== undefined)
       report([...path, 'burst'], 'a rate limit server knows no burst', 'Remove it, or remove "server".');
