@@ -71,17 +71,23 @@ export function routeHeaders({ destinations, headers }: RouteActionSpec): Header
   return headerMutations([headers, only?.headers]);
 }
 
+/**
+ * Envoy's own default is 15 s; Istio's is none. A route without a limit keeps to that of gRPC's callers; with one it
+ * cannot, as Envoy ignores `timeout` beside `max_stream_duration`.
+ */
+function timeLimit(timeoutMs: number | undefined): Pick<RouteAction, 'timeout' | 'maxStreamDuration'> {
+  if (timeoutMs !== undefined) return { timeout: duration(timeoutMs) };
+  return { timeout: duration(0), maxStreamDuration: { grpcTimeoutHeaderMax: duration(0) } };
+}
+
 export function routeAction(spec: RouteActionSpec): RouteAction {
   const { destinations, timeoutMs, retries } = spec;
   const host = spec.host ?? (destinations.length === 1 ? hostOf(destinations[0]?.headers) : undefined);
   const hashes = uniqueHashes(destinations);
   const policy = retryPolicy(retries, hashes.length > 0);
-  // Envoy's own default is 15 s; Istio's is none.
-  const timeout = duration(timeoutMs ?? 0);
   return {
     clusterSpecifier: clusterSpecifier(spec),
-    timeout,
-    maxStreamDuration: { grpcTimeoutHeaderMax: timeout },
+    ...timeLimit(timeoutMs),
     ...(policy !== undefined && { retryPolicy: policy }),
     hashPolicy: hashes.map(hashPolicy),
     ...(host !== undefined && { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: host } }),
