@@ -88,11 +88,19 @@ function queryMisfit(condition: JsonObject, parameters: ReadonlyMap<string, stri
       : `${words}; it is "${value}"`;
 }
 
+/** Escapes of characters that need none are undone, as Envoy's library of URLs does. */
+function unescaped(path: string): string {
+  return path.replaceAll(/%([0-9A-Fa-f]{2})/g, (whole, hex: string) => {
+    const char = String.fromCodePoint(Number.parseInt(hex, 16));
+    return /[A-Za-z0-9._~-]/.test(char) ? char : whole;
+  });
+}
+
 /** The path that Envoy looks at: normalised as the connection manager does it, the query left out. */
 export function routedPath(path: string, manager: JsonValue | undefined): string {
   const end = path.search(/[?#]/);
   let bare = end === -1 ? path : path.slice(0, end);
-  if (at(manager, 'normalize_path') === true) bare = new URL(bare.replaceAll('\\', '/'), 'http://host').pathname;
+  if (at(manager, 'normalize_path') === true) bare = new URL(`http://host${unescaped(bare)}`).pathname;
   if (at(manager, 'merge_slashes') === true) bare = bare.replaceAll(/\/{2,}/g, '/');
   return bare;
 }
