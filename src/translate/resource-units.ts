@@ -49,12 +49,21 @@ function sameBytes(a: Resource | undefined, b: Resource | undefined): boolean {
   return a.name === b.name && a.value.length === b.value.length && a.value.every((byte, i) => byte === b.value[i]);
 }
 
+function holdsSame(last: ByName, resources: ReadonlyMap<string, Resource>): boolean {
+  if (last.size !== resources.size) return false;
+  for (const [name, value] of resources) if (last.get(name) !== value) return false;
+  return true;
+}
+
 /** Sorted by name; the map of the last call if it holds the same objects. */
-function share(last: ByName | undefined, resources: ReadonlyMap<string, Resource>): ByName {
-  if (resources === last) return last;
-  const same = last?.size === resources.size && [...resources].every(([name, value]) => last.get(name) === value);
-  if (same && last !== undefined) return last;
-  return new Map([...resources].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+function share(last: ByName | undefined, resources: ByName): ByName {
+  if (last === resources || (last !== undefined && holdsSame(last, resources))) return last;
+  let before: string | undefined;
+  for (const name of resources.keys()) {
+    if (before !== undefined && before > name) return new Map([...resources].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    before = name;
+  }
+  return resources;
 }
 
 function emptyKinds(): Record<Kind, Map<string, Resource>> {
@@ -77,7 +86,17 @@ export class ResourceUnits {
     routeConfigs: new Memo(sameBytes),
   };
   #last: Resources | undefined;
-  #made = emptyKinds();
+  #made: Record<Kind, ByName> = emptyKinds();
+  /** The maps of `#made` that are ours to change; those of the last translation are not. */
+  #ours = emptyKinds();
+  /** What the last translation has and this one is to make anew. */
+  readonly #stale: Readonly<Record<Kind, Set<string>>> = {
+    secrets: new Set(),
+    clusters: new Set(),
+    loadAssignments: new Set(),
+    listeners: new Set(),
+    routeConfigs: new Set(),
+  };
   #failures: Diagnostic[] = [];
   #owners = new Map<string, Owner>();
 
@@ -99,15 +118,23 @@ export class ResourceUnits {
 
   /** Begins a translation with nothing. */
   begin(): void {
-    this.#made = emptyKinds();
+    this.#ours = emptyKinds();
+    this.#made = { ...this.#ours };
     this.#failures = [];
     this.#owners = new Map();
   }
 
   /** Begins a translation with all that the last one made. */
   resume(): void {
-    this.#made = emptyKinds();
-    for (const kind of KINDS) this.#made[kind] = new Map(this.#last?.get(TYPE_OF[kind]));
+    this.#ours = emptyKinds();
+    for (const kind of KINDS) this.#made[kind] = this.#last?.get(TYPE_OF[kind]) ?? new Map();
+  }
+
+  /** The map of a kind, to change it. */
+  #change(kind: Kind): Map<string, Resource> {
+    if (this.#made[kind] !== this.#ours[kind]) this.#ours[kind] = new Map(this.#made[kind]);
+    this.#made[kind] = this.#ours[kind];
+    return this.#ours[kind];
   }
 
   /** Says whom a resource is for; the first of a name holds. */
@@ -121,21 +148,32 @@ export class ResourceUnits {
     return this.#owners.get(`${type} ${name}`);
   }
 
+  /** Has a resource of the last translation made anew; it goes if nobody does. */
   delete(kind: Kind, name: string): void {
-    this.#made[kind].delete(name);
+    if (this.#made[kind].has(name)) this.#stale[kind].add(name);
   }
 
   /** Makes a resource, or takes that of the last time if `inputs` are the same; the first of a name holds. */
   make(kind: Kind, name: string, inputs: readonly unknown[], build: () => Resource | undefined): Resource | undefined {
     const known = this.#made[kind].get(name);
-    if (known !== undefined) return known;
-    const made = this.lastGood(
-      `${LABELS[kind]} ${name}`,
-      () => this.#memos[kind].get(name, inputs, build),
-      () => this.#last?.get(TYPE_OF[kind])?.get(name),
-    );
-    if (made !== undefined) this.#made[kind].set(name, made);
+    if (known !== undefined && !this.#stale[kind].delete(name)) return known;
+    const made = this.#makeOrKeep(kind, name, inputs, build);
+    if (made !== undefined && made !== known) this.#change(kind).set(name, made);
+    if (made === undefined && known !== undefined) this.#change(kind).delete(name);
     return made;
+  }
+
+  #makeOrKeep(
+    kind: Kind,
+    name: string,
+    inputs: readonly unknown[],
+    build: () => Resource | undefined,
+  ): Resource | undefined {
+    try {
+      return this.#memos[kind].get(name, inputs, build);
+    } catch (error) {
+      return this.#failed(`${LABELS[kind]} ${name}`, error, this.#last?.get(TYPE_OF[kind])?.get(name));
+    }
   }
 
   /** Ends a translation that began with nothing: what it did not ask for is forgotten. */
@@ -145,6 +183,10 @@ export class ResourceUnits {
 
   /** What was made; the same object as the last time if nothing is another. */
   finish(): Resources {
+    for (const kind of KINDS) {
+      for (const name of this.#stale[kind]) this.#change(kind).delete(name);
+      this.#stale[kind].clear();
+    }
     const last = this.#last;
     const next = new Map(KINDS.map((kind) => [TYPE_OF[kind], share(last?.get(TYPE_OF[kind]), this.#made[kind])]));
     const same = last !== undefined && [...next].every(([type, byName]) => last.get(type) === byName);
@@ -161,16 +203,19 @@ export class ResourceUnits {
     try {
       return build();
     } catch (error) {
-      const last = kept();
-      this.#failures.push({
-        code: 'TRY0405',
-        severity: 'error',
-        object: what,
-        message: `it cannot be encoded (${errorMessage(error)}); ${last === undefined ? 'it is left out' : 'its last good version stays'}`,
-        remedy:
-          'Look for a value out of range in the resources that it comes from, and report it: they should have been refused.',
-      });
-      return last;
+      return this.#failed(what, error, kept());
     }
+  }
+
+  #failed<T>(what: string, error: unknown, last: T | undefined): T | undefined {
+    this.#failures.push({
+      code: 'TRY0405',
+      severity: 'error',
+      object: what,
+      message: `it cannot be encoded (${errorMessage(error)}); ${last === undefined ? 'it is left out' : 'its last good version stays'}`,
+      remedy:
+        'Look for a value out of range in the resources that it comes from, and report it: they should have been refused.',
+    });
+    return last;
   }
 }
