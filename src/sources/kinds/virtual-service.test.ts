@@ -68,6 +68,7 @@ test('everything that is supported, in both spellings', () => {
       age: 1,
     },
     hosts: ['reviews', '*.example.com'],
+    gateways: ['mesh'],
     exportTo: ['.', 'payments'],
     http: [
       {
@@ -88,6 +89,7 @@ test('everything that is supported, in both spellings', () => {
             withoutHeaders: { 'x-debug': { kind: 'prefix', value: '1' } },
             queryParams: { v: { kind: 'exact', value: '2' } },
             port: 9080,
+            gateways: ['mesh'],
           },
         ],
         destinations: [
@@ -103,6 +105,7 @@ test('everything that is supported, in both spellings', () => {
           retryIgnorePreviousHosts: false,
           backoffMs: 10,
         },
+        source: { file: 'a.yaml', line: 10 },
       },
       {
         name: undefined,
@@ -117,6 +120,7 @@ test('everything that is supported, in both spellings', () => {
           retryIgnorePreviousHosts: true,
           backoffMs: undefined,
         },
+        source: { file: 'a.yaml', line: 35 },
       },
     ],
   });
@@ -220,36 +224,72 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'all hosts of the mesh',
     `  hosts: ["*"]\n  http:\n  - ${ROUTE}\n`,
-    ['5: error IST0106 spec.hosts[0]: "*" is not allowed within the mesh. Name the services.'],
-  ],
-  [
-    'no hosts',
-    `  http:\n  - ${ROUTE}\n`,
-    ['4: error TRY0003 spec.hosts: has no hosts, as only a delegate may. Name the services that it is for.'],
-  ],
-  ['no routes', '  hosts: [b]\n', ['4: error IST0106 spec.http: has no routes. Add "http" with at least one route.']],
-  [
-    'a route to nowhere',
-    '  hosts: [b]\n  http:\n  - timeout: 1s\n',
-    ['7: error IST0106 spec.http[0]: has no "route". Add "route" with at least one destination.'],
-  ],
-  [
-    'a gateway',
-    `  hosts: [b]\n  gateways: [mesh, ingress]\n  http:\n  - ${ROUTE}\n`,
     [
-      '6: error TRY0003 spec.gateways[1]: "gateways" with the value "ingress" is part of Istio\'s API and not supported yet. Leave "gateways" out, or write "mesh" alone.',
+      '5: error IST0106 spec.hosts[0]: "*" is not allowed within the mesh. Name the services, or bind it to gateways alone.',
     ],
   ],
   [
-    'a redirect alone, which is not also a missing route',
-    '  hosts: [b]\n  http:\n  - redirect: {uri: /x}\n',
-    ['7: error TRY0003 spec.http[0].redirect: "redirect" is part of Istio\'s API and not supported yet. Remove it.'],
+    'no routes',
+    '  hosts: [b]\n',
+    ['4: error IST0106 spec.http: has no routes. Add "http", "tls" or "tcp" with at least one route.'],
+  ],
+  [
+    'a route to nowhere',
+    '  hosts: [b]\n  http:\n  - timeout: 1s\n',
+    [
+      '7: error IST0106 spec.http[0]: has no "route". Add "route" with at least one destination, "redirect" or "directResponse".',
+    ],
+  ],
+  [
+    'hosts that overlap',
+    `  hosts: ['*.example.com', a.example.com]\n  http:\n  - ${ROUTE}\n`,
+    [
+      '5: error IST0106 spec.hosts[1]: "a.example.com" and "*.example.com" have names in common. Keep one, or write two VirtualServices.',
+    ],
+  ],
+  [
+    'a gateway that is no name',
+    `  hosts: [b]\n  gateways: [mesh, a/b/c]\n  http:\n  - ${ROUTE}\n`,
+    [
+      '6: error IST0106 spec.gateways[1]: "a/b/c" is not the name of a gateway. Write "mesh", a name, or namespace/name.',
+    ],
+  ],
+  [
+    'gateways of a delegate',
+    `  gateways: [ingress]\n  http:\n  - ${ROUTE}\n`,
+    ['5: error IST0106 spec.gateways: is that of a delegate, as there are no hosts. Remove it, or add "hosts".'],
   ],
   [
     'a field without effect, which does not keep the rest from being applied',
-    `  hosts: [b]\n  http:\n  - match: [{statPrefix: x}]\n    ${ROUTE}\n`,
+    '  hosts: [b]\n  tcp:\n  - match: [{sourceSubnet: 10.0.0.0/8}]\n    route: [{destination: {host: b}}]\n',
     [
-      '7: warning TRY0005 spec.http[0].match[0].statPrefix: "statPrefix" has no effect here. Remove it; the name of the route is in the metrics.',
+      '7: warning TRY0005 spec.tcp[0].match[0].sourceSubnet: "sourceSubnet" has no effect here. Remove it: it has no effect in Istio either. Use sourceLabels or sourceNamespace.',
+    ],
+  ],
+  [
+    'a field that Istio has and refuses',
+    `  hosts: [b]\n  http:\n  - fault: {delay: {exponentialDelay: 1s}}\n    ${ROUTE}\n`,
+    [
+      '7: error TRY0003 spec.http[0].fault.delay.exponentialDelay: "exponentialDelay" is part of Istio\'s API and not supported yet. Write "fixedDelay": Istio refuses this field too.',
+    ],
+  ],
+  [
+    'a server name that is none of its hosts',
+    '  hosts: [a.example.com]\n  tls:\n  - match: [{sniHosts: [b.example.com]}]\n    route: [{destination: {host: b}}]\n',
+    [
+      '7: error IST0106 spec.tls[0].match[0].sniHosts[0]: "b.example.com" is none of the hosts of the VirtualService (a.example.com). Add it to "hosts".',
+    ],
+  ],
+  [
+    'TLS without server names',
+    '  hosts: [b]\n  tls:\n  - match: [{port: 443}]\n    route: [{destination: {host: b}}]\n',
+    ['7: error IST0106 spec.tls[0].match[0]: has no "sniHosts". Name the servers that the connections ask for.'],
+  ],
+  [
+    'a range that is none',
+    '  hosts: [b]\n  tcp:\n  - match: [{destinationSubnets: [10.0.0.0/33]}]\n    route: [{destination: {host: b}}]\n',
+    [
+      '7: error IST0106 spec.tcp[0].match[0].destinationSubnets[0]: "10.0.0.0/33" is neither an address nor a range of them. Write an IP address, or a range such as 10.0.0.0/8.',
     ],
   ],
 ];
@@ -257,25 +297,161 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
 for (const [what, spec, expected] of bad)
   test(`a VirtualService with ${what}`, () => assert.deepEqual(complaints(spec), expected));
 
-const REFUSED_IN_ROUTE = [
-  'directResponse: {status: 200}',
-  'delegate: {name: x}',
-  'rewrite: {uri: /}',
-  'fault: {abort: {httpStatus: 500}}',
-  'mirror: {host: c}',
-  'mirrors: []',
-  'mirror_percent: 5',
-  'mirrorPercentage: {value: 5}',
-  'cors_policy: {}',
-  'headers: {request: {set: {a: b}}}',
-  'match: [{sourceLabels: {a: b}}]',
-  'match: [{sourceNamespace: x}]',
-  'match: [{gateways: [x]}]',
+/** Fields of a route that stands beside them, and what is wrong there. */
+const BAD_IN_ROUTE: readonly (readonly [string, RegExp])[] = [
+  ['redirect: {uri: /x}', /^7: error IST0106 spec\.http\[0\]\.route: stands beside "redirect"/],
+  ['directResponse: {status: 200}', /^7: error IST0106 spec\.http\[0\]\.route: stands beside "directResponse"/],
+  ['delegate: {name: x}', /^7: error IST0106 spec\.http\[0\]\.route: stands beside "delegate"/],
+  ['rewrite: {}', /rewrite: rewrites nothing/],
+  ['rewrite: {uri: /a, uriRegexRewrite: {match: a, rewrite: b}}', /uriRegexRewrite: stands beside "uri"/],
+  ['rewrite: {uriRegexRewrite: {match: a}}', /uriRegexRewrite: needs both "match" and "rewrite"/],
+  ['rewrite: {uriRegexRewrite: {match: "(a", rewrite: b}}', /uriRegexRewrite\.match: "\(a" /],
+  [
+    'rewrite: {uriRegexRewrite: {match: "(?:a)(b)[(]", rewrite: "\\\\2"}}',
+    /rewrite: has \\2, and "match" has 1 groups/,
+  ],
+  ['rewrite: {uriRegexRewrite: {match: a, rewrite: "\\\\x"}}', /rewrite: has \\x, which stands for nothing/],
+  ['fault: {}', /fault: has neither "delay" nor "abort"/],
+  ['fault: {delay: {percentage: {value: 5}}}', /fault\.delay: has no "fixedDelay"/],
+  ['fault: {delay: {fixedDelay: 0s}}', /fixedDelay: "0s" is less than 1ms/],
+  ['fault: {delay: {fixedDelay: 1s, percentage: {value: 101}}}', /percentage\.value: 101 is not a share in percent/],
+  ['fault: {delay: {fixedDelay: 1s, percent: 5}}', /warning IST0002 .*percent: is deprecated/],
+  ['fault: {abort: {percentage: {value: 5}}}', /fault\.abort: needs "httpStatus" or "grpcStatus"/],
+  ['fault: {abort: {httpStatus: 199}}', /httpStatus: 199 is not a whole number from 200 to 599/],
+  ['fault: {abort: {grpcStatus: UNAVAILBLE}}', /grpcStatus: .*Did you mean "UNAVAILABLE"/],
+  ['fault: {abort: {http2Error: x}}', /TRY0003 .*http2Error/],
+  ['mirror: {host: "*.c"}', /mirror\.host: "\*\.c" is a wildcard/],
+  ['mirror: {host: c}\n    mirrors: [{destination: {host: d}}]', /mirrors: stands beside "mirror"/],
+  ['mirror: {host: c}\n    mirror_percent: 5', /warning IST0002 .*mirrorPercent: is deprecated/],
+  ['mirror: {host: c}\n    mirrorPercentage: {value: -1}', /mirrorPercentage\.value: -1 is not a share/],
+  ['cors_policy: {allowOrigin: [a]}', /warning IST0002 .*allowOrigin: is deprecated/],
+  ['corsPolicy: {allowMethods: [GTE]}', /allowMethods\[0\]: "GTE" is not an HTTP method/],
+  ['corsPolicy: {maxAge: 1500ms}', /maxAge: is not a whole number of seconds/],
+  ['corsPolicy: {allowOrigins: [{}]}', /allowOrigins\[0\]: says nothing to compare with/],
+  ['headers: {request: {set: {"a b": c}}}', /set\["a b"\]: "a b" is not the name of a header/],
+  ['headers: {request: {set: {":path": /x}}}', /":path" cannot be changed here/],
+  ['headers: {request: {remove: [Host]}}', /remove\[0\]: "Host" cannot be changed here/],
+  ['headers: {response: {add: {host: x}}}', /add\.host: "host" cannot be changed here/],
+  ['headers: {request: {set: {a: 100%}}}', /"100%" has a "%" that begins no command/],
+  ['headers: {request: {set: {a: "%NOTHING%"}}}', /has %NOTHING%, which is no command/],
+  ['headers: {request: {set: {a: "b\\nc"}}}', /has a control character/],
+  [
+    'headers: {request: {set: {host: a}, add: {":authority": b}}}',
+    /the host is set by headers\.request\.set\.host already/,
+  ],
+  [
+    'rewrite: {authority: a}\n    headers: {request: {set: {host: b}}}',
+    /the host is set by rewrite\.authority already/,
+  ],
+  ['match: [{sourceNamespace: "*"}]', /sourceNamespace: "\*" is not the name of a namespace/],
+  ['match: [{gateways: [a/b/c]}]', /gateways\[0\]: "a\/b\/c" is not the name of a gateway/],
+  ['match: [{uri: {prefix: ""}}]', /uri\.prefix: is empty and matches everything/],
 ];
 
-for (const field of REFUSED_IN_ROUTE)
-  test(`a route with ${field} is refused as not supported, on its line`, () => {
+for (const [field, expected] of BAD_IN_ROUTE)
+  test(`a route with ${field}`, () => {
     const found = complaints(`  hosts: [b]\n  http:\n  - ${ROUTE}\n    ${field}\n`);
     assert.equal(found.length, 1, found.join('\n'));
-    assert.match(found[0] ?? '', /^8: error TRY0003 spec\.http\[0\]\./);
+    assert.match(found[0] ?? '', expected);
   });
+
+/** The same without a destination. */
+const BAD_ALONE: readonly (readonly [string, RegExp])[] = [
+  ['redirect: {}', /redirect: changes nothing/],
+  ['redirect: {uri: /a, prefixRewrite: /b}\n    match: [{uri: {prefix: /c}}]', /prefixRewrite: stands beside "uri"/],
+  ['redirect: {prefixRewrite: /b}', /prefixRewrite: needs a URI prefix in every match/],
+  [
+    'redirect: {prefixRewrite: /b}\n    match: [{uri: {prefix: /c}}, {uri: {exact: /d}}]',
+    /prefixRewrite: needs a URI prefix/,
+  ],
+  ['redirect: {uri: /a, port: 1, derivePort: FROM_REQUEST_PORT}', /derivePort: stands beside "port"/],
+  ['redirect: {scheme: ftp}', /scheme: "ftp" is neither http nor https/],
+  ['redirect: {uri: /a, redirectCode: 304}', /redirectCode: 304 is no redirect/],
+  ['redirect: {uri: "/a b"}', /uri: "\/a b" has characters that no address has/],
+  ['redirect: {uri: /a}\n    fault: {abort: {httpStatus: 500}}', /fault: has no meaning beside "redirect"/],
+  ['redirect: {uri: /a}\n    rewrite: {uri: /b}', /rewrite: has no meaning beside "redirect"/],
+  ['redirect: {uri: /a}\n    directResponse: {status: 200}', /directResponse: stands beside "redirect"/],
+  ['directResponse: {status: 199}', /status: 199 is not a whole number from 200 to 599/],
+  ['directResponse: {status: 200, body: {}}', /body: needs "string" or "bytes"/],
+  ['directResponse: {status: 200, body: {bytes: "!"}}', /bytes: is not base64/],
+  [`directResponse: {status: 200, body: {string: "${'x'.repeat(1_048_577)}"}}`, /body: is 1048577 bytes long/],
+];
+
+for (const [field, expected] of BAD_ALONE)
+  test(`a route with ${field.slice(0, 80)} alone`, () => {
+    const found = complaints(`  hosts: [b]\n  http:\n  - ${field}\n`);
+    assert.equal(found.length, 1, found.join('\n'));
+    assert.match(found[0] ?? '', expected);
+  });
+
+test('a delegate, its root, and every other kind of route', () => {
+  const { virtualServices, diagnostics } = parseResources([
+    {
+      file: 'a.yaml',
+      text: `${HEAD}
+  hosts: [a.example.com]
+  gateways: [mesh, ingress, ./own, edge/public]
+  http:
+  - match: [{uri: {prefix: /a}, sourceLabels: {app: web}, sourceNamespace: shop, gateways: [ingress], statPrefix: a}]
+    delegate: {name: other}
+    rewrite: {uri: /b, authority: c}
+    fault: {delay: {fixedDelay: 1s}, abort: {percentage: {value: 0.5}, grpcStatus: NOT_FOUND}}
+    corsPolicy: {allowOrigins: [{prefix: 'https:'}], maxAge: 60s}
+    headers: {request: {set: {x-a: b}}, response: {remove: [server]}}
+  - redirect: {authority: x, derivePort: FROM_REQUEST_PORT, redirectCode: 307}
+  - directResponse: {status: 200, body: {bytes: AP8=}}
+  - mirrors: [{destination: {host: m}, percentage: {value: 5}}, {destination: {host: n}}]
+    route: [{destination: {host: b}, headers: {request: {add: {x-c: d}}}}]
+  tls:
+  - match: [{sniHosts: [a.example.com], port: 443, destinationSubnets: [10.0.0.0/8, '::1']}]
+    route: [{destination: {host: b}, weight: 1}, {destination: {host: c}, weight: 2}]
+  tcp:
+  - match: [{port: 3306, sourceNamespace: shop}]
+    route: [{destination: {host: b}}]
+`,
+    },
+  ]);
+  assert.deepEqual(diagnostics, []);
+  const [{ gateways, http: [root, redirect, direct, mirrored] = [], tls, tcp } = {}] = virtualServices;
+  assert.deepEqual(gateways, ['mesh', 'default/ingress', 'default/own', 'edge/public']);
+  const [match] = root?.match ?? [];
+  assert.deepEqual(match?.gateways, ['default/ingress']);
+  assert.deepEqual([match?.sourceLabels, match?.sourceNamespace, match?.statPrefix], [{ app: 'web' }, 'shop', 'a']);
+  assert.deepEqual(root?.delegate, { namespace: 'default', name: 'other' });
+  assert.deepEqual(root?.rewrite, { uri: '/b', authority: 'c' });
+  assert.deepEqual(root?.fault, {
+    delay: { percent: 0, fixedDelayMs: 1000 },
+    abort: { percent: 0.5, status: { kind: 'grpc', code: 5 } },
+  });
+  assert.deepEqual(root?.cors, {
+    allowOrigins: [{ kind: 'prefix', value: 'https:' }],
+    allowMethods: [],
+    allowHeaders: [],
+    exposeHeaders: [],
+    maxAgeMs: 60_000,
+    allowCredentials: undefined,
+    unmatchedPreflights: 'FORWARD',
+  });
+  assert.deepEqual(root?.headers, {
+    request: { set: { 'x-a': 'b' }, add: {}, remove: [] },
+    response: { set: {}, add: {}, remove: ['server'] },
+  });
+  assert.deepEqual(redirect?.redirect, { authority: 'x', port: 'FROM_REQUEST_PORT', code: 307 });
+  assert.deepEqual(direct?.directResponse?.body, { kind: 'bytes', bytes: new Uint8Array([0, 255]) });
+  assert.deepEqual(
+    mirrored?.mirrors?.map(({ destination: { host }, percent }) => [host, percent]),
+    [
+      ['m', 5],
+      ['n', 100],
+    ],
+  );
+  assert.deepEqual(mirrored?.destinations[0]?.headers, { request: { set: {}, add: { 'x-c': 'd' }, remove: [] } });
+  assert.deepEqual(tls?.[0]?.match, [
+    { destinationSubnets: ['10.0.0.0/8', '::1'], port: 443, sniHosts: ['a.example.com'] },
+  ]);
+  assert.deepEqual(
+    tls?.[0]?.destinations.map(({ weight }) => weight),
+    [1, 2],
+  );
+  assert.deepEqual(tcp?.[0]?.match, [{ destinationSubnets: [], port: 3306, sourceNamespace: 'shop' }]);
+});
