@@ -70,11 +70,12 @@ const CONTROL = /[\p{Cc}--\t]/v;
 /** Why Envoy would not take `value` for a header; undefined when it would. */
 export function headerValueProblem(value: string): string | undefined {
   if (CONTROL.test(value)) return 'has a control character';
-  for (const [text, command, argument] of value.matchAll(COMMAND)) {
+  for (const [text, command, argument, length] of value.matchAll(COMMAND)) {
     if (text === '%%') continue;
     if (command === undefined) return 'has a "%" that begins no command; write "%%" for the sign itself';
     const known = argument === undefined ? PLAIN_COMMANDS.has(command) : ARGUMENTS[command]?.test(argument);
-    if (known !== true) return `has ${text}, which is no command of Envoy`;
+    if (known !== true || (length !== undefined && ARGUMENTS[command] !== HEADER))
+      return `has ${text}, which is no command of Envoy`;
   }
   return undefined;
 }

@@ -334,6 +334,7 @@ const BAD_IN_ROUTE: readonly (readonly [string, RegExp])[] = [
   ['headers: {response: {add: {host: x}}}', /add\.host: "host" cannot be changed here/],
   ['headers: {request: {set: {a: 100%}}}', /"100%" has a "%" that begins no command/],
   ['headers: {request: {set: {a: "%NOTHING%"}}}', /has %NOTHING%, which is no command/],
+  ['headers: {request: {set: {a: "%PROTOCOL:3%"}}}', /has %PROTOCOL:3%, which is no command/],
   ['headers: {request: {set: {a: "b\\nc"}}}', /has a control character/],
   [
     'headers: {request: {set: {host: a}, add: {":authority": b}}}',
