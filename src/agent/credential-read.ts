@@ -17,8 +17,9 @@ import type { Resource } from '../xds/resource.ts';
 const MAX_BYTES = 1_048_576;
 const BUNDLE_BYTES = 65_536;
 const DAY_MS = 86_400_000;
-/** From when on its end is told. */
+/** From when on its end is told, unless it lives so short that this is no news. */
 const SOON_MS = 7 * DAY_MS;
+const SOON_SHARE = 0.2;
 const OTHERS_READ = 0o004;
 const CRL = /-----BEGIN X509 CRL-----[A-Za-z0-9+/=\s]+-----END X509 CRL-----/g;
 
@@ -132,7 +133,8 @@ export interface ReadCredential {
 
 function endWarning(certificate: X509Certificate, path: string, nowMs: number): ReadCredential['warnings'] {
   const end = Date.parse(certificate.validTo);
-  if (end > nowMs + SOON_MS) return [];
+  const lifeMs = end - Date.parse(certificate.validFrom);
+  if (end > nowMs + Math.min(SOON_MS, SOON_SHARE * lifeMs)) return [];
   const day = new Date(end).toISOString();
   const remedy = 'Replace it; new files are taken within seconds.';
   return end > nowMs

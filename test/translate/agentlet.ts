@@ -16,8 +16,11 @@ import { envoyBinary } from '../support/tools.ts';
 
 export interface Agentlet {
   readonly translator: Translator;
-  /** Serves what becomes of the mesh with these secrets, for the host that it began with or for what became of it. */
-  serve(next: Mesh, secrets: readonly Resource[], now?: Host): void;
+  /**
+   * Serves what becomes of the mesh with these secrets, for the host that it began with or for what became of it.
+   * `ownFiles: false`: of secrets that are files those alone that are among `secrets`, as an agent does that reads them.
+   */
+  serve(next: Mesh, secrets: readonly Resource[], now?: Host, options?: { readonly ownFiles?: boolean }): void;
   readonly rejected: readonly string[];
   /** What Envoy printed. */
   output(): string;
@@ -53,10 +56,10 @@ export async function startAgentlet(t: TestContext, self: Host, where?: Pick<Nam
     rejected,
     output: () => child.output(),
     stats,
-    serve: (next, secrets, now = self) => {
+    serve: (next, secrets, now = self, { ownFiles = true } = {}) => {
       const byName = new Map(secrets.map((secret) => [secret.name, secret]));
       const translated = translator.translate(next, now);
-      const all = new Map([...(translated.get(TYPE_URL.secret) ?? []), ...byName]);
+      const all = new Map([...(ownFiles ? (translated.get(TYPE_URL.secret) ?? []) : []), ...byName]);
       const resources: Resources = new Map([...translated, [TYPE_URL.secret, all]]);
       xds.setResources(resources);
     },
