@@ -13,7 +13,10 @@ import { CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/ht
 import { FilterConfigSchema as DynamicForwardProxySchema } from '../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.ts';
 import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
-import { RateLimitSchema } from '../gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts';
+import {
+  RateLimitPerRouteSchema,
+  RateLimitSchema,
+} from '../gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts';
 import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
 import { OriginalDstSchema } from '../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts';
@@ -59,6 +62,7 @@ export const EXTENSIONS: Registry = createRegistry(
   CorsPolicySchema,
   HTTPFaultSchema,
   LocalRateLimitSchema,
+  RateLimitPerRouteSchema,
   RateLimitSchema,
   RouterSchema,
   HttpInspectorSchema,

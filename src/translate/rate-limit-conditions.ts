@@ -45,7 +45,10 @@ function compare(match: StringMatch): Comparison {
 /** `:path` has the query as well. */
 function comparePath(match: StringMatch): Comparison {
   if (match.kind === 'exact') return regex(`${quoted(match.value)}(?:\\?.*)?`);
-  return match.kind === 'regex' ? regex(`(?:${match.value})(?:\\?.*)?`) : compare(match);
+  if (match.kind !== 'regex') return compare(match);
+  // It matches whole in any case; with an end of its own it would never match a path with a query.
+  const open = match.value.replace(/^\^/, '').replace(/(?<!\\)\$$/, '');
+  return regex(`(?:${open})(?:\\?.*)?`);
 }
 
 function compareCaller(caller: string): Comparison {

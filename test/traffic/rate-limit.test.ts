@@ -68,7 +68,7 @@ test('conditions: alternatives share one bucket, and each holds whole', async (t
         limit({
           match: [
             { ...NONE, path: { kind: 'exact', value: '/login' }, method: { kind: 'exact', value: 'POST' } },
-            { ...NONE, path: { kind: 'regex', value: '/api/v[12]' }, headers: { 'x-plan': { kind: 'present' } } },
+            { ...NONE, path: { kind: 'regex', value: '^/api/v[12]$' }, headers: { 'x-plan': { kind: 'present' } } },
             { ...NONE, callers: ['ns/default/sa/batch'] },
           ],
         }),

@@ -60,7 +60,11 @@ function pool(rest: Partial<ConnectionPool>): ConnectionPool {
 }
 
 /** An application that answers with its name; `slow` ones when they are told to. */
-async function application(t: TestContext, at: number | string, name: string): Promise<{ readonly release: () => void }> {
+async function application(
+  t: TestContext,
+  at: number | string,
+  name: string,
+): Promise<{ readonly release: () => void }> {
   const waiting: (() => void)[] = [];
   let released = false;
   const server = createServer((incoming, outgoing) => {

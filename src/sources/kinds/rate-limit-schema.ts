@@ -1,6 +1,7 @@
 /** The shape of RateLimit (`trysail.dev/v1`), as docs/rate-limits.md explains it. */
 import * as z from 'zod/mini';
-import { duration, host, int, nonEmpty, port, token } from '../field-types.ts';
+import type { LimitKey } from '../../model/rate-limit.ts';
+import { duration, host, int, isToken, nonEmpty, port } from '../field-types.ts';
 
 const stringMatch = z.strictObject({
   exact: z.optional(z.string()),
@@ -15,12 +16,36 @@ const match = z.strictObject({
   callers: z.optional(z.array(nonEmpty)),
 });
 
+const WORDS = ['caller', 'path', 'method', 'remoteAddress'] as const;
+type Word = (typeof WORDS)[number];
+
+function isWord(input: unknown): input is Word {
+  return WORDS.some((word) => word === input);
+}
+
+/** One of the words, or `header: <name>`. */
+const key = z.pipe(
+  z.unknown(),
+  z.transform((input: unknown, context): LimitKey => {
+    if (isWord(input)) return { kind: input };
+    const entries = typeof input === 'object' && input !== null ? Object.entries(input) : [];
+    const [[name, value] = []] = entries;
+    if (entries.length === 1 && name === 'header' && typeof value === 'string' && isToken(value))
+      return { kind: 'header', name: value.toLowerCase() };
+    context.issues.push({
+      code: 'custom',
+      input,
+      message: `${JSON.stringify(input)} is nothing to count by`,
+      params: { remedy: `Write ${WORDS.join(', ')} or {header: <name>}.` },
+    });
+    return { kind: 'path' };
+  }),
+);
+
 const limit = z.strictObject({
   name: nonEmpty,
   match: z.optional(z.array(match)),
-  by: z.optional(
-    z.array(z.union([z.enum(['caller', 'path', 'method', 'remoteAddress']), z.strictObject({ header: token })])),
-  ),
+  by: z.optional(z.array(key)),
   requests: int(1),
   per: duration(),
   burst: z.optional(int(1)),

@@ -9,7 +9,6 @@ import { type RateLimitSpec, rateLimitSchema, type StringMatchSpec } from './rat
 
 type LimitSpec = RateLimitSpec['limits'][number];
 type MatchSpec = NonNullable<LimitSpec['match']>[number];
-type KeySpec = NonNullable<LimitSpec['by']>[number];
 
 /** It becomes part of the names of statistics, whose parts are divided by dots. */
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/;
@@ -65,10 +64,6 @@ function buildMatch(spec: MatchSpec, path: Path, report: Report): LimitMatch {
   };
 }
 
-function buildKey(spec: KeySpec): LimitKey {
-  return typeof spec === 'string' ? { kind: spec } : { kind: 'header', name: spec.header.toLowerCase() };
-}
-
 function keyName(key: LimitKey): string {
   return key.kind === 'header' ? `header ${key.name}` : key.kind;
 }
@@ -76,7 +71,7 @@ function keyName(key: LimitKey): string {
 function buildLimit(spec: LimitSpec, path: Path, report: Report, byServer: boolean): Limit {
   if (!NAME.test(spec.name))
     report([...path, 'name'], `"${spec.name}" cannot name statistics`, 'Use letters, digits, "-" and "_".');
-  const by = (spec.by ?? []).map(buildKey);
+  const by = spec.by ?? [];
   for (const [i, key] of by.entries())
     if (by.findIndex((other) => keyName(other) === keyName(key)) < i)
       report([...path, 'by', i], `${keyName(key)} stands here twice`, 'Keep one.');
