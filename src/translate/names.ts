@@ -6,6 +6,11 @@ export function outboundClusterName(port: number, subset: string | undefined, ho
   return `outbound|${port}|${subset ?? ''}|${host}`;
 }
 
+/** The host in the name of a cluster of no client in particular. */
+export function clusterHost(name: string): string {
+  return name.slice(name.lastIndexOf('|') + 1);
+}
+
 /** `observe|9080||reviews.default.mesh`: the same endpoints in mode `observe`, always in plain text. */
 export function observedClusterName(port: number, host: string): string {
   return `observe|${port}||${host}`;

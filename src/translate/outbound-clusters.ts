@@ -47,8 +47,14 @@ export class OutboundClusters {
    */
   #calling = new Map<string, Map<string, Calling>>();
 
+  /** How many parts of the host use a cluster; of those that something else uses, without an end. */
+  #users = new Map<string, number>();
+  /** What the part that is recorded uses. */
+  #recorded: Map<string, string> | undefined;
+
   /** Begins a translation in which nobody calls anything. */
   begin(): void {
+    this.#users = new Map();
     this.#units = new Map();
     this.#byService = new Map();
     this.#calling = new Map();
@@ -82,7 +88,50 @@ export class OutboundClusters {
     return this.#unit(observedClusterName(target.port.number, target.service.host), target, view, true).name;
   }
 
+  /** Remembers what `part` adds: the hosts of services by the names of their clusters. */
+  record(part: () => void): ReadonlyMap<string, string> {
+    const recorded = new Map<string, string>();
+    this.#recorded = recorded;
+    try {
+      part();
+    } finally {
+      this.#recorded = undefined;
+    }
+    for (const name of recorded.keys()) this.#users.set(name, (this.#users.get(name) ?? 0) + 1);
+    return recorded;
+  }
+
+  /** A part is no more, or is about to be recorded again. */
+  release(part: ReadonlyMap<string, string>): void {
+    for (const name of part.keys()) this.#users.set(name, (this.#users.get(name) ?? 0) - 1);
+  }
+
+  /** Makes anew those that have users, and forgets the others. */
+  settle(units: ResourceUnits, mesh: Mesh, host: Host, apart: boolean, names: Iterable<string>): void {
+    for (const name of names) {
+      const unit = this.#units.get(name);
+      if (unit === undefined) continue;
+      units.delete('clusters', name);
+      units.delete('loadAssignments', name);
+      if ((this.#users.get(name) ?? 0) > 0) {
+        this.#make(units, mesh, host, apart, unit);
+        continue;
+      }
+      this.#units.delete(name);
+      this.#users.delete(name);
+      const { host: service } = unit.target.service;
+      const others = (this.#byService.get(service) ?? []).filter((one) => one !== unit);
+      if (others.length > 0) this.#byService.set(service, others);
+      else {
+        this.#byService.delete(service);
+        this.#calling.delete(service);
+      }
+    }
+  }
+
   #unit(name: string, target: Target, view: MeshView, observed: boolean, own?: Calling): Unit {
+    if (this.#recorded === undefined) this.#users.set(name, Number.POSITIVE_INFINITY);
+    else this.#recorded.set(name, target.service.host);
     const known = this.#units.get(name);
     if (known !== undefined) return known;
     const unit: Unit = { name, target, view, observed, ...(own !== undefined && { own }) };

@@ -1,5 +1,5 @@
 /** All that this host calls: listeners of upstreams, services by name and captured callers, with routes and clusters. */
-import type { Caller, Host, NamedUpstream, SocketAddress, SocketPath, Upstream } from '../model/host.ts';
+import type { Caller, Host, HostProxy, NamedUpstream, SocketAddress, SocketPath, Upstream } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/service.ts';
 import {
@@ -21,10 +21,18 @@ import { dnsRefreshMs, dynamicDnsOf } from './dynamic-dns.ts';
 import { EgressSide } from './egress-side.ts';
 import { GatewaySide } from './gateway-side.ts';
 import { ANY_DOMAIN, nameDomains } from './host-domains.ts';
+import {
+  gateClusters,
+  proxiedCluster,
+  proxiedClusterName,
+  proxyListener,
+  proxyName,
+  proxyRoutes,
+} from './host-proxy.ts';
 import { type ListenerChains, listener } from './listener.ts';
 import { Memo } from './memo.ts';
 import { MeshView } from './mesh-view.ts';
-import { listenerName } from './names.ts';
+import { clusterHost, listenerName } from './names.ts';
 import { markCaller } from './network-filters.ts';
 import { type ObserveSpec, observeChains } from './observe-chains.ts';
 import { captureAddresses, outboundCaptureListener, outboundCaptureName } from './outbound-capture.ts';
@@ -41,9 +49,11 @@ import {
   passthroughCluster,
 } from './passthrough.ts';
 import { protocolKind } from './protocol-kind.ts';
+import { proxiedPorts } from './proxied-ports.ts';
 import type { OwnCall } from './rate-limit-calls.ts';
-import type { ResourceUnits } from './resource-units.ts';
+import type { Kind, ResourceUnits } from './resource-units.ts';
 import { routeConfig } from './route-config.ts';
+import type { Touched } from './rule-changes.ts';
 import type { UnknownHosts } from './shared-routes.ts';
 import { NO_BLOCKS } from './traffic-policy.ts';
 import { type UpstreamTarget, upstreamTarget } from './upstream-target.ts';
@@ -71,11 +81,25 @@ function inputsOf(calls: OutboundCalls): unknown[] {
 
 const NO_ROUTES: OutboundCalls['routes'] = [];
 
+/** What is made for one upstream or service by name. */
+interface Part {
+  readonly upstream: Upstream | NamedUpstream;
+  readonly made: readonly (readonly [Kind, string])[];
+  /** The hosts of services by the names of their clusters. */
+  readonly clusters: ReadonlyMap<string, string>;
+  /** All hosts whose rules decide about it. */
+  readonly hosts: readonly string[];
+}
+
 export class OutboundSide {
   readonly #clusters = new OutboundClusters();
   readonly #chains = new Memo<CapturedChains>();
   readonly #egress = new EgressSide();
   readonly #gateways = new GatewaySide();
+  /** In the order in which they are made. */
+  #parts: readonly Part[] = [];
+  /** Hosts that the part which is being made names, known or not. */
+  #named = new Set<string>();
   /** By the callers' `clientKey`. */
   #views = new Map<string, MeshView>();
   #viewsBefore: ReadonlyMap<string, MeshView> = new Map();
@@ -87,8 +111,8 @@ export class OutboundSide {
     this.#viewsBefore = this.#views;
     this.#views = new Map();
     this.#view(of, calling.home);
-    for (const upstream of host.upstreams) this.#upstream(of, upstream);
-    if (calling.bindsNames) for (const upstream of host.namedUpstreams ?? []) this.#bound(of, upstream);
+    this.#parts = partsOf(host, calling).map((upstream) => this.#part(of, upstream));
+    if (host.proxy !== undefined) this.#proxy(of, host.proxy);
     for (const caller of capturedCallers(host)) this.#caller(of, caller);
     for (const own of of.ownCalls)
       this.#clusters.addOwn(own.cluster, this.#view(of, own.calling), own.target, own.calling);
@@ -112,6 +136,47 @@ export class OutboundSide {
     const { units, mesh, host, calling } = of;
     for (const [key, view] of this.#views) this.#look(of, key, view);
     for (const service of services) this.#clusters.remake(units, mesh, host, calling.apart, service);
+  }
+
+  /**
+   * Makes what rules for the touched services change, of all that was made before. False where that cannot be told from the
+   * rest: calls that are captured share their listener.
+   */
+  translateRules(of: Outbound, touched: Touched): boolean {
+    const { units, mesh, host, calling } = of;
+    const whole = calling.apart || (host.callers ?? []).length > 0 || (host.gateways ?? []).length > 0;
+    if (whole || of.ownCalls.some(({ target }) => touched(target.service))) return false;
+    for (const [key, view] of this.#views) this.#look(of, key, view);
+    const isTouched = (serviceHost: string): boolean =>
+      touched(mesh.services.get(serviceHost) ?? { host: serviceHost, aliases: NO_ALIASES });
+    const changed = new Set(this.#parts.filter(({ hosts }) => hosts.some(isTouched)));
+    const clusters = new Set<string>();
+    for (const part of changed) {
+      for (const [kind, name] of part.made) units.delete(kind, name);
+      this.#clusters.release(part.clusters);
+      for (const name of part.clusters.keys()) clusters.add(name);
+    }
+    this.#parts = this.#parts.map((part) => {
+      if (!changed.has(part)) return part;
+      const again = this.#part(of, part.upstream);
+      for (const name of again.clusters.keys()) clusters.add(name);
+      return again;
+    });
+    this.#clusters.settle(units, mesh, host, calling.apart, clusters);
+    return true;
+  }
+
+  /** What one upstream or service by name makes. */
+  #part(of: Outbound, upstream: Upstream | NamedUpstream): Part {
+    let made: Part['made'] = [];
+    this.#named = new Set([upstream.serviceHost]);
+    const clusters = this.#clusters.record(() => {
+      made = of.units.record(() => {
+        if ('listen' in upstream) this.#upstream(of, upstream);
+        else this.#bound(of, upstream);
+      });
+    });
+    return { upstream, made, clusters, hosts: [...new Set([...this.#named, ...clusters.values()])] };
   }
 
   /** The view of a client's calls, with the memos that it had before. */
@@ -155,6 +220,23 @@ export class OutboundSide {
   /** Whether the Sidecar of who calls, and the service itself, let it be called. */
   #isInScope(of: Outbound, { service, port }: Pick<Target, 'service' | 'port'>, who: Calling): boolean {
     return this.#view(of, who).calls(service, port.number);
+  }
+
+  /** The listener that takes requests for any service by their Host. */
+  #proxy(of: Outbound, proxy: HostProxy): void {
+    const { units, mesh, host, calling } = of;
+    const name = proxyName(proxy);
+    const ports = calling.bindsNames
+      ? proxiedPorts(mesh, host, (service, port) => this.#isInScope(of, { service, port }, calling.unnamed))
+      : [];
+    const { accessLogFile } = mesh.config;
+    units.make('listeners', listenerName(proxy.listen), [name, accessLogFile], () =>
+      proxyListener(proxy, name, accessLogFile),
+    );
+    units.make('routeConfigs', name, [JSON.stringify(ports)], () => proxyRoutes(name, ports));
+    for (const [cluster, make] of gateClusters(proxy)) units.make('clusters', cluster, [name, proxy.gate.path], make);
+    for (const port of ports)
+      units.make('clusters', proxiedClusterName(port), [listenerName(port.listen)], () => proxiedCluster(port));
   }
 
   #observe(of: Outbound, listen: SocketAddress | SocketPath, target: Extract<UpstreamTarget, { kind: 'known' }>): void {
@@ -343,7 +425,7 @@ export class OutboundSide {
     this.#clusters.add(view, whole, who);
     if (kind !== 'tcp') this.#routes(of, view, service, port, who, direct);
     const { routes, destinations } = view.connections(service, target.port);
-    for (const { target: one } of destinations) if (one !== undefined) this.#clusters.add(view, one, who);
+    this.#need(view, destinations, who);
     // As with requests: no name but the service's.
     const cluster = service.resolution === 'DYNAMIC_DNS' ? undefined : direct.cluster;
     return { ...common, kind, cluster, routes, policy: view.blocks(whole) };
@@ -380,8 +462,20 @@ export class OutboundSide {
     units.make('routeConfigs', name, inputs, () =>
       routeConfig({ name, host, port, domains, routes: routes?.spec, direct, defaultRetries }),
     );
-    for (const { target } of destinations) if (target !== undefined) this.#clusters.add(view, target, who);
+    this.#need(view, destinations, who);
   }
+
+  /** Has the clusters of these destinations made. */
+  #need(view: MeshView, destinations: readonly ResolvedDestination[], who: Calling): void {
+    for (const { cluster, target } of destinations)
+      if (target === undefined) this.#named.add(clusterHost(cluster));
+      else this.#clusters.add(view, target, who);
+  }
+}
+
+/** What is made one by one, for each its own listeners. */
+function partsOf(host: Host, { bindsNames }: HostCalling): readonly (Upstream | NamedUpstream)[] {
+  return [...host.upstreams, ...(bindsNames ? (host.namedUpstreams ?? []) : [])];
 }
 
 /** All ports of a service by name; none while the mesh does not know it. */

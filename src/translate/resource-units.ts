@@ -97,6 +97,7 @@ export class ResourceUnits {
     listeners: new Set(),
     routeConfigs: new Set(),
   };
+  #recorded: (readonly [Kind, string])[] | undefined;
   #failures: Diagnostic[] = [];
   #owners = new Map<string, Owner>();
 
@@ -148,6 +149,18 @@ export class ResourceUnits {
     return this.#owners.get(`${type} ${name}`);
   }
 
+  /** Remembers the names of the resources that `part` makes. */
+  record(part: () => void): readonly (readonly [Kind, string])[] {
+    const recorded: (readonly [Kind, string])[] = [];
+    this.#recorded = recorded;
+    try {
+      part();
+    } finally {
+      this.#recorded = undefined;
+    }
+    return recorded;
+  }
+
   /** Has a resource of the last translation made anew; it goes if nobody does. */
   delete(kind: Kind, name: string): void {
     if (this.#made[kind].has(name)) this.#stale[kind].add(name);
@@ -155,6 +168,7 @@ export class ResourceUnits {
 
   /** Makes a resource, or takes that of the last time if `inputs` are the same; the first of a name holds. */
   make(kind: Kind, name: string, inputs: readonly unknown[], build: () => Resource | undefined): Resource | undefined {
+    this.#recorded?.push([kind, name]);
     const known = this.#made[kind].get(name);
     if (known !== undefined && !this.#stale[kind].delete(name)) return known;
     const made = this.#makeOrKeep(kind, name, inputs, build);

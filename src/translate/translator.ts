@@ -12,8 +12,23 @@ import { listenerName } from './names.ts';
 import { OutboundSide } from './outbound-side.ts';
 import { PatchStage } from './patches/patch-stage.ts';
 import { type Recomputed, ResourceUnits } from './resource-units.ts';
+import { touchedByRules } from './rule-changes.ts';
 
 export type { Recomputed } from './resource-units.ts';
+
+/** What all of one translation has in common. */
+type Parts = Omit<Parameters<OutboundSide['translate']>[0], 'ownCalls'>;
+
+/** What a translation was made from. */
+interface Basis {
+  readonly mesh: Mesh;
+  readonly host: Host;
+  readonly calling: HostCalling;
+  readonly byLabels: boolean;
+  readonly ownCalls: Parameters<OutboundSide['translate']>[0]['ownCalls'];
+}
+
+const MOST_PARTIAL = 200;
 
 /** Makes the resources of one host's Envoy. Keeps those of the last call: what did not change is the same object. */
 export class Translator {
@@ -22,7 +37,9 @@ export class Translator {
   readonly #outbound = new OutboundSide();
   readonly #patches = new PatchStage();
   /** What the last translation was made from. */
-  #basis: { readonly mesh: Mesh; readonly host: Host; readonly calling: HostCalling } | undefined;
+  #basis: Basis | undefined;
+  /** How many translations have looked at changed rules alone since one that looked at everything. */
+  #partial = 0;
 
   get recomputed(): Recomputed {
     return this.#units.recomputed;
@@ -38,21 +55,45 @@ export class Translator {
     const units = this.#units;
     const changed = this.#endpointsAlone(mesh, host);
     const calling = this.#basis?.host === host ? this.#basis.calling : hostCalling(host);
-    this.#basis = { mesh, host, calling };
-    const all = { units, mesh, host, calling, byLabels: labelsDecide(mesh) };
+    const byLabels = changed === undefined ? labelsDecide(mesh) : (this.#basis?.byLabels ?? false);
+    const all = { units, mesh, host, calling, byLabels };
     if (changed === undefined) {
-      units.begin();
-      const ownCalls = this.#inbound.translate(units, mesh, host);
-      this.#outbound.translate({ ...all, ownCalls });
-      this.#dns(mesh, host);
-      units.sweep();
+      const ownCalls = this.#rulesAlone(all) ?? this.#everything(all);
+      this.#basis = { mesh, host, calling, byLabels, ownCalls };
     } else {
+      this.#basis = { ...(this.#basis ?? { ownCalls: [] }), mesh, host, calling, byLabels };
       // The common change, at a cost that does not grow with what else there is.
       units.resume();
       this.#inbound.translateEndpoints(all, changed);
       this.#outbound.translateEndpoints(all, changed);
     }
     return this.#patches.apply(units.finish(), mesh, host, (type, name) => units.owner(type, name));
+  }
+
+  #everything(all: Parts): Basis['ownCalls'] {
+    const { units, mesh, host } = all;
+    this.#partial = 0;
+    units.begin();
+    const ownCalls = this.#inbound.translate(units, mesh, host);
+    this.#outbound.translate({ ...all, ownCalls });
+    this.#dns(mesh, host);
+    units.sweep();
+    return ownCalls;
+  }
+
+  /** What changed rules concern, of all that the last translation made; undefined when that is not enough. */
+  #rulesAlone(all: Parts): Basis['ownCalls'] | undefined {
+    const basis = this.#basis;
+    const { units, mesh, host, byLabels } = all;
+    // Memos of what is no more end with a translation of everything.
+    const whole = this.#partial >= MOST_PARTIAL || units.failures.length > 0;
+    if (whole || basis?.host !== host || basis.byLabels !== byLabels) return undefined;
+    const touched = touchedByRules(basis.mesh, mesh);
+    if (touched === undefined) return undefined;
+    units.resume();
+    if (!this.#outbound.translateRules({ ...all, ownCalls: basis.ownCalls }, touched)) return undefined;
+    this.#partial++;
+    return basis.ownCalls;
   }
 
   /** The names of services called by name. */
