@@ -69,6 +69,10 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0708: "A resource file of this host and the fleet's configuration have one resource; the fleet's holds.",
   TRY0709: 'The host needs more namespaces of the fleet than it may follow; some are not followed.',
   TRY0710: 'The other half of a change of several namespaces did not come; one half is in force.',
+  TRY0113: 'Services cannot be learnt when they are first called: nobody can be asked for their names.',
+  TRY0430:
+    'An upstream is of a ServiceEntry with resolution: NONE, which leads wherever the caller wanted to go; calls to it fail.',
+  TRY0431: 'Captured connections of two services cannot be told apart; the first service gets them all.',
   TRY0900: 'agent.yaml is missing, unreadable or not one YAML document.',
   TRY0801: 'A workload has no valid certificate, or it is past its renewal and cannot be renewed.',
   TRY0802: 'A certificate cannot be saved in the state folder; it is kept in memory alone.',

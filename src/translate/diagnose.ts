@@ -15,6 +15,7 @@ import {
 } from './calling.ts';
 import { clusterCallers } from './cluster-callers.ts';
 import { clusterSecurity } from './cluster-security.ts';
+import { egressReport } from './egress-report.ts';
 import { diagnoseGateways } from './gateway-report.ts';
 import { collisions, type HostListener, hostListeners } from './host-listeners.ts';
 import { diagnoseRateLimits } from './rate-limit-diagnostics.ts';
@@ -184,6 +185,7 @@ export function diagnose(mesh: Mesh, host: Host): readonly Diagnostic[] {
     ...host.upstreams.flatMap((upstream) => ofUpstream(mesh, host, calling, upstream) ?? []),
     ...ofNamedAddresses(host.namedUpstreams ?? []),
     ...(host.namedUpstreams ?? []).flatMap((upstream) => ofNamed(mesh, host, calling, upstream)),
+    ...egressReport(mesh, host),
     ...ofCallers(host),
     ...diagnoseGateways(mesh, host),
     ...diagnoseRateLimits(mesh, host),
