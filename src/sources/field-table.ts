@@ -42,7 +42,8 @@ function shapeOf(schema: z.core.$ZodType): Shape {
     case 'union':
       return plain([...new Set(def.options.map((option) => shapeOf(option).form))].join(' or '));
     case 'pipe':
-      return plain('duration');
+      // What takes anything to judge it by itself is a duration.
+      return plain(def.in._zod.def.type === 'unknown' ? 'duration' : shapeOf(def.in).form);
     case 'string':
       return plain('text');
     case 'boolean':

@@ -25,12 +25,11 @@ function isWord(input: unknown): input is Word {
 
 /** One of the words, or `header: <name>`. */
 const key = z.pipe(
-  z.unknown(),
-  z.transform((input: unknown, context): LimitKey => {
+  z.union([z.string(), z.record(z.string(), z.string())]),
+  z.transform((input: string | Readonly<Record<string, string>>, context): LimitKey => {
     if (isWord(input)) return { kind: input };
-    const entries = typeof input === 'object' && input !== null ? Object.entries(input) : [];
-    const [[name, value] = []] = entries;
-    if (entries.length === 1 && name === 'header' && typeof value === 'string' && isToken(value))
+    const [[name, value = ''] = [], ...others] = typeof input === 'string' ? [] : Object.entries(input);
+    if (name === 'header' && others.length === 0 && isToken(value))
       return { kind: 'header', name: value.toLowerCase() };
     context.issues.push({
       code: 'custom',
