@@ -3,11 +3,27 @@
  * and only while the head is the one that was looked at, so that nobody's work in progress is in danger for long.
  */
 import { type KvOperation, MAX_TRANSACTION_OPERATIONS } from '../consul/kv.ts';
+import { TrysailError } from '../lib/errors.ts';
 import type { Held } from './accept-head.ts';
-import type { FleetStore } from './fleet-store.ts';
-import { pastHeads, withoutRevocations } from './history.ts';
+import { readIndexPart } from './documents.ts';
+import { type FleetStore, readContent } from './fleet-store.ts';
+import { pastHeads } from './history.ts';
 import { bodyKey, FLEET_LIMITS, headKey, indexKey, revisionKey } from './layout.ts';
 import type { Publishers } from './publishers.ts';
+import { isRefused } from './signed-document.ts';
+
+/** The bodies that parts of indexes name; who may have signed them does not matter here. */
+async function bodiesOf({ kv }: FleetStore, namespace: string, parts: readonly string[]): Promise<ReadonlySet<string>> {
+  const texts = await Promise.all(parts.map(async (hash) => readContent(kv, indexKey(namespace, hash), hash)));
+  return new Set(
+    texts.flatMap((text) => {
+      const changes = readIndexPart(text);
+      if (isRefused(changes))
+        throw new TrysailError('FLEET_UNVERIFIED', `An index of ${namespace}: ${changes.refused}.`);
+      return changes.flatMap(({ hash }) => hash ?? []);
+    }),
+  );
+}
 
 /** Never rejects for what is not there: garbage that stays costs room and nothing else. */
 export async function collectGarbage(store: FleetStore, held: Held, publishers: Publishers): Promise<void> {
@@ -21,18 +37,16 @@ export async function collectGarbage(store: FleetStore, held: Held, publishers: 
   const parts = dropped.head.index.filter((hash) => !keptParts.has(hash));
   const bodies = new Set<string>();
   if (parts.length > 0) {
-    const lenient = withoutRevocations(publishers);
-    const all = await Promise.all(
-      [...keptHeads, dropped].map(async (one) => store.open(one.sealed, namespace, lenient).catch(() => undefined)),
-    );
-    // With a kept revision that cannot be read nobody knows what it needs.
-    if (all.includes(undefined)) return;
-    const old = all.pop();
-    for (const { hash } of old?.entries.values() ?? []) bodies.add(hash);
-    for (const kept of all) for (const { hash } of kept?.entries.values() ?? []) bodies.delete(hash);
+    try {
+      for (const hash of await bodiesOf(store, namespace, dropped.head.index)) bodies.add(hash);
+      for (const hash of await bodiesOf(store, namespace, [...keptParts])) bodies.delete(hash);
+    } catch {
+      // With a kept revision that cannot be read nobody knows what it needs.
+      return;
+    }
   }
   const keys = [
-    revisionKey(namespace, dropped.hash),
+    revisionKey(namespace, dropped.head.revision, dropped.hash),
     ...parts.map((hash) => indexKey(namespace, hash)),
     ...[...bodies].map((hash) => bodyKey(namespace, hash)),
   ];

@@ -1,12 +1,12 @@
 /** What the owner of the configuration root does: begin a fleet, say who may publish what, and take that back. */
 import { createPublicKey, randomBytes } from 'node:crypto';
-import { type KvEntry } from '../consul/kv.ts';
+import type { KvEntry } from '../consul/kv.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
-import { judgeHead } from './accept-head.ts';
 import { type MeshDocument, type Publisher, readMeshDocument, TYPES } from './documents.ts';
 import type { OpenFleet } from './fleet.ts';
 import type { FleetStore } from './fleet-store.ts';
-import { FREEZE_KEY, headKey, MESH_KEY, NAMESPACES_PREFIX, revisionKey } from './layout.ts';
+import { newestHead } from './history.ts';
+import { FREEZE_KEY, headKey, MESH_KEY, NAMESPACES_PREFIX } from './layout.ts';
 import { mayPublish, type Publishers } from './publishers.ts';
 import { isRefused, sealDocument } from './signed-document.ts';
 import { keyId, publicKeyText, type SigningKey, type VerifyingKey } from './signing-key.ts';
@@ -248,7 +248,7 @@ export async function repairFleet({ store }: OpenFleet): Promise<readonly Repair
   for (const namespace of await store.namespaces()) {
     const entry = await store.head(namespace);
     if (entry !== undefined && (await verifies(store, entry, namespace, publishers))) continue;
-    const best = await newest(store, namespace, publishers);
+    const best = await newestHead(store, namespace, publishers);
     if (best === undefined)
       throw new TrysailError('FLEET_BEYOND_REPAIR', `No head of ${namespace} in Consul verifies any more.`, {
         remedy: `Restore ${NAMESPACES_PREFIX}${namespace}/ from a snapshot of Consul. Hosts hold what they had.`,
@@ -275,22 +275,10 @@ async function verifies(
   try {
     const held = await store.open(entry.value, namespace, publishers);
     // An old head that was written back verifies, and is not the newest.
-    const best = await newest(store, namespace, publishers);
+    const best = await newestHead(store, namespace, publishers);
     return best === undefined || held.head.revision >= best.head.revision;
   } catch (error) {
     if (error instanceof TrysailError && error.code.startsWith('FLEET_')) return false;
     throw new TrysailError('FLEET_REPAIR', errorMessage(error), { cause: error });
   }
-}
-
-async function newest(store: FleetStore, namespace: string, publishers: Publishers) {
-  const { value: keys } = await store.kv.keys(revisionKey(namespace, ''));
-  const heads = await Promise.all(
-    keys.map(async (key) => {
-      const { value } = await store.kv.get(key);
-      const judged = value === undefined ? undefined : judgeHead(value.value, namespace, publishers, undefined);
-      return judged === undefined || isRefused(judged) ? [] : [judged];
-    }),
-  );
-  return heads.flat().sort((a, b) => b.head.revision - a.head.revision)[0];
 }

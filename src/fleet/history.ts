@@ -1,7 +1,7 @@
 /** The revisions of a namespace that are kept, newest first: each names the one before by its hash. */
 import { type Judged, judgeHead } from './accept-head.ts';
 import type { FleetStore } from './fleet-store.ts';
-import { FLEET_LIMITS, revisionKey } from './layout.ts';
+import { FLEET_LIMITS, revisionKey, revisionOfKey, revisionsPrefix } from './layout.ts';
 import type { Publishers } from './publishers.ts';
 import { isRefused } from './signed-document.ts';
 
@@ -51,7 +51,7 @@ export async function pastHeads(
   let last = current;
   while (heads.length < count && last.head.previous !== null) {
     const hash = last.head.previous;
-    const { value } = await store.kv.get(revisionKey(current.namespace, hash));
+    const { value } = await store.kv.get(revisionKey(current.namespace, last.head.revision - 1, hash));
     if (value === undefined) break;
     const judged = judgeHead(value.value, current.namespace, past, undefined);
     if (isRefused(judged) || judged.hash !== hash || judged.head.revision !== last.head.revision - 1) break;
@@ -59,6 +59,26 @@ export async function pastHeads(
     last = judged;
   }
   return heads;
+}
+
+/**
+ * The newest head among the copies that verifies.
+ * @param above only what has a higher number counts
+ */
+export async function newestHead(
+  store: FleetStore,
+  namespace: string,
+  publishers: Publishers,
+  above = 0,
+): Promise<Judged | undefined> {
+  const { value: keys } = await store.kv.keys(revisionsPrefix(namespace));
+  const newer = keys.filter((key) => revisionOfKey(key) > above).sort((a, b) => revisionOfKey(b) - revisionOfKey(a));
+  for (const key of newer) {
+    const { value } = await store.kv.get(key);
+    const judged = value === undefined ? undefined : judgeHead(value.value, namespace, publishers, undefined);
+    if (judged !== undefined && !isRefused(judged) && judged.head.revision === revisionOfKey(key)) return judged;
+  }
+  return undefined;
 }
 
 /** What is kept of a namespace's history, newest first. */

@@ -14,8 +14,15 @@ export const headKey = (namespace: string): string => `${NAMESPACES_PREFIX}${nam
 export const indexKey = (namespace: string, hash: string): string => `${NAMESPACES_PREFIX}${namespace}/index/${hash}`;
 /** One resource as it was published. */
 export const bodyKey = (namespace: string, hash: string): string => `${NAMESPACES_PREFIX}${namespace}/obj/${hash}`;
-/** A head of before, by the hash of its payload. */
-export const revisionKey = (namespace: string, hash: string): string => `${NAMESPACES_PREFIX}${namespace}/rev/${hash}`;
+export const revisionsPrefix = (namespace: string): string => `${NAMESPACES_PREFIX}${namespace}/rev/`;
+/** A copy of a head, of now or of before, by its number and the hash of its payload. */
+export const revisionKey = (namespace: string, revision: number, hash: string): string =>
+  `${revisionsPrefix(namespace)}${revision}-${hash}`;
+
+/** The number in a key that `revisionKey` made; 0 for anything else. */
+export function revisionOfKey(key: string): number {
+  return Number(/\/rev\/(\d{1,15})-[A-Za-z0-9_-]{43}$/.exec(key)?.[1] ?? 0);
+}
 
 export const FLEET_LIMITS = {
   /** Revisions of a namespace that are kept for history and roll-back, the one in force included. */

@@ -10,7 +10,8 @@ import { sleep } from '../lib/sleep.ts';
 import type { Held } from './accept-head.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { composeHead, type NamespaceChanges, type NewHead } from './compose-head.ts';
-import type { FleetStore, Frozen } from './fleet-store.ts';
+import type { CurrentNamespace, FleetStore, Frozen } from './fleet-store.ts';
+import { newestHead } from './history.ts';
 import { bodyKey, FLEET_LIMITS, FREEZE_KEY, headKey, indexKey, MESH_KEY, revisionKey } from './layout.ts';
 import { mayChange, mayPublish, type Publishers } from './publishers.ts';
 import { contentHash } from './signed-document.ts';
@@ -86,7 +87,7 @@ function contentWrites({ namespace, parts, bodies, previous }: NewHead): readonl
     ...[...bodies].map(([hash, text]) => ({ key: bodyKey(namespace, hash), value: Buffer.from(text) })),
     ...(previous === undefined
       ? []
-      : [{ key: revisionKey(namespace, previous.hash), value: Buffer.from(previous.sealed) }]),
+      : [{ key: revisionKey(namespace, previous.head.revision, previous.hash), value: Buffer.from(previous.sealed) }]),
   ];
 }
 
@@ -96,10 +97,22 @@ function contentWrites({ namespace, parts, bodies, previous }: NewHead): readonl
  */
 async function completeContent(store: FleetStore, head: NewHead): Promise<void> {
   const { namespace, held } = head;
-  const own: Write = { key: revisionKey(namespace, held.hash), value: Buffer.from(held.sealed) };
+  const own: Write = { key: revisionKey(namespace, held.head.revision, held.hash), value: Buffer.from(held.sealed) };
   const writes = contentWrites(head);
   const present = new Set((await store.kv.keys(bodyKey(namespace, ''))).value);
   await writeAll(store, [own, ...writes.filter(({ key }) => key.includes('/obj/') && !present.has(key))]);
+}
+
+/** Hosts have seen more than Consul shows, and would refuse what is built on it. */
+async function refuseOlder(store: FleetStore, current: CurrentNamespace, publishers: Publishers): Promise<void> {
+  const revision = current.held?.head.revision ?? 0;
+  const newest = await newestHead(store, current.namespace, publishers, revision);
+  if (newest === undefined) return;
+  throw new TrysailError(
+    'FLEET_UNVERIFIED',
+    `The head of namespace ${current.namespace} in Consul is revision ${revision}, and ${newest.head.revision} was published.`,
+    { remedy: 'Somebody has put an older one back: find out who can write there, then run "trysail fleet repair".' },
+  );
 }
 
 function tooMany(count: number): TrysailError {
@@ -127,6 +140,7 @@ export async function publish(
     const freeze = await store.freeze(publishers);
     const planned = await plan(publishers);
     const { namespaces } = planned;
+    for (const { current } of namespaces) await refuseOlder(store, current, publishers);
     if (namespaces.length === 0) return { transaction: '', heads: [] };
     if (namespaces.length > FLEET_LIMITS.namespaces) throw tooMany(namespaces.length);
     authorise(publishers, key, planned);

@@ -1,0 +1,216 @@
+// Publishing to a real Consul: who may, what is refused, what concurrent publishers and enemies do to each other.
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  applyResources,
+  deleteResources,
+  FleetRefusal,
+  namespaceHistory,
+  openFleet,
+  proposeApply,
+  publishedResources,
+  rollBack,
+} from '../../src/fleet/fleet.ts';
+import {
+  addPublisher,
+  freezeReport,
+  publicHalf,
+  repairFleet,
+  revokePublisher,
+  setFrozen,
+} from '../../src/fleet/fleet-admin.ts';
+import { headKey, MESH_KEY, revisionsPrefix } from '../../src/fleet/layout.ts';
+import { createSigningKey } from '../../src/fleet/signing-key.ts';
+import { trysail } from '../support/run-trysail.ts';
+import { answering, manifestsOf, startFleet } from './fleet-lab.ts';
+
+const rule = (name: string, subset = 'v1', namespace = 'shop'): object => ({
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'DestinationRule',
+  metadata: { name, namespace },
+  spec: { host: name, subsets: [{ name: subset, labels: { version: subset } }] },
+});
+
+test('the life of a namespace: apply, diff, prune, delete, history, roll-back, freeze', async (t) => {
+  const { fleet, admin, apply } = await startFleet(t);
+  const first = await apply(answering('reviews', 418), rule('ratings'));
+  assert.deepEqual(first.revisions, { shop: 1 });
+  assert.deepEqual(
+    first.changes.map(({ action, kind, name }) => `${action} ${kind}/${name}`),
+    ['created DestinationRule/ratings', 'created VirtualService/reviews'],
+  );
+  assert.deepEqual((await apply(answering('reviews', 418))).revisions, {}, 'nothing changed, nothing is published');
+
+  const [before] = await publishedResources(fleet, ['shop']);
+  await apply(rule('ratings', 'v2'));
+  const [after] = await publishedResources(fleet, ['shop']);
+  assert.equal(after?.createdAt, before?.createdAt, 'a changed resource keeps its age');
+  assert.deepEqual([before?.revision, after?.revision], [1, 2]);
+
+  const request = { manifests: manifestsOf(rule('details')), prune: ['shop'] };
+  const proposed = await proposeApply(fleet, request);
+  assert.deepEqual(
+    proposed.changes.map(({ action, name }) => `${action} ${name}`),
+    ['created details', 'deleted ratings', 'deleted reviews'],
+  );
+  assert.equal((await publishedResources(fleet, undefined)).length, 2, 'a proposal writes nothing');
+  await applyResources(fleet, request, { key: admin, message: 'only details' });
+  await rollBack(fleet, 'shop', 1, { key: admin });
+  const back = await publishedResources(fleet, ['shop']);
+  assert.deepEqual(
+    back.map(({ name, createdAt }) => [name, createdAt]),
+    [
+      ['ratings', before?.createdAt],
+      ['reviews', before?.createdAt],
+    ],
+    'ages come back',
+  );
+  await deleteResources(fleet, [{ kind: 'DestinationRule', name: 'ratings', namespace: 'shop' }], { key: admin });
+  const history = await namespaceHistory(fleet, 'shop');
+  assert.deepEqual(
+    history.map(({ revision, action, created, changed, deleted }) => [revision, action, created, changed, deleted]),
+    [
+      [5, 'delete', 0, 0, 1],
+      [4, 'rollback', 2, 0, 1],
+      [3, 'apply', 1, 0, 2],
+      [2, 'apply', 0, 1, 0],
+      [1, 'apply', 2, 0, 0],
+    ],
+  );
+  assert.deepEqual([history[2]?.message, history[2]?.publisher], ['only details', 'admin']);
+  await assert.rejects(rollBack(fleet, 'shop', 9, { key: admin }), { code: 'FLEET_NO_SUCH_REVISION' });
+
+  await setFrozen(fleet, admin, true, 'a feast');
+  await assert.rejects(apply(rule('later')), { code: 'FLEET_FROZEN' });
+  assert.deepEqual([(await freezeReport(fleet)).frozen, (await freezeReport(fleet)).message], [true, 'a feast']);
+  await setFrozen(fleet, admin, false, undefined);
+  assert.deepEqual((await apply(rule('later'))).revisions, { shop: 6 });
+});
+
+test('resources with errors refuse the whole change, at the line where they stand', async (t) => {
+  const { fleet, admin, apply } = await startFleet(t);
+  await apply(rule('ratings'));
+  const faulty = { ...answering('reviews', 418), spec: { hosts: ['reviews'], htttp: [] } };
+  await assert.rejects(
+    applyResources(fleet, { manifests: manifestsOf(rule('details'), faulty) }, { key: admin }),
+    (error: unknown) =>
+      error instanceof FleetRefusal &&
+      error.diagnostics.some(({ source }) => source?.file === 'in.yaml' && source.line === 3),
+  );
+  assert.equal((await publishedResources(fleet, undefined)).length, 1);
+});
+
+test('publishers change what the list allows, until they are revoked', async (t) => {
+  const lab = await startFleet(t);
+  const { fleet, root, apply } = lab;
+  const [team, limited, stranger] = [createSigningKey(), createSigningKey(), createSigningKey()];
+  const common = { namespaces: ['shop'], mayFreeze: false };
+  await addPublisher(fleet, root, { ...common, name: 'team', publicKey: publicHalf(team), kinds: ['*'] });
+  const kinds = ['VirtualService'];
+  await addPublisher(fleet, root, { ...common, name: 'limited', publicKey: publicHalf(limited), kinds });
+  const as = async (key: typeof team, ...resources: readonly object[]): Promise<unknown> =>
+    applyResources(fleet, { manifests: manifestsOf(...resources) }, { key });
+
+  await as(team, rule('ratings'));
+  await as(limited, answering('reviews', 418));
+  await assert.rejects(as(limited, rule('ratings', 'v2')), { code: 'FLEET_FORBIDDEN' });
+  await assert.rejects(as(team, rule('x', 'v1', 'pay')), { code: 'FLEET_FORBIDDEN' });
+  await assert.rejects(as(stranger, rule('x')), { code: 'FLEET_FORBIDDEN' });
+  await assert.rejects(setFrozen(fleet, team, true, undefined), { code: 'FLEET_FORBIDDEN' });
+  await assert.rejects(revokePublisher(fleet, team, 'limited'), { code: 'FLEET_FORBIDDEN' });
+
+  await revokePublisher(fleet, root, 'limited');
+  await assert.rejects(as(limited, answering('reviews', 419)), { code: 'FLEET_FORBIDDEN' });
+  assert.equal((await publishedResources(fleet, ['shop'])).length, 2, 'what it published stands');
+  await apply(answering('reviews', 420));
+  assert.deepEqual(
+    (await namespaceHistory(fleet, 'shop')).map(({ publisher }) => publisher),
+    ['admin', 'limited', 'team'],
+  );
+});
+
+test('two publishers at once: both changes are there in the end, one after the other', async (t) => {
+  const { fleet, admin } = await startFleet(t);
+  const names = Array.from({ length: 4 }, (_, i) => `service-${i}`);
+  const reports = await Promise.all(
+    names.map(async (name) => applyResources(fleet, { manifests: manifestsOf(rule(name)) }, { key: admin })),
+  );
+  assert.deepEqual(reports.map(({ revisions }) => revisions['shop'] ?? 0).sort(), [1, 2, 3, 4]);
+  assert.deepEqual((await publishedResources(fleet, ['shop'])).map(({ name }) => name).sort(), names);
+});
+
+test('a head that does not verify stops publishers, and is repaired from the copies', async (t) => {
+  const { fleet, client, apply } = await startFleet(t);
+  await apply(rule('ratings'));
+  const old = (await client.kv.get(headKey('shop'))).value;
+  await apply(rule('ratings', 'v2'));
+  await client.kv.put(headKey('shop'), Buffer.from('{}'));
+  await assert.rejects(apply(rule('details')), { code: 'FLEET_UNVERIFIED' });
+  assert.deepEqual(await repairFleet(fleet), [{ namespace: 'shop', revision: 2 }]);
+  assert.deepEqual(await repairFleet(fleet), []);
+
+  assert.ok(old);
+  await client.kv.put(headKey('shop'), old.value);
+  await assert.rejects(apply(rule('details')), { code: 'FLEET_UNVERIFIED' }, 'hosts would refuse what is built on it');
+  assert.deepEqual(await repairFleet(fleet), [{ namespace: 'shop', revision: 2 }]);
+  assert.deepEqual((await apply(rule('details'))).revisions, { shop: 3 });
+});
+
+test('the list of publishers is the root’s: another key’s is refused', async (t) => {
+  const { fleet, client, apply, dir, consul } = await startFleet(t);
+  const foreign = createSigningKey();
+  const file = join(dir, 'foreign.pem');
+  await writeFile(file, foreign.publicPem);
+  const other = await openFleet({ consul: consul.address, root: file });
+  t.after(() => other.close());
+  await assert.rejects(publishedResources(other, undefined), { code: 'FLEET_UNVERIFIED' });
+  const list = (await client.kv.get(MESH_KEY)).value;
+  assert.ok(list);
+  await client.kv.put(MESH_KEY, Buffer.from(Buffer.from(list.value).toString().replace('admin', 'enemy')));
+  await assert.rejects(apply(rule('x')), { code: 'FLEET_UNVERIFIED' });
+  await client.kv.put(MESH_KEY, list.value);
+  assert.equal((await publishedResources(fleet, undefined)).length, 0);
+});
+
+test('600 resources in one step, and history that is kept no longer than it is promised', async (t) => {
+  const { fleet, client, admin, apply } = await startFleet(t);
+  const startedAt = performance.now();
+  const many = Array.from({ length: 600 }, (_, i) => rule(`service-${String(i).padStart(3, '0')}`));
+  assert.deepEqual((await apply(...many)).revisions, { shop: 1 });
+  t.diagnostic(`600 resources applied in ${Math.round(performance.now() - startedAt)} ms`);
+  assert.equal((await publishedResources(fleet, ['shop'])).length, 600);
+  const head = (await client.kv.get(headKey('shop'))).value;
+  assert.ok((head?.value.length ?? 0) <= 64 * 1024, `${head?.value.length} bytes`);
+  for (let i = 2; i <= 36; i += 1) await apply(rule('service-000', `v${i}`));
+  const history = await namespaceHistory(fleet, 'shop');
+  assert.deepEqual([history[0]?.revision, history.at(-1)?.revision, history.length], [36, 5, 32]);
+  const copies = (await client.kv.keys(revisionsPrefix('shop'))).value;
+  assert.equal(copies.length, 32, 'older copies are gone');
+  const bodies = (await client.kv.keys('trysail/v1/ns/shop/obj/')).value;
+  // 599 that never changed, and one for each kept revision.
+  assert.equal(bodies.length, 599 + 32);
+  const small = (await client.kv.get(headKey('shop'))).value;
+  t.diagnostic(`one changed resource: a head of ${small?.value.length} bytes`);
+  await rollBack(fleet, 'shop', 5, { key: admin });
+  const [first] = await publishedResources(fleet, ['shop']);
+  assert.match(first?.text ?? '', /"v5"/, 'the oldest kept revision is whole');
+});
+
+test('the commands, as a user calls them', async (t) => {
+  const { dir, consul } = await startFleet(t);
+  const file = join(dir, 'in.yaml');
+  await writeFile(file, `# a comment\n${JSON.stringify(rule('ratings'))}\n`);
+  const again = await trysail('fleet', 'init', '--dir', dir, '--consul', consul.address);
+  assert.deepEqual([again.code, /FLEET|already/.test(again.err)], [1, true]);
+  const access = ['--consul', consul.address, '--root', join(dir, 'fleet-root.pem')];
+  const differs = await trysail('diff', '-f', file, ...access);
+  assert.equal(differs.code, 10, differs.err);
+  assert.match(differs.out, /created DestinationRule shop\/ratings/);
+  const unsigned = await trysail('apply', '-f', file, ...access);
+  assert.match(unsigned.err, /No key to sign/);
+  const got = await trysail('get', '-A', ...access);
+  assert.match(got.out, /Nothing is published/);
+  assert.match(await readFile(file, 'utf8'), /comment/);
+});
