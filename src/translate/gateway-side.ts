@@ -52,7 +52,7 @@ export class GatewaySide {
       need: ({ target }) => {
         if (target !== undefined) clusters.add(view, target, calling);
       },
-      needPlain: (target) => clusters.addObserved(view, target),
+      needPlain: (target) => clusters.addPassed(view, target),
       secrets: ({ certificates, roots }) => ({
         certificates: certificates.map((files) => useCertificateFiles(units, files)),
         roots: roots === undefined ? undefined : useRootFiles(units, roots),

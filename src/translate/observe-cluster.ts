@@ -77,9 +77,9 @@ export function observeOutboundCluster(
   service: Service,
   port: ServicePort,
   endpoints: readonly Endpoint[],
+  name = observedClusterName(port.number, service.host),
 ): Resource | undefined {
   if (service.tls === 'required') return undefined;
-  const name = observedClusterName(port.number, service.host);
   return resource(name, ClusterSchema, {
     ...observeClusterFields(name),
     ...discovery({

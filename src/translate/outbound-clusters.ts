@@ -6,11 +6,12 @@ import type { Calling } from './calling.ts';
 import { type ClusterCallers, callerState, callersKey, clusterCallers } from './cluster-callers.ts';
 import type { Target } from './destination.ts';
 import { useCertificateFiles, useRootFiles } from './file-secrets.ts';
+import { withoutTls } from './gateway-service.ts';
 import { encodeLoadAssignment } from './load-assignment.ts';
 import { spreadKey } from './locality-spread.ts';
 import { Memo } from './memo.ts';
 import type { MeshView } from './mesh-view.ts';
-import { observedClusterName } from './names.ts';
+import { observedClusterName, sniName } from './names.ts';
 import { observedAssignment, observeOutboundCluster } from './observe-cluster.ts';
 import {
   loadAssignmentSpec,
@@ -86,6 +87,13 @@ export class OutboundClusters {
   /** Says that somebody comes to a port in mode `observe`; returns the name of its cluster. */
   addObserved(view: MeshView, target: Target): string {
     return this.#unit(observedClusterName(target.port.number, target.service.host), target, view, true).name;
+  }
+
+  /** Says that a gateway passes bytes on to a target as they are, its TLS included; returns the name of its cluster. */
+  addPassed(view: MeshView, target: Target): string {
+    const { service, port, subset } = target;
+    const name = sniName(port.number, subset, service.host);
+    return this.#unit(name, { ...target, service: withoutTls(service) }, view, true).name;
   }
 
   /** Remembers what `part` adds: the hosts of services by the names of their clusters. */
@@ -175,7 +183,7 @@ export class OutboundClusters {
     );
     const dnsEndpoints = pushed ? NO_ENDPOINTS : members;
     const made = units.make('clusters', name, [service, port, dnsEndpoints], () =>
-      observeOutboundCluster(service, port, dnsEndpoints),
+      observeOutboundCluster(service, port, dnsEndpoints, name),
     );
     if (made === undefined || !pushed) return;
     units.make('loadAssignments', name, [members, port.number], () => ({

@@ -1,0 +1,151 @@
+/** Gateways and the mesh: in to services by mutual TLS, out to hosts outside, through from sidecar to sidecar. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { eventually } from '../support/eventually.ts';
+import { freePorts } from '../support/ports.ts';
+import { call, callHttp2, httpApplication, type Seen } from '../translate/applications.ts';
+import { testAuthority } from '../translate/certificates.ts';
+import { startEnvoy } from '../translate/envoy.ts';
+import { host, spiffe, upstream, workload } from '../translate/mesh-literals.ts';
+import { ingressRole, meshOf, startGateway } from './gateway-host.ts';
+
+const authority = await testAuthority();
+
+/** A service of the mesh, on port 9080, at a port of this machine. */
+function member(name: string, protocol: string, port: number, number = 9080): string {
+  return `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ${name}, namespace: default}
+spec:
+  hosts: [${name}.default.mesh]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: ${number}, name: main${protocol === '' ? '' : `, protocol: ${protocol}`}}]
+  endpoints:
+  - {address: 127.0.0.1, ports: {main: ${port}}, serviceAccount: ${name}, labels: {security.istio.io/tlsMode: istio}}
+---`;
+}
+
+const STRICT = `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: istio-system}
+spec: {mtls: {mode: STRICT}}
+---`;
+
+/** `reviews` with a sidecar that takes mutual TLS alone. */
+async function startReviews(t: TestContext): Promise<{ readonly inboundPort: number; readonly seen: readonly Seen[] }> {
+  const [inboundPort = 0, applicationPort = 0] = await freePorts(2);
+  const seen = await httpApplication(t, applicationPort);
+  const self = host({
+    nodeId: 'reviews',
+    callerIdentity: undefined,
+    workloads: [workload('reviews', 'AUTO', inboundPort, applicationPort)],
+  });
+  await startEnvoy(t, meshOf(STRICT), self, await authority.secrets(spiffe('reviews')));
+  return { inboundPort, seen };
+}
+
+test('in: requests reach a service of undeclared protocol by mutual TLS with the identity of the gateway', async (t) => {
+  const { inboundPort, seen } = await startReviews(t);
+  const [http = 0] = await freePorts(1);
+  await startGateway(t, {
+    authority,
+    yaml: `${member('reviews', '', inboundPort)}
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: ${http}, name: http, protocol: HTTP}, hosts: ["*"]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: r}
+spec:
+  hosts: ["*"]
+  gateways: [gw]
+  http: [{route: [{destination: {host: reviews}}]}]
+`,
+  });
+  await eventually('an answer', async () => assert.equal((await call(http)).status, 200));
+  assert.match(
+    String(seen.at(-1)?.headers['x-forwarded-client-cert']),
+    /URI=spiffe:\/\/cluster\.local\/ns\/default\/sa\/ingress/,
+  );
+  assert.equal((await callHttp2(http)).status, 200);
+  assert.equal(seen.at(-1)?.httpVersion, '1.1', 'what callers speak outside is no matter of the application');
+});
+
+test('out: the mesh sends calls of a host outside to the egress gateway, which sends them on', async (t) => {
+  const [outside = 0, egress = 0, local = 0] = await freePorts(3);
+  const seen = await httpApplication(t, outside, 'outside');
+  const yaml = `${member('egress', 'HTTP', egress, 443)}
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside}
+spec:
+  hosts: [outside.test]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 127.0.0.1, ports: {http: ${outside}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: out}
+spec:
+  selector: {istio: egressgateway}
+  servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: [outside.test], tls: {mode: ISTIO_MUTUAL}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: out}
+spec:
+  hosts: [outside.test]
+  gateways: [mesh, out]
+  http:
+  - match: [{gateways: [mesh], port: 80}]
+    route: [{destination: {host: egress, port: {number: 443}}}]
+  - match: [{gateways: [out], port: 443}]
+    headers: {request: {set: {x-through: egress}}}
+    route: [{destination: {host: outside.test, port: {number: 80}}}]
+`;
+  const role = ingressRole({
+    name: 'egress',
+    serviceHost: 'egress.default.mesh',
+    labels: { istio: 'egressgateway' },
+    identity: spiffe('egress'),
+    ports: { 443: egress },
+  });
+  const gateway = await startGateway(t, { authority, yaml, roles: [role], host: { callerIdentity: undefined } });
+  const self = host({ upstreams: [upstream('', local, { serviceHost: 'outside.test', servicePort: 80 })] });
+  await startEnvoy(t, meshOf(yaml), self, await authority.secrets(spiffe('caller')));
+  await eventually('an answer', async () =>
+    assert.equal((await call(local, { headers: { host: 'outside.test' } })).status, 200),
+  );
+  assert.equal(seen.at(-1)?.headers['x-through'], 'egress');
+  assert.deepEqual(gateway.envoy.rejected, []);
+  await assert.rejects(call(egress, { headers: { host: 'outside.test' } }), 'nobody comes in without a certificate');
+});
+
+test('through: a call between sidecars passes a gateway as it is', async (t) => {
+  const { inboundPort, seen } = await startReviews(t);
+  const [through = 0, local = 0] = await freePorts(2);
+  await startGateway(t, {
+    authority,
+    yaml: `${member('reviews', 'HTTP', inboundPort)}
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: ${through}, name: tls, protocol: TLS}, hosts: ["*.mesh"], tls: {mode: AUTO_PASSTHROUGH}}]
+`,
+  });
+  const self = host({ upstreams: [upstream('reviews', local)] });
+  await startEnvoy(t, meshOf(member('reviews', 'HTTP', through)), self, await authority.secrets(spiffe('caller')));
+  await eventually('an answer', async () => assert.equal((await call(local)).status, 200));
+  assert.match(String(seen.at(-1)?.headers['x-forwarded-client-cert']), /sa\/caller/, 'the caller, not the gateway');
+});
