@@ -44,7 +44,7 @@ test('services whose captured connections look alike', () => {
 test('services at one address, in any spelling', () => {
   const at = (name: string, address: string): Service => external(name, { addresses: [address] });
   assert.deepEqual(report([at('a', '10.1.0.0/16'), at('b', '10.1.2.3/16')], { callers: CALLERS }), [
-    'TRY0431 service b.default.mesh: captured connections to port 9080 of 10.1.2.3/16 go to a.def',
+    'TRY0431 service b.default.mesh: captured connections to port 9080 of 10.1.2.3/16 go to a.de',
   ]);
   assert.deepEqual(report([at('a', '10.1.0.0/16'), at('b', '10.1.2.0/24')], { callers: CALLERS }), []);
 });
