@@ -3,6 +3,7 @@ import type { ConsistentHash } from '../model/destination-rule.ts';
 import type { Service, ServicePort } from '../model/service.ts';
 import type { RouteDestination } from '../model/virtual-service.ts';
 import { outboundClusterName } from './names.ts';
+import type { EffectivePolicy } from './traffic-policy.ts';
 
 /** A port of a service, or a subset of its endpoints. */
 export interface Target {
@@ -16,6 +17,8 @@ export interface ResolvedDestination {
   readonly cluster: string;
   readonly target: Target | undefined;
   readonly hash: ConsistentHash | undefined;
+  /** What is in force for it; absent where `target` is undefined. */
+  readonly policy?: EffectivePolicy;
 }
 
 /** The port that a destination without one means: the service's only port, else the one that was called. */
@@ -37,6 +40,7 @@ export function resolveDestination(
     readonly hasSubset: (service: Service, subset: string) => boolean;
     readonly cluster: (target: Target) => string;
     readonly hash: (target: Target) => ConsistentHash | undefined;
+    readonly policy?: (target: Target) => EffectivePolicy;
   },
 ): ResolvedDestination {
   const service = mesh.service(destination.host);
@@ -46,5 +50,11 @@ export function resolveDestination(
     service !== undefined && (destination.subset === undefined || mesh.hasSubset(service, destination.subset));
   if (port === undefined || !known) return unknownDestination(destination.host, number, destination.subset);
   const target = { service, port, subset: destination.subset };
-  return { cluster: mesh.cluster(target), target, hash: mesh.hash(target) };
+  const policy = mesh.policy?.(target);
+  return {
+    cluster: mesh.cluster(target),
+    target,
+    hash: mesh.hash(target),
+    ...(policy !== undefined && { policy }),
+  };
 }

@@ -193,6 +193,7 @@ export class MeshView {
       hasSubset: (service, subset) => this.subset(service, subset) !== undefined,
       cluster: (target) => this.clusterName(target),
       hash: (target): ConsistentHash | undefined => consistentHash(this.blocks(target).loadBalancer),
+      policy: (target) => this.blocks(target),
     });
   }
 

@@ -11,8 +11,11 @@ import {
   HttpConnectionManagerSchema,
 } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { ConfigSchema as SetFilterStateSchema } from '../gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts';
-import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
-import type { ConsistentHash } from '../model/destination-rule.ts';
+import {
+  type TcpProxy_TunnelingConfigSchema,
+  TcpProxySchema,
+} from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
+import type { ConsistentHash, Tunnel } from '../model/destination-rule.ts';
 import { accessLog } from './access-log.ts';
 import { CALLER_STATE } from './cluster-callers.ts';
 import { dynamicDnsHttpFilter } from './dynamic-dns.ts';
@@ -96,6 +99,10 @@ export interface TcpSpec {
   readonly cluster: string | readonly { readonly cluster: string; readonly weight: number }[];
   /** Undefined: Envoy's default of an hour. */
   readonly idleTimeoutMs: number | undefined;
+  /** After how long a connection ends whatever it does; absent: never. */
+  readonly maxDurationMs?: number | undefined;
+  /** The HTTP proxy's way to the destination; absent: directly. */
+  readonly tunnel?: Tunnel | undefined;
   readonly hash: ConsistentHash | undefined;
   readonly accessLogFile: string | undefined;
 }
@@ -112,6 +119,15 @@ function clusterSpecifier(
   };
 }
 
+function tunneling({
+  protocol,
+  targetHost,
+  targetPort,
+}: Tunnel): MessageInitShape<typeof TcpProxy_TunnelingConfigSchema> {
+  const host = targetHost.includes(':') ? `[${targetHost}]` : targetHost;
+  return { hostname: `${host}:${targetPort}`, usePost: protocol === 'POST' };
+}
+
 /** Bytes can be hashed by source address alone. */
 export function tcpProxy(spec: TcpSpec): NetworkFilter {
   const bySource = spec.hash?.key.kind === 'sourceIp';
@@ -123,6 +139,8 @@ export function tcpProxy(spec: TcpSpec): NetworkFilter {
         statPrefix: statName(spec.statPrefix),
         clusterSpecifier: clusterSpecifier(spec.cluster),
         ...(spec.idleTimeoutMs !== undefined && { idleTimeout: duration(spec.idleTimeoutMs) }),
+        ...(spec.maxDurationMs !== undefined && { maxDownstreamConnectionDuration: duration(spec.maxDurationMs) }),
+        ...(spec.tunnel !== undefined && { tunnelingConfig: tunneling(spec.tunnel) }),
         ...(bySource && { hashPolicy: [{ policySpecifier: { case: 'sourceIp', value: {} } }] }),
         accessLog: accessLog(spec.accessLogFile),
       }),

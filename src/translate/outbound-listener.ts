@@ -1,6 +1,5 @@
 /** What a listener does with calls of one port of a service, and the listener of an upstream that does it. */
 
-import type { TrafficPolicyBlocks } from '../model/destination-rule.ts';
 import type { SocketAddress, SocketPath } from '../model/host.ts';
 import type { Resource } from '../xds/resource.ts';
 import { OFFER_HTTP1, OFFER_HTTP2 } from './alpn.ts';
@@ -14,6 +13,7 @@ import { listenerName } from './names.ts';
 import { httpConnectionManager, markCaller, type NetworkFilter, offerAlpn, tcpProxy } from './network-filters.ts';
 import type { ProtocolKind } from './protocol-kind.ts';
 import type { ConnectionRoute, WeightedCluster } from './tcp-routes.ts';
+import type { EffectivePolicy } from './traffic-policy.ts';
 
 /** The calls of one port of a service. */
 export interface OutboundCalls {
@@ -24,7 +24,7 @@ export interface OutboundCalls {
   readonly routes: readonly ConnectionRoute[];
   /** Where requests go. */
   readonly routeConfig: string;
-  readonly policy: TrafficPolicyBlocks;
+  readonly policy: EffectivePolicy;
   /** What tells clusters who calls; undefined where all calls of the host are one caller's. */
   readonly caller: string | undefined;
   /** How often names that requests ask for are resolved anew; undefined: no service of the mesh needs that. */
@@ -49,6 +49,8 @@ export function bytesFilters(
 ): readonly NetworkFilter[] {
   const targets = typeof destinations === 'string' ? [] : destinations.map(({ target }) => target);
   const dynamic = targets.find((target) => target?.service.resolution === 'DYNAMIC_DNS');
+  const ofTarget = typeof destinations === 'string' ? undefined : destinations[0]?.policy;
+  const { connectionPool: pool, loadBalancer, tunnel } = ofTarget ?? policy;
   const clusters = typeof destinations === 'string' ? destinations : destinations[0]?.cluster;
   return [
     ...(caller === undefined ? [] : [markCaller(caller)]),
@@ -58,8 +60,10 @@ export function bytesFilters(
     tcpProxy({
       statPrefix: clusters ?? '',
       cluster: destinations,
-      idleTimeoutMs: policy.connectionPool?.tcpIdleTimeoutMs,
-      hash: consistentHash(policy.loadBalancer),
+      idleTimeoutMs: pool?.tcpIdleTimeoutMs,
+      maxDurationMs: pool?.maxConnectionDurationMs,
+      hash: consistentHash(loadBalancer),
+      tunnel,
       accessLogFile,
     }),
   ];
