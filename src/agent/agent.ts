@@ -23,6 +23,8 @@ import { EnvoySide, isExternal } from './envoy-side.ts';
 import { readHostResources } from './host-resources.ts';
 import { HostSide } from './host-side.ts';
 import { registrable } from './registrable.ts';
+import { LearntServices } from './learnt-services.ts';
+import type { LearnerSide } from './learner-side.ts';
 import { keepInForce, Reloading } from './reloading.ts';
 import type { AgentSettings } from './settings.ts';
 import type { LoadedSettings } from './settings-load.ts';
@@ -37,6 +39,15 @@ function tellComplaints(parts: AgentParts, notifier: Notifier, log: Log): Diagno
   };
   tell([]);
   return new DiagnosticLog({ read: () => allDiagnostics(parts), log, onChange: tell });
+}
+
+/** Learns services when they are first called, where settings say so: not even loaded elsewhere. */
+async function startLearner(
+  options: Parameters<typeof LearnerSide.start>[0],
+): Promise<LearnerSide | undefined> {
+  if (!options.parts.settings.discovery.onDemand) return undefined;
+  const { LearnerSide: Side } = await import('./learner-side.ts');
+  return Side.start(options);
 }
 
 async function untilAborted(signal: AbortSignal): Promise<void> {
@@ -65,6 +76,8 @@ export async function runAgent(
   const { config, diagnostics } = await loadMeshConfig(written.mesh.configFile);
   const { settings } = settingsOfResources(written, await readHostResources(written.paths.state), config);
   const allocations = await Allocations.open(settings.paths.state, log);
+  const store = await LearntServices.open(settings.paths.state);
+  if (settings.discovery.onDemand) allocations.call(store.hosts.map((host) => ({ host, isFresh: false })));
   const host = await allocations.host(settings, config);
   await keepInForce(settings, log);
   const envoySide = await EnvoySide.create(settings, host, log.child({ room: 'envoy' }));
@@ -99,6 +112,7 @@ export async function runAgent(
   let watchdog: NodeJS.Timeout | undefined;
   let complaints: DiagnosticLog | undefined;
   let xdsSocket: EarlySocket | undefined;
+  let learnerSide: LearnerSide | undefined;
   try {
     xdsSocket = await EarlySocket.open(paths.xds, external ? 0o660 : undefined);
     log.info({ version: VERSION, host: host.nodeId }, 'the agent starts');
@@ -122,12 +136,14 @@ export async function runAgent(
           if (parts.mesh === undefined) return;
           hostSide.follow(change);
           reloading.follow(parts.mesh);
+          learnerSide?.follow();
         },
       },
       signal,
     );
     parts.mesh = mesh;
     reloading.follow(mesh);
+    learnerSide = await startLearner({ parts, mesh, store, reloading, external, log });
     if (notifier.watchdogIntervalMs !== undefined) {
       watchdog = setInterval(() => void notifier.watchdog(), notifier.watchdogIntervalMs);
     }
@@ -156,6 +172,7 @@ export async function runAgent(
     clearInterval(watchdog);
     complaints?.close();
     process.removeListener('SIGHUP', onHangup);
+    await learnerSide?.close();
     await hostSide.close();
     // An agent that cannot start takes nothing down that an earlier one has left serving.
     const { adopted, hotRestart } = envoy.status;

@@ -4,11 +4,12 @@ import { parseAddressRange } from '../lib/address-range.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import type { Host } from '../model/host.ts';
+import type { Host, NamedUpstream } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { hasIpv6 } from '../platform/vm/ipv6.ts';
 import { assignCapturePorts, capturedCallers } from './callers.ts';
 import { readCapturePorts, saveCapturePorts } from './capture-ports-file.ts';
+import type { CalledService } from './learner.ts';
 import { ServiceAddresses } from './service-addresses-file.ts';
 import type { AgentSettings } from './settings.ts';
 import { toHost } from './settings-host.ts';
@@ -25,6 +26,7 @@ export class Allocations {
   readonly #stateDir: string;
   readonly #log: Log;
   #ports: ReadonlyMap<string, number>;
+  #called: readonly CalledService[] = [];
   #ranges = '';
   #addresses: ServiceAddresses | undefined;
 
@@ -46,6 +48,11 @@ export class Allocations {
 
   get diagnostics(): readonly Diagnostic[] {
     return this.#addresses?.diagnostics ?? [];
+  }
+
+  /** What is called by name, beside what agent.yaml says; `host` has it from now on. */
+  call(services: readonly CalledService[]): void {
+    this.#called = services;
   }
 
   /**
@@ -74,15 +81,30 @@ export class Allocations {
     config: MeshConfig,
     keep: (addresses: ServiceAddresses) => Promise<void>,
   ): Promise<Host> {
-    const bare = toHost(settings, config);
+    const bare = this.#withCalled(toHost(settings, config), settings, () => []);
     const named = (bare.namedUpstreams ?? []).map(({ serviceHost }) => serviceHost);
     if (named.length > 0 || this.#addresses !== undefined) await keep(await this.#assignAddresses(settings, named));
     const addresses = this.#addresses;
-    return toHost(settings, config, {
-      capturePorts: this.#ports,
-      serviceAddresses: (serviceHost) => addresses?.of(serviceHost) ?? [],
-      withoutIpv6: !(await hasIpv6()),
-    });
+    const serviceAddresses = (serviceHost: string): readonly string[] => addresses?.of(serviceHost) ?? [];
+    const withoutIpv6 = !(await hasIpv6());
+    const host = toHost(settings, config, { capturePorts: this.#ports, serviceAddresses, withoutIpv6 });
+    return this.#withCalled(host, settings, serviceAddresses);
+  }
+
+  /** The host with what is called by name although agent.yaml does not say so. */
+  #withCalled(host: Host, settings: AgentSettings, addresses: (serviceHost: string) => readonly string[]): Host {
+    const { namedUpstreams = [] } = host;
+    const more = this.#called
+      .filter(({ host: called }) => namedUpstreams.every(({ serviceHost }) => serviceHost !== called))
+      .map(
+        ({ host: serviceHost, isFresh }): NamedUpstream => ({
+          serviceHost,
+          addresses: addresses(serviceHost),
+          ...(isFresh ? { isFresh } : {}),
+          ...(settings.mode === 'observe' ? { mode: 'observe' as const } : {}),
+        }),
+      );
+    return more.length === 0 ? host : { ...host, namedUpstreams: [...namedUpstreams, ...more] };
   }
 
   async #assignPorts(settings: AgentSettings): Promise<void> {

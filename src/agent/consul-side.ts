@@ -132,6 +132,19 @@ export class ConsulSide {
     }
   }
 
+  /**
+   * Whether Consul has instances of a service of which this host follows nothing so far.
+   * @throws TrysailError `CONSUL_…`, or the signal's reason
+   */
+  async exists(serviceHost: string, signal: AbortSignal): Promise<boolean> {
+    const { config } = this.#interest;
+    const resources = { ...this.#resources, virtualServices: [] };
+    const [name] = interestOf({ config, resources, upstreamHosts: [serviceHost] });
+    if (name === undefined) return false;
+    const { value } = await this.#client.health(name, { stale: true, signal });
+    return value.length > 0;
+  }
+
   /** Registers anew what peers may be told by now. */
   review(): void {
     this.#register();

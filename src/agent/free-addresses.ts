@@ -51,10 +51,14 @@ export function withFreeAddresses(
   const upstreams = host.upstreams.filter(
     ({ serviceHost, listen }) => 'path' in listen || isFree(`upstream ${serviceHost}`, listen),
   );
-  const { dns, ...rest } = host;
+  const { dns, proxy, ...rest } = host;
+  const hasProxy = proxy !== undefined && isFree('the proxy (discovery.proxy)', proxy.listen);
   const answers = dns !== undefined && isFree('DNS (UDP)', dns.listen, ListeningPorts.lookUdp(envoyPids));
   if (diagnostics.length === 0) return { host, diagnostics };
-  return { host: { ...rest, workloads, upstreams, ...(answers ? { dns } : {}) }, diagnostics };
+  return {
+    host: { ...rest, workloads, upstreams, ...(answers ? { dns } : {}), ...(hasProxy ? { proxy } : {}) },
+    diagnostics,
+  };
 }
 
 /** The user of a process; undefined where there is none. */

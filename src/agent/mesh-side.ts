@@ -287,6 +287,23 @@ export class MeshSide {
     this.#handover.move(next.settings, next.host.workloads);
   }
 
+  /** Goes on with the same configuration and another host: services that are called by name come and go. */
+  callByName(host: Host): void {
+    this.#configuration = { ...this.#configuration, host };
+    this.consul?.useInterest({
+      ...this.#configuration,
+      upstreamHosts: upstreamHosts(host),
+      gateways: host.gateways ?? [],
+    });
+    this.#serve(this.#handover.served);
+  }
+
+  /** Whether Envoy has been told of a cluster of the service. */
+  serves(serviceHost: string): boolean {
+    const clusters = this.loop.served.get(TYPE_URL.cluster)?.keys() ?? [];
+    return [...clusters].some((name) => name.split('~')[0]?.endsWith(`||${serviceHost}`) === true);
+  }
+
   async stop(): Promise<void> {
     this.#ended.abort();
     clearTimeout(this.#forgetting);

@@ -25,6 +25,7 @@ const FIXED: readonly (readonly [path: string, of: (settings: AgentSettings) => 
   ['registry', ({ registry }) => registry],
   ['consul', ({ consul }) => consul],
   ['identity', ({ identity }) => identity],
+  ['discovery', ({ discovery }) => discovery],
   ['paths', ({ paths }) => paths],
   ['envoy.launcher', ({ envoy }) => envoy.launcher],
   ['envoy.runDir', ({ envoy }) => envoy.runDir],
@@ -36,7 +37,7 @@ function keepFixed(running: AgentSettings, next: AgentSettings): AgentSettings {
   const { resourcesDir } = running.mesh;
   const trustFile = running.mesh.fleet?.trustFile;
   const fleet = trustFile === undefined ? undefined : { namespaces: [], ...next.mesh.fleet, trustFile };
-  const { registry, consul, identity, paths } = running;
+  const { registry, consul, identity, discovery, paths } = running;
   const { launcher, runDir } = running.envoy;
   return {
     ...next,
@@ -45,6 +46,7 @@ function keepFixed(running: AgentSettings, next: AgentSettings): AgentSettings {
     registry,
     consul,
     identity,
+    discovery,
     paths,
     envoy: { ...next.envoy, launcher, runDir },
   };

@@ -11,6 +11,7 @@ import type { EnvoySide } from './envoy-side.ts';
 import { keepHostResources } from './host-resources.ts';
 import type { HostSide } from './host-side.ts';
 import { keepSettingsText } from './kept-settings.ts';
+import type { CalledService } from './learner.ts';
 import type { MeshSide } from './mesh-side.ts';
 import { type Running, reloaded } from './reload.ts';
 import type { AgentSettings } from './settings.ts';
@@ -102,6 +103,17 @@ export class Reloading {
     log.info({ diagnostics: diagnostics.length }, 'settings, mesh configuration and resources are read again');
     await notifier.ready();
     return diagnostics;
+  }
+
+  /** Goes on with services that are called by name beside those that agent.yaml names. */
+  async callByName(mesh: MeshSide, services: readonly CalledService[]): Promise<void> {
+    await this.#turns.run(async () => {
+      const { parts, allocations, host } = this.#options;
+      allocations.call(services);
+      parts.host = await allocations.host(parts.settings, parts.config);
+      mesh.callByName(parts.host);
+      host.resolve();
+    });
   }
 
   async #apply(mesh: MeshSide, { settings, config }: Running): Promise<void> {

@@ -5,7 +5,7 @@ import { sleep } from '../lib/sleep.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
-import { DnsDomainsFile, dnsDomains, dnsDomainsFile } from '../platform/vm/dns-domains.ts';
+import { DnsDomainsFile, dnsDomains, dnsDomainsFile, MESH_DOMAIN } from '../platform/vm/dns-domains.ts';
 import { dnsTable } from '../translate/dns-names.ts';
 import { ResolverWatch } from './resolver-watch.ts';
 
@@ -41,7 +41,9 @@ export class ResolverSide {
   follow(mesh: Mesh, host: Host): void {
     const { dns } = host;
     const table = dnsTable(mesh.services, mesh.config, host);
-    const domains = dns === undefined ? { routed: [], left: [] } : dnsDomains(table.keys());
+    // With a learner all names of the mesh have an answer, or will have.
+    const names = dns?.learner === undefined ? table.keys() : [MESH_DOMAIN, ...table.keys()];
+    const domains = dns === undefined ? { routed: [], left: [] } : dnsDomains(names);
     const wanted = JSON.stringify([dns, domains]);
     if (wanted === this.#written) return;
     this.#written = wanted;

@@ -194,9 +194,15 @@ export function completeSettings(
       callAs: provider === 'none' ? undefined : (written.callAs ?? onlyAccount(services)),
       capture: { ...written.capture, onProxyFailure: { inbound: undefined, ...written.capture.onProxyFailure } },
       dns: {
-        enabled: written.dns.enabled ?? written.upstreams.some(({ listen }) => listen === undefined),
+        enabled,
         listen: written.dns.listen,
         addresses: written.dns.addresses,
+      },
+      discovery: {
+        onDemand: written.discovery.onDemand ?? (enabled || written.discovery.proxy !== undefined),
+        keepForMs: written.discovery.keepFor,
+        max: written.discovery.max,
+        proxy: written.discovery.proxy,
       },
       envoy: {
         launcher: written.envoy.launcher,

@@ -1,6 +1,7 @@
 /** From agent.yaml and the mesh's configuration to the `Host` that translation works for. */
+import { join } from 'node:path';
 import { TrysailError } from '../lib/errors.ts';
-import type { Caller, GatewayRole, Host, NamedUpstream, Upstream, Workload } from '../model/host.ts';
+import type { Caller, GatewayRole, Host, NamedUpstream, SocketAddress, Upstream, Workload } from '../model/host.ts';
 import { canonicalHost, DEFAULT_NAMESPACE, serviceHosts } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
@@ -84,6 +85,16 @@ function gatewayOf(gateway: GatewaySettings, config: HostConfig, withIdentities:
   };
 }
 
+/** Where the agent answers for names that Envoy does not know (UDP): beside Envoy's own DNS. */
+export function learnerAddress({ address, port }: SocketAddress): SocketAddress {
+  return { address, port: port === 65_535 ? port - 1 : port + 1 };
+}
+
+/** The socket at which the agent is asked for hosts that Envoy does not know. */
+export function gateSocket(runDir: string): string {
+  return join(runDir, 'learner.sock');
+}
+
 type HostConfig = Pick<MeshConfig, 'trustDomain' | 'serviceHosts'>;
 
 /**
@@ -92,7 +103,7 @@ type HostConfig = Pick<MeshConfig, 'trustDomain' | 'serviceHosts'>;
  * @throws TrysailError `IDENTITY_INVALID` when the trust domain cannot be part of a SPIFFE id
  */
 export function toHost(settings: AgentSettings, config: HostConfig, allocations?: HostAllocations): Host {
-  const { host, callAs, dns } = settings;
+  const { host, callAs, dns, discovery } = settings;
   const withIdentities = settings.identity.provider !== 'none';
   const workloads = settings.services.map((service) => workloadOf(service, host.address, config));
   const [first] = settings.services;
@@ -150,9 +161,19 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
       ? {}
       : { gateways: settings.gateways.map((gateway) => gatewayOf(gateway, config, withIdentities)) }),
     credentialsFolder: settings.paths.credentials,
-    ...(dns.enabled ? { dns: { listen: dns.listen } } : {}),
+    ...(dns.enabled
+      ? { dns: { listen: dns.listen, ...(discovery.onDemand ? { learner: learnerAddress(dns.listen) } : {}) } }
+      : {}),
+    ...(discovery.proxy === undefined || !discovery.onDemand
+      ? {}
+      : { proxy: { listen: discovery.proxy, gate: { path: gateSocket(settings.paths.run) } } }),
     healthListener: settings.envoy.healthListener,
   };
+}
+
+/** Whether services are learnt when they are first called. */
+function learns({ dns, proxy }: Host): boolean {
+  return dns?.learner !== undefined || proxy !== undefined;
 }
 
 /** The identities that the host needs certificates of: those of its services in the mesh and of whoever calls. */
@@ -160,7 +181,10 @@ export function neededIdentities(host: Host): readonly SpiffeId[] {
   return [
     ...new Set([
       ...host.workloads.flatMap(({ identity, mode }) => (mode === 'off' ? [] : [identity])),
-      ...(host.upstreams.length > 0 || (host.namedUpstreams ?? []).length > 0 ? [host.callerIdentity] : []),
+      // Also where nothing is called yet: what is learnt must not wait for a certificate.
+      ...(host.upstreams.length > 0 || (host.namedUpstreams ?? []).length > 0 || learns(host)
+        ? [host.callerIdentity]
+        : []),
       ...host.upstreams.map(({ caller }) => caller),
       ...(host.callers ?? []).map(({ identity }) => identity),
       ...(host.gateways ?? []).map(({ identity }) => identity),

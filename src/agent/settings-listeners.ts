@@ -66,6 +66,9 @@ function listeners(settings: AgentSettings): readonly Listener[] {
         : [{ path: ['upstreams', i, 'listen'], what: `upstreams[${i}]`, at: listen, ours: true }],
     ),
     ...captureListeners(settings),
+    ...(settings.discovery.proxy === undefined
+      ? []
+      : [{ path: ['discovery', 'proxy'], what: 'the proxy', at: settings.discovery.proxy, ours: true }]),
     {
       path: ['envoy', 'healthListener'],
       what: "Envoy's health listener",

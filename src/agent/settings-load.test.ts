@@ -450,6 +450,7 @@ test('defaults are complete', (t) => {
       onProxyFailure: { inbound: undefined, outbound: 'direct' },
     },
     dns: { enabled: false, listen: { address: '127.0.0.1', port: 15_053 }, addresses: ['127.240.0.0/16'] },
+    discovery: { onDemand: false, keepForMs: 3_600_000, max: 64, proxy: undefined },
     envoy: {
       launcher: 'agent',
       runDir: '/run/trysail',

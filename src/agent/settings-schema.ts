@@ -288,6 +288,24 @@ export const SETTINGS_SCHEMA = z.strictObject({
       ['127.240.0.0/16'],
     ),
   }),
+  discovery: section('Services that are learnt when they are first called.', {
+    onDemand: optional(
+      FLAG,
+      'Whether services that nobody has declared are learnt at the first look-up of their name, or the first request.',
+      'true when names are answered (`dns.enabled`) or `discovery.proxy` is set',
+    ),
+    keepFor: defaulted(duration(1000, '1s', '1h'), '1h', 'For how long a learnt service that nobody calls is kept.'),
+    max: defaulted(
+      wholeNumber('a number of services', 1, 4096, '64'),
+      64,
+      'How many are kept at most; the one that is unused for longest goes.',
+    ),
+    proxy: optional(
+      SOCKET_ADDRESS,
+      'Where Envoy takes HTTP for any service, by the Host of each request: for `http_proxy` of applications.',
+      'there is no such listener',
+    ),
+  }),
   envoy: section('The proxy.', {
     launcher: defaulted(
       oneOf('agent', 'systemd'),

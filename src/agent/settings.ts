@@ -49,6 +49,14 @@ export interface AgentSettings {
     /** Ranges (`address/length`) of the addresses of services that are called by name. */
     readonly addresses: readonly string[];
   };
+  /** Services that are learnt when they are first called. */
+  readonly discovery: {
+    readonly onDemand: boolean;
+    readonly keepForMs: number;
+    readonly max: number;
+    /** Undefined: none. */
+    readonly proxy: SocketAddress | undefined;
+  };
   readonly envoy: {
     /** Undefined: found beside the program, then on PATH. */
     readonly binary: string | undefined;
@@ -73,6 +81,13 @@ export interface AgentSettings {
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
 }
 
+export interface FleetSettings {
+  /** File with the public keys of the configuration's root. */
+  readonly trustFile: string;
+  /** Namespaces that are followed beside those that follow from what this host runs and calls. */
+  readonly namespaces: readonly string[];
+}
+
 export interface Account {
   readonly namespace: string;
   readonly serviceAccount: string;
@@ -81,13 +96,6 @@ export interface Account {
 export interface IdentitySettings {
   readonly provider: 'trysail-ca' | 'files' | 'none';
   readonly persist: boolean;
-export interface FleetSettings {
-  /** File with the public keys of the configuration's root. */
-  readonly trustFile: string;
-  /** Namespaces that are followed beside those that follow from what this host runs and calls. */
-  readonly namespaces: readonly string[];
-}
-
   readonly ca: {
     /** `host:port`; undefined: the one in the join token. */
     readonly address: string | undefined;

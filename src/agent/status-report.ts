@@ -33,6 +33,11 @@ export interface AgentParts {
   readonly since: Date;
   readonly envoy: EnvoyProcess;
   mesh?: MeshSide;
+  /** What was learnt when it was first called; undefined: nothing is learnt. */
+  learnt?: () => {
+    readonly services: readonly { readonly host: string; readonly lastUsedMs: number }[];
+    readonly diagnostics: readonly Diagnostic[];
+  };
   /** Whether Envoy has been ready once. */
   isReady?: boolean;
   isDraining?: boolean;
@@ -199,6 +204,7 @@ export function allDiagnostics(parts: AgentParts): readonly Diagnostic[] {
     ...(parts.hostDiagnostics?.() ?? []),
     ...envoyDiagnostics(parts.envoy),
     ...(parts.mesh?.diagnostics ?? []),
+    ...(parts.learnt?.().diagnostics ?? []),
   ].sort(compareDiagnostics);
 }
 
@@ -232,6 +238,10 @@ export function reportStatus(
     },
     services: reportServices(settings, host, mesh?.consul?.registrar.status(), proxy, bypassable),
     upstreams: mesh?.loop.mesh === undefined ? [] : reportUpstreams(host, mesh.loop.mesh),
+    ...optional(
+      'learnt',
+      parts.learnt?.().services.map((one) => ({ service: one.host, lastUsed: iso(one.lastUsedMs) })),
+    ),
     ...optional('consul', mesh === undefined ? undefined : reportConsul(mesh)),
     ...optional('fleet', mesh === undefined ? undefined : reportFleet(mesh)),
     envoy: envoyStatus,

@@ -13,6 +13,10 @@ export interface Status {
   readonly host: HostStatus;
   readonly services: readonly ServiceStatus[];
   readonly upstreams: readonly UpstreamStatus[];
+  /** What this host serves as a gateway; absent: it is none. */
+  readonly gateways?: readonly GatewayServerStatus[];
+  /** Services that were learnt when they were first called; absent where nothing is learnt (`discovery.onDemand`). */
+  readonly learnt?: readonly LearntStatus[];
   /** Absent with `registry: files`. */
   readonly consul?: ConsulStatus;
   /** Absent where the host takes no fleet configuration (`mesh.fleet.trust`). */
@@ -25,6 +29,12 @@ export interface Status {
   readonly plainText: readonly PlainText[];
   /** Most severe first. */
   readonly diagnostics: readonly Diagnostic[];
+}
+
+export interface LearntStatus {
+  /** Canonical host. */
+  readonly service: string;
+  readonly lastUsed: Timestamp;
 }
 
 export interface AgentStatus {
@@ -85,6 +95,27 @@ export interface UpstreamStatus {
   readonly endpoints: { readonly healthy: number; readonly total: number };
   /** `mixed`: mutual TLS with the endpoints that offer it. */
   readonly tls: 'mtls' | 'mixed' | 'plain';
+}
+
+/** A server of a Gateway on this host. */
+export interface GatewayServerStatus {
+  /** The gateway of agent.yaml, `namespace/name`. */
+  readonly role: string;
+  /** The resource, `namespace/name`. */
+  readonly gateway: string;
+  /** As the Gateway names it. */
+  readonly port: number;
+  readonly protocol: string;
+  /** Where Envoy listens: `0.0.0.0:8443`. */
+  readonly listen: string;
+  /** Istio's mode of TLS; absent: plain text. */
+  readonly tls?: string;
+  readonly hosts: readonly string[];
+  /** `namespace/name`, oldest first. */
+  readonly virtualServices: readonly string[];
+  readonly serving: boolean;
+  /** Why it does not serve. */
+  readonly problem?: string;
 }
 
 export interface ConsulStatus {

@@ -159,6 +159,11 @@ export function statusText(status: Status, problems: readonly Problem[], nowMs: 
     ),
     ...table(
       style,
+      ['LEARNT', 'LAST USED'],
+      (status.learnt ?? []).map(({ service, lastUsed }) => [service, `${ago(lastUsed, nowMs)} ago`]),
+    ),
+    ...table(
+      style,
       ['FLEET NAMESPACE', 'REVISION', 'PUBLISHED', 'PUBLISHER', 'CURRENT'],
       (status.fleet?.namespaces ?? [])
         .filter(({ revision }) => revision !== undefined)
@@ -169,6 +174,19 @@ export function statusText(status: Status, problems: readonly Problem[], nowMs: 
           publisher ?? '-',
           current ? 'yes' : 'no',
         ]),
+    ),
+    ...table(
+      style,
+      ['GATEWAY', 'PORT', 'LISTEN', 'TLS', 'HOSTS', 'VIRTUAL SERVICES', 'SERVING'],
+      (status.gateways ?? []).map(({ gateway, port, protocol, listen, tls, hosts, virtualServices, serving }) => [
+        gateway,
+        `${port} ${protocol}`,
+        listen,
+        tls ?? '-',
+        hosts.join(','),
+        virtualServices.length === 0 ? '-' : virtualServices.join(','),
+        serving ? 'yes' : 'no',
+      ]),
     ),
     ...table(
       style,

@@ -17,6 +17,11 @@ import {
   RateLimitPerRouteSchema,
   RateLimitSchema,
 } from '../gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts';
+import {
+  ExtAuthzPerRouteSchema,
+  ExtAuthzSchema,
+} from '../gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts';
+import { CaresDnsResolverConfigSchema } from '../gen/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.ts';
 import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
 import { OriginalDstSchema } from '../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts';
@@ -64,6 +69,9 @@ export const EXTENSIONS: Registry = createRegistry(
   LocalRateLimitSchema,
   RateLimitPerRouteSchema,
   RateLimitSchema,
+  ExtAuthzSchema,
+  ExtAuthzPerRouteSchema,
+  CaresDnsResolverConfigSchema,
   RouterSchema,
   HttpInspectorSchema,
   OriginalDstSchema,

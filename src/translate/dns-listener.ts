@@ -8,14 +8,22 @@ import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.t
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts';
 import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts';
 import type { DnsTable_DnsVirtualDomainSchema } from '../gen/envoy/data/dns/v3/dns_table_pb.ts';
-import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts';
-import type { SocketAddress } from '../model/host.ts';
+import {
+  type DnsFilterConfig_ClientContextConfigSchema,
+  DnsFilterConfigSchema,
+} from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts';
+import { CaresDnsResolverConfigSchema } from '../gen/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.ts';
+import type { HostDns, SocketAddress } from '../model/host.ts';
 import type { Resource } from '../xds/resource.ts';
-import { duration, pack, resource } from './messages.ts';
+import { duration, type Fields, pack, resource } from './messages.ts';
 import { listenerName } from './names.ts';
 
 /** The least that Envoy takes. */
 const ANSWER_TTL_MS = 30_000;
+/** Longer than whoever learns a name takes for it. */
+const LEARNER_TIMEOUT_MS = 3000;
+/** More names at a time are not asked for. */
+const MAX_PENDING = 64n;
 
 /** `dns_127.0.0.1_15053`: TCP listeners at the same port are others. */
 export function dnsListenerName(listen: SocketAddress): string {
@@ -30,12 +38,28 @@ function virtualDomain(
   return { name, answerTtl, endpoint: { endpointConfig: { case: 'addressList', value: { address: [...addresses] } } } };
 }
 
+/** Asks the learner for names that are not in the table. */
+function askLearner({ address, port }: SocketAddress): Fields<typeof DnsFilterConfig_ClientContextConfigSchema> {
+  const resolver = { address, portSpecifier: { case: 'portValue' as const, value: port } };
+  return {
+    resolverTimeout: duration(LEARNER_TIMEOUT_MS),
+    maxPendingLookups: MAX_PENDING,
+    typedDnsResolverConfig: {
+      name: 'envoy.network.dns_resolver.cares',
+      typedConfig: pack(CaresDnsResolverConfigSchema, {
+        resolvers: [{ address: { case: 'socketAddress', value: resolver } }],
+        dnsResolverOptions: { noDefaultSearchDomain: true },
+      }),
+    },
+  };
+}
+
 /**
- * The listener. It answers A and AAAA of the names in `table`, NXDOMAIN for all other names and NOTIMP for other types;
- * names are compared byte by byte.
+ * The listener. It answers A and AAAA of the names in `table`, what the learner says (without one: NXDOMAIN) for all
+ * other names, and NOTIMP for other types; names are compared byte by byte.
  * @param table addresses by name, without a final dot
  */
-export function dnsListener(listen: SocketAddress, table: ReadonlyMap<string, readonly string[]>): Resource {
+export function dnsListener({ listen, learner }: HostDns, table: ReadonlyMap<string, readonly string[]>): Resource {
   const name = dnsListenerName(listen);
   const answerTtl = duration(ANSWER_TTL_MS);
   const { address, port: portValue } = listen;
@@ -63,6 +87,7 @@ export function dnsListener(listen: SocketAddress, table: ReadonlyMap<string, re
           value: pack(DnsFilterConfigSchema, {
             statPrefix: 'mesh',
             serverConfig: { configSource: { case: 'inlineDnsTable', value: { virtualDomains } } },
+            ...(learner !== undefined && { clientConfig: askLearner(learner) }),
           }),
         },
       },

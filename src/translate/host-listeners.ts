@@ -31,6 +31,7 @@ export function hostListeners(mesh: Mesh, host: Host, { bindsNames }: HostCallin
       : [{ owner: 'the capture of inbound connections', at: { address: '0.0.0.0', port: inboundCapturePort } }]),
     ...workloads,
     ...host.upstreams.map(({ serviceHost, listen }) => ({ owner: `upstream ${serviceHost}`, at: listen })),
+    ...(host.proxy === undefined ? [] : [{ owner: 'the proxy', at: host.proxy.listen }]),
     ...names.flatMap((upstream) =>
       (mesh.services.get(upstream.serviceHost)?.ports ?? []).flatMap(({ number: port }) =>
         bindableAddresses(upstream).map((address) => ({

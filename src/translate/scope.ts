@@ -14,7 +14,7 @@ import { isVisible } from './visibility.ts';
 export interface Scope {
   /** Undefined: everything that is exported to the client. */
   readonly sidecar: Sidecar | undefined;
-  /** Whether the client may call the service; at this port, or at any. */
+  /** Whether the client may call the service; at this port, or at any (of one whose ports nobody knows: at some). */
   calls(service: Service, port?: number): boolean;
   /** Whether a route may lead to the service: one that the client may call, or to which an imported rule sends it. */
   reaches(service: Service): boolean;
@@ -107,7 +107,9 @@ export function scopeOf(
   const calls = (service: Service, port?: number): boolean =>
     isExported(service) &&
     (port === undefined
-      ? service.ports.some(({ number }) => of(number).some((listener) => listener.service(service)))
+      ? service.ports.length === 0
+        ? listeners.some((listener) => listener.service(service))
+        : service.ports.some(({ number }) => of(number).some((listener) => listener.service(service)))
       : of(port).some((listener) => listener.service(service)));
   const imports = (virtualService: VirtualService, port?: number): boolean =>
     of(port).some((listener) => listener.virtualService(virtualService));

@@ -15,7 +15,7 @@ import { dnsClient, freeUdpPort } from './dns-client.ts';
 test('a hot restart of Envoy loses no query', async (t) => {
   const [dir, port] = await Promise.all([tempDir(t), freeUdpPort()]);
   const listen = { address: '127.0.0.1', port };
-  const listeners = [dnsListener(listen, new Map([['reviews.mesh', ['127.240.0.1']]]))];
+  const listeners = [dnsListener({ listen }, new Map([['reviews.mesh', ['127.240.0.1']]]))];
   const resources = new Map([[TYPE_URL.listener, new Map(listeners.map((item) => [item.name, item]))]]);
   const path = join(dir, 'bootstrap.json');
   await writeFile(path, JSON.stringify(await staticBootstrap(resources, { nodeId: 'dns', secrets: [] })));

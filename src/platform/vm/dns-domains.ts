@@ -11,7 +11,7 @@ import type { SocketAddress } from '../../model/host.ts';
 /** Systemd-resolved takes 256 domains of a link. */
 export const MAX_DNS_DOMAINS = 250;
 /** What the mesh's own names end in unless its configuration says otherwise; no domain of the Internet. */
-const MESH = 'mesh';
+export const MESH_DOMAIN = 'mesh';
 /** `example.com` may have mail and sub-domains that are nobody's business here; `api.example.com` is one host. */
 const MIN_LABELS = 3;
 
@@ -40,7 +40,7 @@ export function dnsDomains(names: Iterable<string>): DnsDomains {
   const routed = new Set<string>();
   const left: string[] = [];
   for (const name of new Set([...names].map((each) => each.toLowerCase()))) {
-    if (isBelow(name, MESH)) routed.add(MESH);
+    if (isBelow(name, MESH_DOMAIN)) routed.add(MESH_DOMAIN);
     else if ([...routed].some((domain) => isBelow(name, domain))) continue;
     else if (name.split('.').length < MIN_LABELS || routed.size >= MAX_DNS_DOMAINS) left.push(name);
     else routed.add(name);

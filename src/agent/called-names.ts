@@ -1,0 +1,60 @@
+/** What a name means that somebody on this host calls, and whether anybody here may call it. */
+import type { Host } from '../model/host.ts';
+import { DEFAULT_NAMESPACE, serviceHosts, serviceOfHost } from '../model/host-names.ts';
+import type { Mesh } from '../model/mesh.ts';
+import type { Service } from '../model/service.ts';
+import { type Client, callerCalling, capturedCallers, hostCalling, isMeshed } from '../translate/calling.ts';
+import { dnsNames } from '../translate/dns-names.ts';
+import { type Scope, scopeOf, sidecarOf } from '../translate/scope.ts';
+
+/** The canonical host that a DNS name stands for; undefined for names that no service of this mesh can have. */
+export function meantHost({ services, config }: Pick<Mesh, 'services' | 'config'>, name: string): string | undefined {
+  if (services.has(name)) return name;
+  const byTemplate = serviceOfHost(config, name);
+  if (byTemplate !== undefined) return serviceHosts(config, byTemplate)[0];
+  const [template = ''] = config.serviceHosts;
+  const short = serviceOfHost({ serviceHosts: [template.replace('.{namespace}', '')] }, name);
+  if (short?.namespace === DEFAULT_NAMESPACE && template.includes('.{namespace}'))
+    return serviceHosts(config, short)[0];
+  for (const service of services.values())
+    if (dnsNames(service.host, service, config).includes(name)) return service.host;
+  return undefined;
+}
+
+function scopes(mesh: Mesh, host: Host): readonly { readonly client: Client; readonly scope: Scope }[] {
+  const clients = [
+    hostCalling(host).unnamed,
+    ...capturedCallers(host)
+      .filter(isMeshed)
+      .map((caller) => callerCalling(host, caller)),
+  ];
+  return clients.map((client) => ({ client, scope: scopeOf(sidecarOf(mesh, client), mesh.virtualServices, client) }));
+}
+
+/** Whether anybody on the host may call a service, by Sidecar and `exportTo`; of one that nobody knows yet the name decides. */
+export function mayBeCalled(mesh: Mesh, host: Host, serviceHost: string): boolean {
+  const { namespace = DEFAULT_NAMESPACE, name = serviceHost } = serviceOfHost(mesh.config, serviceHost) ?? {};
+  const service: Service = mesh.services.get(serviceHost) ?? {
+    host: serviceHost,
+    namespace,
+    name,
+    consulName: undefined,
+    aliases: [],
+    ports: [],
+    tls: 'plain',
+    identities: [],
+    resolution: 'EDS',
+    external: false,
+  };
+  return scopes(mesh, host).some(({ scope }) => scope.calls(service));
+}
+
+/** Canonical hosts that Sidecars of this host's callers import by name: they are called without being learnt first. */
+export function importedHosts(mesh: Mesh, host: Host): readonly string[] {
+  const named = scopes(mesh, host).flatMap(({ scope }) =>
+    (scope.sidecar?.egress ?? []).flatMap(({ hosts }) =>
+      hosts.filter((one) => !one.excluded && one.namespace !== '~' && !one.host.includes('*')).map((one) => one.host),
+    ),
+  );
+  return [...new Set(named)].toSorted();
+}

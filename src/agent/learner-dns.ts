@@ -1,0 +1,83 @@
+/** The agent's side of Envoy's DNS: answers for names that Envoy does not know, once their services are there. UDP. */
+import { createSocket, type Socket } from 'node:dgram';
+import { errorMessage } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import { formatListen, type SocketAddress } from '../model/host.ts';
+import { readQuestion, TYPE_A, TYPE_AAAA, writeAnswer } from './dns-message.ts';
+import type { Learnt } from './learner.ts';
+
+/** As of Envoy's own answers. */
+const TTL_MS = 30_000;
+
+export class LearnerDns {
+  readonly #learn: (name: string) => Promise<Learnt>;
+  readonly #log: Log;
+  #socket: Socket | undefined;
+  #at: SocketAddress | undefined;
+  #diagnostics: readonly Diagnostic[] = [];
+
+  constructor(learn: (name: string) => Promise<Learnt>, log: Log) {
+    this.#learn = learn;
+    this.#log = log;
+  }
+
+  /** Why nobody is answered (`TRY0113`). */
+  get diagnostics(): readonly Diagnostic[] {
+    return this.#diagnostics;
+  }
+
+  /** Answers there from now on; undefined: nowhere. Returns at once. */
+  listen(at: SocketAddress | undefined): void {
+    if (at?.address === this.#at?.address && at?.port === this.#at?.port) return;
+    this.close();
+    this.#at = at;
+    this.#diagnostics = [];
+    if (at === undefined) return;
+    const socket = createSocket(at.address.includes(':') ? 'udp6' : 'udp4');
+    this.#socket = socket;
+    socket.on('error', (error) => {
+      this.#log.error({ at: formatListen(at), error: errorMessage(error) }, 'names cannot be learnt');
+      this.#diagnostics = [
+        {
+          code: 'TRY0113',
+          severity: 'error',
+          object: `names, at ${formatListen(at)} (UDP)`,
+          message: `services cannot be learnt by their names: ${errorMessage(error)}`,
+          remedy:
+            'Free the port, set another "dns.listen" (names are learnt at the port after it), or declare upstreams.',
+        },
+      ];
+      socket.close();
+    });
+    socket.on('message', (message, from) => {
+      const question = readQuestion(message);
+      if (question === undefined) return;
+      void this.#answer(question).then((answer) => {
+        if (this.#socket === socket) socket.send(answer, from.port, from.address, () => undefined);
+      });
+    });
+    socket.bind(at.port, at.address);
+    socket.unref();
+  }
+
+  close(): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#at = undefined;
+    socket?.removeAllListeners();
+    try {
+      socket?.close();
+    } catch {
+      // It has closed itself after an error.
+    }
+  }
+
+  async #answer(question: NonNullable<ReturnType<typeof readQuestion>>): Promise<Buffer> {
+    if (question.type !== TYPE_A && question.type !== TYPE_AAAA) return writeAnswer(question, 'unknown', [], 0);
+    const learnt = await this.#learn(question.name);
+    return learnt.outcome === 'found'
+      ? writeAnswer(question, 'found', learnt.addresses, TTL_MS)
+      : writeAnswer(question, learnt.outcome, [], 0);
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * Learns services when they are first called: whoever asks for a name that nobody has declared waits until Envoy has the
+ * service with all of its rules, two seconds at most. What is not used for a while is dropped.
+ */
+import { errorMessage } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { sleep } from '../lib/sleep.ts';
+import type { Host, NamedUpstream } from '../model/host.ts';
+import type { Mesh } from '../model/mesh.ts';
+import { dnsAddresses } from '../translate/dns-names.ts';
+import { importedHosts, mayBeCalled, meantHost } from './called-names.ts';
+import type { LearntServices } from './learnt-services.ts';
+import { usedServices } from './service-use.ts';
+import type { AgentSettings } from './settings.ts';
+
+/** How long somebody waits who calls a service for the first time; their own patience is 2 s. */
+const PATIENCE_MS = 1900;
+const POLL_MS = 10;
+/** Names that nobody has are not looked up again for so long. */
+const UNKNOWN_FOR_MS = 5000;
+const MAX_UNKNOWN = 256;
+/** More names than this are not looked up at a time. */
+const MAX_PENDING = 32;
+/** How long a learnt name is answered by the agent before Envoy's own DNS gets it. */
+const FRESH_MS = 1000;
+/** How often it is looked what is used: a quarter of the time for which it is kept, within these bounds. */
+const MIN_LOOK_MS = 250;
+const MAX_LOOK_MS = 60_000;
+
+/** What a look-up gave: addresses, nothing of that name, or no answer in time. */
+export type Learnt =
+  | { readonly outcome: 'found'; readonly addresses: readonly string[] }
+  | { readonly outcome: 'unknown' | 'failed' };
+
+/** A service that is called by name although agent.yaml does not say so. */
+export interface CalledService {
+  readonly host: string;
+  /** As of `NamedUpstream`. */
+  readonly isFresh: boolean;
+}
+
+export interface LearnerOptions {
+  readonly store: LearntServices;
+  readonly settings: () => AgentSettings;
+  readonly mesh: () => Mesh | undefined;
+  /** What is being served. */
+  readonly host: () => Host;
+  /** Whether Envoy has been told of a cluster of the service. */
+  readonly isServed: (serviceHost: string) => boolean;
+  /** Whether Envoy has everything in force. */
+  readonly isSettled: () => Promise<boolean>;
+  /** Whether Consul has instances of the service. @throws when Consul does not say */
+  readonly exists: (serviceHost: string, signal: AbortSignal) => Promise<boolean>;
+  /** Serves these, beside what agent.yaml says. */
+  readonly call: (services: readonly CalledService[]) => Promise<void>;
+  /** Envoy's counters, by name. */
+  readonly stats: (filter: string) => Promise<ReadonlyMap<string, number>>;
+  readonly log: Log;
+}
+
+export class Learner {
+  readonly #options: LearnerOptions;
+  readonly #stop = new AbortController();
+  readonly #pending = new Map<string, Promise<Learnt>>();
+  /** Until when, by canonical host. */
+  readonly #unknown = new Map<string, number>();
+  readonly #fresh = new Map<string, number>();
+  #freshTimer: NodeJS.Timeout | undefined;
+  #imported: readonly string[] = [];
+  #counters: ReadonlyMap<string, number> = new Map();
+  #looking: Promise<void> | undefined;
+
+  constructor(options: LearnerOptions) {
+    this.#options = options;
+  }
+
+  /** Learnt services, with when they were last used in milliseconds since 1970. */
+  get services(): readonly { readonly host: string; readonly lastUsedMs: number }[] {
+    const { store } = this.#options;
+    return store.hosts.map((host) => ({ host, lastUsedMs: store.lastUsedMs(host) ?? 0 }));
+  }
+
+  /** Begins to look what is used. */
+  start(): void {
+    this.#looking ??= this.#look();
+  }
+
+  /** The mesh has changed: what Sidecars import by name is called from now on. */
+  follow(): void {
+    const mesh = this.#options.mesh();
+    if (mesh === undefined) return;
+    const imported = importedHosts(mesh, this.#options.host());
+    if (imported.join(' ') === this.#imported.join(' ')) return;
+    this.#imported = imported;
+    this.#renew();
+  }
+
+  /** Learns what a name means; many who ask for one service at a time are one. Never rejects. */
+  async learn(name: string): Promise<Learnt> {
+    const mesh = this.#options.mesh();
+    const host = mesh === undefined ? undefined : meantHost(mesh, name.toLowerCase());
+    if (mesh === undefined) return { outcome: 'failed' };
+    if (host === undefined || (this.#unknown.get(host) ?? 0) > performance.now()) return { outcome: 'unknown' };
+    const pending = this.#pending.get(host);
+    if (pending !== undefined) return pending;
+    if (this.#pending.size >= MAX_PENDING) return { outcome: 'failed' };
+    const learning = this.#learn(mesh, host)
+      .catch((error: unknown): Learnt => {
+        this.#options.log.warn(
+          { service: host, error: errorMessage(error) },
+          'a service that is called cannot be learnt',
+        );
+        return { outcome: 'failed' };
+      })
+      .finally(() => this.#pending.delete(host));
+    this.#pending.set(host, learning);
+    return learning;
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    clearTimeout(this.#freshTimer);
+    await this.#looking;
+    await this.#save();
+  }
+
+  async #learn(mesh: Mesh, host: string): Promise<Learnt> {
+    const { store, exists, log, settings } = this.#options;
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(PATIENCE_MS)]);
+    if (this.#upstream(host) === undefined) {
+      if (!mayBeCalled(mesh, this.#options.host(), host)) return this.#isUnknown(host);
+      if (!mesh.services.has(host) && !(await exists(host, signal))) return this.#isUnknown(host);
+      const { discovery, consul, upstreams } = settings();
+      store.learn(host, Date.now(), Math.max(1, Math.min(discovery.max, consul.maxWatches - upstreams.length)));
+      this.#fresh.set(host, performance.now() + FRESH_MS);
+      log.info({ service: host }, 'a service is learnt: somebody calls it');
+      await this.#options.call(this.#called());
+      void this.#save();
+      this.#awaitFreshness();
+    } else store.use(host, Date.now());
+    while (!signal.aborted) {
+      const upstream = this.#upstream(host);
+      const isKnown = (this.#options.mesh()?.services.get(host)?.ports.length ?? 0) > 0;
+      if (upstream !== undefined && isKnown && this.#options.isServed(host) && (await this.#options.isSettled()))
+        return { outcome: 'found', addresses: dnsAddresses(upstream) };
+      await sleep(POLL_MS, signal);
+    }
+    log.warn({ service: host }, 'a service was learnt, and Envoy does not have it in time');
+    return { outcome: 'failed' };
+  }
+
+  #upstream(host: string): NamedUpstream | undefined {
+    return this.#options.host().namedUpstreams?.find(({ serviceHost }) => serviceHost === host);
+  }
+
+  #isUnknown(host: string): Learnt {
+    const oldest = this.#unknown.keys().next();
+    if (this.#unknown.size >= MAX_UNKNOWN && oldest.done !== true) this.#unknown.delete(oldest.value);
+    this.#unknown.set(host, performance.now() + UNKNOWN_FOR_MS);
+    return { outcome: 'unknown' };
+  }
+
+  #called(): readonly CalledService[] {
+    return [...new Set([...this.#imported, ...this.#options.store.hosts])].map((host) => ({
+      host,
+      isFresh: this.#fresh.has(host),
+    }));
+  }
+
+  #renew(): void {
+    this.#options
+      .call(this.#called())
+      .catch((error: unknown) => this.#options.log.error({ error: errorMessage(error) }, 'services that are called'));
+  }
+
+  /** Gives learnt names to Envoy's DNS when nobody waits for an answer: a change of DNS loses questions under way. */
+  #awaitFreshness(): void {
+    if (this.#freshTimer !== undefined || this.#fresh.size === 0 || this.#stop.signal.aborted) return;
+    this.#freshTimer = setTimeout(() => {
+      this.#freshTimer = undefined;
+      const now = performance.now();
+      const ripe = [...this.#fresh].filter(([, untilMs]) => untilMs <= now);
+      if (ripe.length > 0 && this.#pending.size === 0) {
+        for (const [host] of ripe) this.#fresh.delete(host);
+        this.#renew();
+      }
+      this.#awaitFreshness();
+    }, FRESH_MS / 2).unref();
+  }
+
+  async #look(): Promise<void> {
+    const { signal } = this.#stop;
+    for (;;) {
+      const { keepForMs } = this.#options.settings().discovery;
+      if (!(await sleep(Math.min(MAX_LOOK_MS, Math.max(MIN_LOOK_MS, keepForMs / 4)), signal))) return;
+      await this.#dropUnused(keepForMs).catch((error: unknown) =>
+        this.#options.log.debug({ error: errorMessage(error) }, 'what is used cannot be seen'),
+      );
+    }
+  }
+
+  async #dropUnused(keepForMs: number): Promise<void> {
+    const { store, stats, host, log } = this.#options;
+    if (store.hosts.length === 0) return;
+    const { used, counters } = await usedServices(host(), store.hosts, this.#counters, stats);
+    this.#counters = counters;
+    const nowMs = Date.now();
+    for (const one of used) store.use(one, nowMs);
+    const gone = store.dropUnused(nowMs - keepForMs);
+    if (gone.length > 0) {
+      for (const one of gone) this.#fresh.delete(one);
+      log.info({ services: gone }, 'nobody calls these services any more');
+      this.#renew();
+    }
+    await this.#save();
+  }
+
+  async #save(): Promise<void> {
+    await this.#options.store
+      .save()
+      .catch((error: unknown) =>
+        this.#options.log.warn({ error: errorMessage(error) }, 'learnt services cannot be saved'),
+      );
+  }
+}

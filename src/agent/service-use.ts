@@ -1,0 +1,39 @@
+/** Which services are used, by what Envoy counts: connections and requests to where they are called, and to their clusters. */
+import type { Host } from '../model/host.ts';
+
+/** One question for all services. */
+const FILTER = String.raw`^(listener\..*\.downstream_cx_(total|active)|http\.outbound_.*\.downstream_rq_total|cluster\.(outbound|observe)\|.*\.upstream_(cx_total|cx_active|rq_total))$`;
+
+/** `cluster.outbound|9080|v1|reviews.default.mesh;.upstream_rq_total`, also with a client behind the host. */
+const OF_CLUSTER = /^cluster\.(?:outbound|observe)\|\d+\|[^|]*\|([^;~]+)[^;]*;\./;
+
+/**
+ * The services of `hosts` that were used since `before`, or are in use.
+ * @param stats Envoy's counters whose name matches
+ */
+export async function usedServices(
+  { namedUpstreams = [] }: Pick<Host, 'namedUpstreams'>,
+  hosts: readonly string[],
+  before: ReadonlyMap<string, number>,
+  stats: (filter: string) => Promise<ReadonlyMap<string, number>>,
+): Promise<{ readonly used: ReadonlySet<string>; readonly counters: ReadonlyMap<string, number> }> {
+  const counters = await stats(FILTER);
+  const wanted = new Set(hosts);
+  const byAddress = new Map(
+    namedUpstreams.flatMap(({ serviceHost, addresses }) => addresses.map((address) => [address, serviceHost] as const)),
+  );
+  const used = new Set<string>();
+  for (const [name, value] of counters) {
+    const isNew = value > (before.get(name) ?? 0);
+    const isActive = name.endsWith('_active') && value > 0 && name.startsWith('listener.');
+    if (!isNew && !isActive) continue;
+    const host = OF_CLUSTER.exec(name)?.[1] ?? byAddress.get(addressOf(name) ?? '');
+    if (host !== undefined && wanted.has(host)) used.add(host);
+  }
+  return { used, counters };
+}
+
+/** `listener.127.240.0.1_9080.downstream_cx_total`, `http.outbound_127.240.0.1_9080;.downstream_rq_total`. */
+function addressOf(name: string): string | undefined {
+  return /^(?:listener\.|http\.outbound_)(.+)_\d+;?\.downstream/.exec(name)?.[1];
+}
