@@ -1,11 +1,12 @@
 /** Services and upstreams of this host for the local API's `Status`. */
-import type { HealthStatus, ServiceStatus, UpstreamStatus } from '../api/status.ts';
+import type { GatewayServerStatus, HealthStatus, ServiceStatus, UpstreamStatus } from '../api/status.ts';
 import type { TrysailError } from '../lib/errors.ts';
 import { formatListen, type Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { ServiceTls } from '../model/service.ts';
 import type { RegisteredHealth } from '../register/entry.ts';
 import type { RegistrarStatus } from '../register/registrar-status.ts';
+import { reportGateways as gatewayServers } from '../translate/gateway-report.ts';
 import { upstreamTarget } from '../translate/upstream-target.ts';
 import { serviceKey } from './inbound-ways.ts';
 import type { AgentSettings } from './settings.ts';
@@ -52,6 +53,23 @@ export function reportServices(
       proxy: known === undefined ? proxy : healthOf(known.proxy),
     };
   });
+}
+
+export function reportGateways(host: Host, mesh: Mesh): readonly GatewayServerStatus[] {
+  return gatewayServers(mesh, host).map(
+    ({ role, gateway, port, listen, tls, hosts, virtualServices, problem }): GatewayServerStatus => ({
+      role,
+      gateway,
+      port: port.number,
+      protocol: port.protocol,
+      listen,
+      ...(tls === undefined ? {} : { tls }),
+      hosts,
+      virtualServices,
+      serving: problem === undefined,
+      ...(problem === undefined ? {} : { problem: problem.message }),
+    }),
+  );
 }
 
 const TLS: Readonly<Record<ServiceTls, UpstreamStatus['tls']>> = {

@@ -16,7 +16,7 @@ import type { Host } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { MeshSide } from './mesh-side.ts';
 import { reportPlainText } from './plain-text-report.ts';
-import { reportServices, reportUpstreams, withRemedy } from './service-report.ts';
+import { reportGateways, reportServices, reportUpstreams, withRemedy } from './service-report.ts';
 import type { AgentSettings } from './settings.ts';
 
 /** The running agent; parts that are still starting are undefined. */
@@ -238,6 +238,9 @@ export function reportStatus(
     },
     services: reportServices(settings, host, mesh?.consul?.registrar.status(), proxy, bypassable),
     upstreams: mesh?.loop.mesh === undefined ? [] : reportUpstreams(host, mesh.loop.mesh),
+    ...(mesh?.loop.mesh === undefined || host.gateways === undefined
+      ? {}
+      : { gateways: reportGateways(host, mesh.loop.mesh) }),
     ...optional(
       'learnt',
       parts.learnt?.().services.map((one) => ({ service: one.host, lastUsed: iso(one.lastUsedMs) })),
