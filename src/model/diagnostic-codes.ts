@@ -89,7 +89,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0710: 'The other half of a change of several namespaces did not come; one half is in force.',
   TRY0113: 'Services cannot be learnt when they are first called: nobody can be asked for their names.',
   TRY0430:
-    'An upstream is of a ServiceEntry with resolution: NONE, which leads wherever the caller wanted to go; calls to it fail.',
+    'An upstream is of a service whose place only its caller knows (resolution NONE or DYNAMIC_DNS); calls there fail.',
   TRY0431: 'Captured connections of two services cannot be told apart; the first service gets them all.',
   TRY0501: 'A failover between localities never happens, as nothing tells which endpoints fail.',
   TRY0502: 'A fault is for 0 % of the requests.',

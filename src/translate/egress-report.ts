@@ -2,38 +2,53 @@
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { formatListen, type Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
+import type { Resolution } from '../model/service.ts';
 import { callerCalling, capturedCallers, isMeshed } from './calling.ts';
 import type { Target } from './destination.ts';
 import { type EgressPort, egressPorts } from './egress-ports.ts';
 import { ipRange, rangeKey } from './ip-range.ts';
 import { scopeOf, sidecarOf } from './scope.ts';
 
+const NOWHERE = 'who connects here says of no other place, and calls fail with 503 or a closed connection';
+
+/** Why calls to a service cannot go anywhere from an address that stands for it; undefined: they can. */
+function lacksPlace(
+  resolution: Resolution | undefined,
+  observed: boolean,
+): Pick<Diagnostic, 'message' | 'remedy'> | undefined {
+  if (resolution === 'ORIGINAL_DST')
+    return {
+      message: `resolution: NONE means that connections go where their caller wants; ${NOWHERE}`,
+      remedy:
+        'Write "resolution: DNS", "STATIC" or "DYNAMIC_DNS" into the ServiceEntry, or remove the upstream and capture the calls ("capture.outbound").',
+    };
+  if (resolution === 'DYNAMIC_DNS' && observed)
+    return {
+      message:
+        'resolution: DYNAMIC_DNS is routing by the name that is asked for, which mode "observe" does not do; calls fail',
+      remedy: 'Set "mode: outbound" of the upstream, or call the hosts themselves.',
+    };
+  return undefined;
+}
+
 /** Services that are wherever their callers go, offered at an address that is nobody's. */
 function ofResolution({ services }: Mesh, host: Host): readonly Diagnostic[] {
   const offered = [
-    ...host.upstreams.map(({ serviceHost, listen }) => ({
+    ...host.upstreams.map(({ serviceHost, listen, mode }) => ({
       serviceHost,
+      mode,
       object: `upstream ${serviceHost} at ${formatListen(listen)}`,
     })),
-    ...(host.namedUpstreams ?? []).map(({ serviceHost }) => ({
+    ...(host.namedUpstreams ?? []).map(({ serviceHost, mode }) => ({
       serviceHost,
+      mode,
       object: `service by name ${serviceHost}`,
     })),
   ];
-  return offered.flatMap(({ serviceHost, object }): readonly Diagnostic[] =>
-    services.get(serviceHost)?.resolution !== 'ORIGINAL_DST'
-      ? []
-      : [
-          {
-            code: 'TRY0430',
-            severity: 'error',
-            object,
-            message: `${serviceHost} has resolution: NONE, so that its connections go where their caller wants; who connects here says of no other place, and calls fail with 503 or a closed connection`,
-            remedy:
-              'Write "resolution: DNS", "STATIC" or "DYNAMIC_DNS" into the ServiceEntry, or remove the upstream and capture the calls ("capture.outbound").',
-          },
-        ],
-  );
+  return offered.flatMap(({ serviceHost, mode, object }): readonly Diagnostic[] => {
+    const lack = lacksPlace(services.get(serviceHost)?.resolution, mode === 'observe');
+    return lack === undefined ? [] : [{ code: 'TRY0430', severity: 'error', object, ...lack }];
+  });
 }
 
 function shadowed(port: number, first: Target, { service: { host } }: Target, where: string): Diagnostic {

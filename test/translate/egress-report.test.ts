@@ -22,9 +22,11 @@ test('an upstream of what is wherever its caller goes', () => {
   const namedUpstreams = [{ serviceHost: 'a.default.mesh', addresses: ['127.240.0.1'] }];
   assert.deepEqual(
     report([none], { upstreams, namedUpstreams }).map((line) => line.slice(0, 50)),
-    ['TRY0430 upstream a.default.mesh at 127.0.0.1:9001:', 'TRY0430 service by name a.default.mesh: a.default.'],
+    ['TRY0430 upstream a.default.mesh at 127.0.0.1:9001:', 'TRY0430 service by name a.default.mesh: resolution'],
   );
-  assert.deepEqual(report([{ ...none, resolution: 'DYNAMIC_DNS' }], { upstreams }), []);
+  const dynamic = { ...none, resolution: 'DYNAMIC_DNS' } as const;
+  assert.deepEqual(report([dynamic], { upstreams }), []);
+  assert.equal(report([dynamic], { upstreams: [upstream('a', 9001, { mode: 'observe' })] }).length, 1);
 });
 
 test('services whose captured connections look alike', () => {
