@@ -36,6 +36,13 @@ export function apiHandlers(parts: AgentParts, host: HostSide, reloading: Reload
     },
     rotate: async (request) => ({ renewed: await started(parts).identity.rotateNow(request?.spiffeId) }),
     reload: async () => ({ diagnostics: await reloading.run(started(parts)) }),
+    analyze: async () => {
+      const { mesh } = started(parts).loop;
+      if (mesh === undefined) throw starting();
+      const { analyze } = await import('../analysis/analyze.ts');
+      // It follows only those services of Consul that are called from here.
+      return { diagnostics: analyze(mesh, { mayBeElsewhere: parts.settings.registry !== 'files' }) };
+    },
     explain: async (request) => {
       const { mesh, host: own } = started(parts).loop;
       if (mesh === undefined) throw starting();

@@ -155,7 +155,8 @@ export function translateRe2(pattern: string): string {
 
 /** Whether the whole of `text` matches; undefined where that cannot be told here. */
 export function re2FullMatch(pattern: string, text: string): boolean | undefined {
-  return re2(pattern, text, (source) => `new RegExp(${JSON.stringify(`^(?:${source})$`)}, 'u').test(text)`);
+  const found = run(pattern, text, (source) => `new RegExp(${JSON.stringify(`^(?:${source})$`)}, 'u').test(text)`);
+  return typeof found === 'boolean' ? found : undefined;
 }
 
 /** `text` with all matches replaced, `\1` standing for a group; undefined where that cannot be told here. */
@@ -163,19 +164,18 @@ export function re2Replace(pattern: string, text: string, substitution: string):
   const replacement = substitution
     .replaceAll('$', '$$$$')
     .replaceAll(/\\([0-9\\])/g, (_, digit: string) => (digit === '0' ? '$&' : digit === '\\' ? '\\' : `$${digit}`));
-  return re2(
+  const replaced = run(
     pattern,
     text,
     (source) => `text.replaceAll(new RegExp(${JSON.stringify(source)}, 'gu'), ${JSON.stringify(replacement)})`,
   );
+  return typeof replaced === 'string' ? replaced : undefined;
 }
 
-function re2<T>(pattern: string, text: string, script: (source: string) => string): T | undefined {
+function run(pattern: string, text: string, script: (source: string) => string): unknown {
   try {
     // Node stops a script after a time, and its regular expressions with it.
-    return new Script(script(translateRe2(pattern))).runInContext(createContext({ text }), {
-      timeout: TIMEOUT_MS,
-    }) as T;
+    return new Script(script(translateRe2(pattern))).runInContext(createContext({ text }), { timeout: TIMEOUT_MS });
   } catch {
     return undefined;
   }

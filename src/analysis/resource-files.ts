@@ -40,10 +40,7 @@ async function filesBelow(dir: string): Promise<readonly string[]> {
  * @param leaveOut a file that is none of resources, such as the mesh configuration
  * @throws TrysailError `RESOURCES_UNREADABLE`
  */
-export async function readResourceFiles(
-  paths: readonly string[],
-  leaveOut: string | undefined = undefined,
-): Promise<readonly ResourceFile[]> {
+export async function readResourceFiles(paths: readonly string[], leaveOut?: string): Promise<readonly ResourceFile[]> {
   const names = new Set<string>();
   for (const path of paths) {
     try {

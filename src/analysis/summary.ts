@@ -139,7 +139,7 @@ function endpointRows(assignment: JsonObject): readonly (readonly string[])[] {
 interface Kind {
   readonly suffix: string;
   readonly heading: readonly string[];
-  rows(resource: JsonObject): readonly (readonly string[])[];
+  rows(this: void, resource: JsonObject): readonly (readonly string[])[];
 }
 
 /** In the order in which a connection meets them. */

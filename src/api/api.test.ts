@@ -29,6 +29,7 @@ const HANDLERS: ApiHandlers = {
   rotate: ({ spiffeId = 'all' }) => ({ renewed: [{ spiffeId, serial: '01' }] }),
   reload: () => ({ diagnostics: [] }),
   capture: () => ({ state: 'unconfigured', waitingFor: [], unknownUsers: [] }),
+  analyze: () => ({ diagnostics: [] }),
   explain: () => {
     throw new TrysailError('AGENT_STARTING', 'the agent is still starting');
   },

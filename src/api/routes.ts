@@ -17,6 +17,8 @@ export interface ApiCalls {
   readonly reload: { readonly request: undefined; readonly response: { readonly diagnostics: readonly Diagnostic[] } };
   /** Transparent capture: how it is, and what `trysail capture` changes. */
   readonly capture: { readonly request: CaptureRequest; readonly response: CaptureReport };
+  /** What is wrong or doubtful in the resources that the agent works with. */
+  readonly analyze: { readonly request: undefined; readonly response: { readonly diagnostics: readonly Diagnostic[] } };
   /** What becomes of a request that a workload of this host makes; none is sent. */
   readonly explain: { readonly request: ExplainRequest; readonly response: Explanation };
 }
@@ -103,6 +105,7 @@ export const ROUTES: { readonly [Call in ApiCall]: Route<ApiCalls[Call]['request
   status: { method: 'GET', path: '/v1/status', timeoutMs: 5000, parse: nothing },
   rotate: { method: 'POST', path: '/v1/rotate', timeoutMs: 60_000, parse: rotateRequest },
   reload: { method: 'POST', path: '/v1/reload', timeoutMs: 15_000, parse: nothing },
+  analyze: { method: 'GET', path: '/v1/analyze', timeoutMs: 15_000, parse: nothing },
   explain: { method: 'POST', path: '/v1/explain', timeoutMs: 15_000, parse: explainRequest },
   capture: { method: 'POST', path: '/v1/capture', timeoutMs: 30_000, parse: captureRequest },
 };

@@ -15,6 +15,8 @@ export interface Status {
   readonly upstreams: readonly UpstreamStatus[];
   /** What this host serves as a gateway; absent: it is none. */
   readonly gateways?: readonly GatewayServerStatus[];
+  /** Services that were learnt when they were first called; absent where nothing is learnt (`discovery.onDemand`). */
+  readonly learnt?: readonly LearntStatus[];
   /** Absent with `registry: files`. */
   readonly consul?: ConsulStatus;
   /** Absent where the host takes no fleet configuration (`mesh.fleet.trust`). */
@@ -27,6 +29,12 @@ export interface Status {
   readonly plainText: readonly PlainText[];
   /** Most severe first. */
   readonly diagnostics: readonly Diagnostic[];
+}
+
+export interface LearntStatus {
+  /** Canonical host. */
+  readonly service: string;
+  readonly lastUsed: Timestamp;
 }
 
 export interface AgentStatus {

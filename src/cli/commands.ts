@@ -16,6 +16,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     register: async (program) => (await import('./agent.ts')).registerAgentCommand(program),
   },
   {
+    name: 'analyze',
+    summary: 'Find what is wrong or doubtful in resources.',
+    register: async (program) => (await import('./analyze.ts')).registerAnalyzeCommand(program),
+  },
+  {
     name: 'apply',
     summary: "Publish resource files as the fleet's configuration: signed, checked, all of it at once.",
     register: async (program) => (await import('./apply.ts')).registerApplyCommand(program),

@@ -53,6 +53,7 @@ const HANDLERS: ApiHandlers = {
   rotate: ({ spiffeId = 'spiffe://a/ns/b/sa/c' }) => ({ renewed: [{ spiffeId, serial: '4f' }] }),
   reload: () => ({ diagnostics: [] }),
   capture: () => ({ state: 'unconfigured', waitingFor: [], unknownUsers: [] }),
+  analyze: () => ({ diagnostics: [] }),
   explain: () => {
     throw new TrysailError('AGENT_STARTING', 'the agent is still starting');
   },
