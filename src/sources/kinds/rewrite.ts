@@ -13,6 +13,7 @@ function groupsOf(regex: string): number {
 
 /** As RE2 takes it: `\0` to `\9`, `\\`, and no other backslash. */
 function checkSubstitution(text: string, groups: number, path: Path, report: Report): void {
+  if (/\p{Cc}/u.test(text)) report(path, `${JSON.stringify(text)} has a control character`, 'Encode it.');
   for (const [escape, char = ''] of text.matchAll(/\\([\s\S]?)/g)) {
     if (char === '\\') continue;
     if (!/[0-9]/.test(char)) report(path, `has ${escape}, which stands for nothing`, 'Write "\\\\" for a backslash.');

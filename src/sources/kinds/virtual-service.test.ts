@@ -311,6 +311,7 @@ const BAD_IN_ROUTE: readonly (readonly [string, RegExp])[] = [
     /rewrite: has \\2, and "match" has 1 groups/,
   ],
   ['rewrite: {uriRegexRewrite: {match: a, rewrite: "\\\\x"}}', /rewrite: has \\x, which stands for nothing/],
+  ['rewrite: {uriRegexRewrite: {match: a, rewrite: "\\n"}}', /rewrite: "\\n" has a control character/],
   ['fault: {}', /fault: has neither "delay" nor "abort"/],
   ['fault: {delay: {percentage: {value: 5}}}', /fault\.delay: has no "fixedDelay"/],
   ['fault: {delay: {fixedDelay: 0s}}', /fixedDelay: "0s" is less than 1ms/],
