@@ -21,6 +21,8 @@ const OWN_TAGS = [
     regex: `^http\\.((.+?(?=${STAT_NAME_END}\\.)|[^.${STAT_NAME_END}]+(?=\\.[^${STAT_NAME_END}]*$))${STAT_NAME_END}?\\.)`,
   },
   { tag_name: 'envoy.tcp_prefix', regex: `^tcp\\.((.+?)${STAT_NAME_END}\\.)` },
+  // Limits that a server counts: the name stands within the statistics of the application's cluster.
+  { tag_name: 'envoy.http_ratelimit_prefix', regex: `^cluster\\..+?${STAT_NAME_END}\\.ratelimit\\.((.+?)\\.)\\w+$` },
 ] as const;
 
 /** Rules of Envoy that are kept as they are; the rest is for protocols that a mesh of hosts does not speak. */

@@ -78,6 +78,12 @@ export type SidecarPortSpec = z.output<typeof sidecarPort>;
 
 export const SIDECAR_UNSUPPORTED: readonly UnsupportedField[] = [
   refused('ingress[].tls', 'Remove it: let a Gateway take TLS that is not the mesh’s own.'),
+  {
+    path: 'ingress[].captureMode',
+    effect: 'ignored',
+    except: ['DEFAULT'],
+    remedy: 'Set "services[].capture" in agent.yaml: the host decides which of its ports are captured.',
+  },
   refused('egress[].bind', 'Name the address by "upstreams[].listen" in agent.yaml.'),
   {
     path: 'egress[].captureMode',
