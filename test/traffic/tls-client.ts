@@ -13,6 +13,8 @@ export interface TlsCall {
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly maxVersion?: 'TLSv1.2' | 'TLSv1.3';
+  /** Default 127.0.0.1. */
+  readonly address?: string;
 }
 
 export interface TlsAnswer {
@@ -37,7 +39,7 @@ export function callTls(port: number, call: TlsCall): Promise<TlsAnswer> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
       {
-        host: '127.0.0.1',
+        host: call.address ?? '127.0.0.1',
         port,
         path: call.path ?? '/',
         headers: { host: call.serverName, ...call.headers },
