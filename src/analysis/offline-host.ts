@@ -12,16 +12,19 @@ import type { Configuration } from './configuration.ts';
 import type { DescribedWorkload } from './described-workload.ts';
 import { type ServedPort, servedPorts } from './served-ports.ts';
 
-/** `loopback`: services by name at loopback addresses; `capture`: the workload notices nothing. */
-export type HostMode = 'loopback' | 'capture';
-export const HOST_MODES: readonly HostMode[] = ['loopback', 'capture'];
+/**
+ * `loopback`: services by name at loopback addresses; `capture`: the workload notices nothing; `gateway`: it is a gateway,
+ * and calls nobody on its own account.
+ */
+export type HostMode = 'loopback' | 'capture' | 'gateway';
+export const HOST_MODES: readonly HostMode[] = ['loopback', 'capture', 'gateway'];
 
 /** Istio's numbers. */
 const OUTBOUND_PORT = 15_001;
 const INBOUND_PORT = 15_006;
 const HEALTH_PORT = 15_021;
 /** `loopback`: default of `dns.addresses`. `capture`: addresses that nothing but captured calls reach, as in Istio. */
-const SERVICE_ADDRESSES: Readonly<Record<HostMode, AddressRange>> = {
+const SERVICE_ADDRESSES: Readonly<Record<Exclude<HostMode, 'gateway'>, AddressRange>> = {
   loopback: parseAddressRange('127.240.0.0/16'),
   capture: parseAddressRange('240.240.0.0/16'),
 };
@@ -46,7 +49,7 @@ function ownAddresses({ addresses = [] }: Service): readonly string[] {
 function namedUpstreams(
   { mesh }: Configuration,
   workload: DescribedWorkload,
-  mode: HostMode,
+  mode: Exclude<HostMode, 'gateway'>,
 ): readonly NamedUpstream[] {
   const visible = [...mesh.services.values()].filter(
     ({ host, exportTo = [], namespace }) => !host.includes('*') && isVisible(exportTo, namespace, workload.namespace),
@@ -93,6 +96,26 @@ function workloadsOf(
   }));
 }
 
+/** A gateway listens for what Gateways say whose selector its labels fulfil. */
+function gatewayHost(
+  { mesh }: Configuration,
+  { namespace, name = 'gateway', labels, address, locality }: DescribedWorkload,
+  identity: SpiffeId,
+): Host {
+  const at = address !== undefined && isIP(address) !== 0 ? address : '0.0.0.0';
+  const serviceHost = canonicalHost(mesh.config, name, namespace);
+  return {
+    nodeId: `${name}.${namespace}`,
+    nodeCluster: `${name}.${namespace}`,
+    locality,
+    workloads: [],
+    upstreams: [],
+    callerIdentity: identity,
+    gateways: [{ namespace, name, serviceHost, labels, identity, address: at }],
+    healthListener: { address: '127.0.0.1', port: HEALTH_PORT },
+  };
+}
+
 /**
  * The host of one workload alone. Its addresses of services are those that an agent gives first: the same for the same
  * services, whatever else there is.
@@ -101,6 +124,7 @@ function workloadsOf(
 export function offlineHost(configuration: Configuration, workload: DescribedWorkload, mode: HostMode): Host {
   const served = servedPorts(configuration, workload);
   const identity = identityOf(configuration, workload, served);
+  if (mode === 'gateway') return gatewayHost(configuration, workload, identity);
   const { namespace, name = 'workload', locality } = workload;
   return {
     nodeId: `${name}.${namespace}`,

@@ -61,6 +61,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     register: async (program) => (await import('./drain.ts')).registerDrainCommand(program),
   },
   {
+    name: 'explain',
+    summary: 'Show what becomes of a request, by which rule, and why by no others.',
+    register: async (program) => (await import('./explain.ts')).registerExplainCommand(program),
+  },
+  {
     name: 'fleet',
     summary: "Begin and look after the fleet's configuration in Consul.",
     register: async (program) => (await import('./fleet.ts')).registerFleetCommands(program),
@@ -79,11 +84,6 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'history',
     summary: "Show who changed the fleet's configuration, when, and why.",
     register: async (program) => (await import('./history.ts')).registerHistoryCommand(program),
-  },
-  {
-    name: 'explain',
-    summary: 'Show what becomes of a request, by which rule, and why by no others.',
-    register: async (program) => (await import('./explain.ts')).registerExplainCommand(program),
   },
   {
     name: 'join',

@@ -14,7 +14,7 @@ import { alignColumns, printable, serialise } from './output.ts';
 import { COLOUR_STYLE, PLAIN_STYLE } from './status-text.ts';
 
 interface RenderOptions extends FileOptions, WorkloadOptions {
-  readonly mode: 'loopback' | 'capture';
+  readonly mode: 'loopback' | 'capture' | 'gateway';
   readonly type?: keyof typeof KINDS;
   readonly name?: string;
   readonly output: 'summary' | 'json' | 'yaml';
@@ -74,7 +74,7 @@ export function registerRenderCommand(program: Command): void {
     .description('Show what Envoy is told, from resource files alone.')
     .addOption(
       new Option('--mode <mode>', "How the workload's calls come to Envoy.")
-        .choices(['loopback', 'capture'])
+        .choices(['loopback', 'capture', 'gateway'])
         .default('loopback'),
     )
     .addOption(
@@ -99,6 +99,7 @@ Examples:
   trysail render -f ./mesh --workload default/web-1
   trysail render -f ./mesh --workload default/web-1 --type rds -o yaml
   trysail render -f ./mesh --mesh meshconfig.yaml --labels app=web,version=v1 --address 10.0.0.5 --mode capture
+  trysail render -f ./mesh --labels app=gateway --mode gateway
   trysail render -f ./mesh --workload default/web-1 -o json | jq '.[] | select(.name | startswith("outbound|"))'`,
     )
     .action(renderWorkload);
