@@ -45,10 +45,17 @@ const PLACEHOLDERS: Readonly<Record<string, string>> = {
   '\\{consulName\\}': '(?<consulName>[^.*]+)',
 };
 
+/** By template; a mesh has a handful. */
+const PATTERNS = new Map<string, RegExp>();
+
 function templatePattern(template: string): RegExp {
+  const known = PATTERNS.get(template);
+  if (known !== undefined) return known;
   let pattern = template.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
   for (const [placeholder, group] of Object.entries(PLACEHOLDERS)) pattern = pattern.replace(placeholder, group);
-  return new RegExp(`^${pattern}$`);
+  const made = new RegExp(`^${pattern}$`);
+  PATTERNS.set(template, made);
+  return made;
 }
 
 /** The service that a host name stands for by the mesh's templates, or undefined for any other name. */

@@ -87,6 +87,7 @@ const HTTP_PORT = 80;
 
 export class EgressSide {
   readonly #hosts = new Memo<Uint8Array>();
+  readonly #names = new Memo<readonly string[]>();
 
   /** The chains of all services that the caller finds by what it calls, first what counts first. */
   make(of: Egress): readonly CapturedChains[] {
@@ -123,6 +124,7 @@ export class EgressSide {
   /** Ends a translation: what nobody asked for is forgotten. */
   sweep(): void {
     this.#hosts.sweep();
+    this.#names.sweep();
   }
 
   /** The chains of connections to a port, wherever they go. */
@@ -175,11 +177,18 @@ export class EgressSide {
     });
   }
 
+  #namesOf({ view, mesh }: Egress, service: Service): readonly string[] {
+    const { namespace } = view.client;
+    const inputs = [service, mesh.config];
+    return this.#names.get(`${namespace} ${service.host}`, inputs, () => namesOf(service, mesh, view.client));
+  }
+
   /** TLS of a service that no rule speaks of: its own server names. */
-  #ownRoute({ view, mesh }: Egress, { service, port }: Target): ConnectionRoute {
+  #ownRoute(of: Egress, { service, port }: Target): ConnectionRoute {
+    const { view } = of;
     const direct = view.destination({ host: service.host, subset: undefined, port: port.number }, port.number);
     return {
-      serverNames: namesOf(service, mesh, view.client).filter((name) => name.includes('.')),
+      serverNames: this.#namesOf(of, service).filter((name) => name.includes('.')),
       destinationSubnets: [],
       destinations: [{ ...direct, weight: 1 }],
     };
@@ -229,14 +238,14 @@ export class EgressSide {
   }
 
   #service(of: Egress, { service, port }: Target): HostDraft {
-    const { view, mesh } = of;
+    const { view } = of;
     of.add({ service, port, subset: undefined });
     const virtualService = view.virtualService(service, port.number);
     const key = `shared ${routeConfigName(service.host, port.number)}`;
     const routes = virtualService === undefined ? undefined : view.routes(virtualService, port.number, key);
     return {
       host: service.host,
-      names: namesOf(service, mesh, view.client),
+      names: this.#namesOf(of, service),
       addresses: service.addresses ?? [],
       direct: view.destination({ host: service.host, subset: undefined, port: port.number }, port.number),
       routes: routes?.spec,
