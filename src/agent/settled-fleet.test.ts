@@ -20,7 +20,11 @@ function mesh(weights: readonly number[], scope: 'fleet' | 'instance' = 'fleet')
   } as unknown as Mesh;
 }
 
-function start(t: TestContext): { readonly fleet: SettledFleet; readonly due: () => number; size(now: Mesh): number } {
+function start(t: TestContext): {
+  readonly fleet: SettledFleet;
+  readonly due: () => number;
+  readonly size: (now: Mesh) => number;
+} {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   let nowMs = 1000;
   t.mock.method(performance, 'now', () => nowMs);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Limit } from '../model/rate-limit.ts';
 import type { Endpoint, Health } from '../model/service.ts';
 import { fleetShare, tokenBucket } from './rate-limit-bucket.ts';

@@ -52,7 +52,7 @@ export interface LimitedService {
   /** What the application got. */
   readonly seen: readonly Seen[];
   /** Gives the server's Envoy other limits, or other instances beside its own. */
-  serve(rateLimits: readonly RateLimit[], others?: readonly Endpoint[]): void;
+  readonly serve: (rateLimits: readonly RateLimit[], others?: readonly Endpoint[]) => void;
 }
 
 export interface LimitedOptions {

@@ -9,7 +9,6 @@ import {
   type RateLimitResponse,
   RateLimitResponse_Code,
   RateLimitResponse_DescriptorStatusSchema,
-  type RateLimitResponse_RateLimit_Unit,
   RateLimitResponseSchema,
 } from '../../src/gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import type { KeyPairPem } from '../translate/certificates.ts';
@@ -55,7 +54,7 @@ export async function startRateLimitServer(
       asked.push({ domain, descriptor, limit: `${requestsPerUnit}/${UNITS[unit]}`, caller });
       return create(RateLimitResponse_DescriptorStatusSchema, {
         code: count > requestsPerUnit ? RateLimitResponse_Code.OVER_LIMIT : RateLimitResponse_Code.OK,
-        currentLimit: { requestsPerUnit, unit: unit as RateLimitResponse_RateLimit_Unit },
+        currentLimit: { requestsPerUnit, unit },
         limitRemaining: Math.max(0, requestsPerUnit - count),
         durationUntilReset: create(DurationSchema, { seconds: 1800n }),
       });

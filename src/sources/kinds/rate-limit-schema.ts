@@ -28,9 +28,8 @@ const key = z.pipe(
   z.union([z.string(), z.record(z.string(), z.string())]),
   z.transform((input: string | Readonly<Record<string, string>>, context): LimitKey => {
     if (isWord(input)) return { kind: input };
-    const [[name, value = ''] = [], ...others] = typeof input === 'string' ? [] : Object.entries(input);
-    if (name === 'header' && others.length === 0 && isToken(value))
-      return { kind: 'header', name: value.toLowerCase() };
+    const header = typeof input === 'string' || Object.keys(input).length !== 1 ? undefined : input['header'];
+    if (header !== undefined && isToken(header)) return { kind: 'header', name: header.toLowerCase() };
     context.issues.push({
       code: 'custom',
       input,
