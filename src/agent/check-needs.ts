@@ -10,6 +10,8 @@ import type { MeshConfig } from '../model/mesh-config.ts';
 import type { HostNeeds, NeededApplication, NeededPort } from '../platform/vm/checks/host-check.ts';
 import { dnsDomains } from '../platform/vm/dns-domains.ts';
 import { PATHS } from '../platform/vm/paths.ts';
+import { mergeServers } from '../translate/gateway-servers.ts';
+import { readResources } from './read-resources.ts';
 import type { AgentSettings, ServiceSettings } from './settings.ts';
 import { isProxied } from './settings-complete.ts';
 import { toHost } from './settings-host.ts';
@@ -71,6 +73,22 @@ function portsOf(host: Host): readonly NeededPort[] {
   ];
 }
 
+/** Where Envoy listens for Gateways, as far as the files of this host say. */
+async function gatewayPorts({ gateways = [] }: Host, { mesh }: AgentSettings): Promise<readonly NeededPort[]> {
+  if (gateways.length === 0) return [];
+  const resources = await readResources(mesh.resourcesDir);
+  return gateways.flatMap((role) =>
+    mergeServers(resources.gateways, role).ports.map(
+      ({ listen }): NeededPort => ({
+        object: `gateway ${role.namespace}/${role.name}`,
+        protocol: 'tcp',
+        ...listen,
+        fromPeers: true,
+      }),
+    ),
+  );
+}
+
 /** Behind Envoy an application is to be out of the reach of peers, unless capture keeps them from its port. */
 function applicationsOf({ services }: AgentSettings): readonly NeededApplication[] {
   return services.flatMap((service) => {
@@ -104,7 +122,7 @@ export async function hostNeeds(settings: AgentSettings, config: MeshConfig): Pr
   return {
     known: true,
     hostAddress: settings.host.address,
-    ports: portsOf(host),
+    ports: [...portsOf(host), ...(await gatewayPorts(host, settings))],
     dialled: dialledOf(settings),
     applications: applicationsOf(settings),
     capture: {
