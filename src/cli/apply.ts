@@ -43,7 +43,7 @@ function addFileOptions(command: Command): Command {
     .requiredOption('-f, --filename <path>', 'A file, a folder with all below it, or - (repeatable).', collect)
     .option('-n, --namespace <name>', 'The namespace of resources that name none.', 'default')
     .option('--prune', 'Delete what is published in their namespaces and not in the files.')
-    .option('--mesh-config <file>', 'meshconfig.yaml to check against.')
+    .option('--mesh-config <file>', 'Path of the meshconfig.yaml to check against.')
     .addOption(outputOption());
 }
 

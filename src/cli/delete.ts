@@ -39,7 +39,7 @@ export function registerDeleteCommand(program: Command): void {
   const command = program
     .command('delete')
     .description("Take resources out of the fleet's configuration.")
-    .argument('[resources...]', 'kind/name')
+    .argument('[resources...]', 'Each as kind/name.')
     .option('-n, --namespace <name>', 'In this namespace.', 'default')
     .option('-f, --filename <path>', 'The resources of a file or folder, or of - (repeatable).', collect)
     .addOption(messageOption())

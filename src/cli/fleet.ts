@@ -1,6 +1,6 @@
 /** `trysail fleet` and `trysail publisher`: what the owner of the configuration's root does. */
 import { join } from 'node:path';
-import { type Command, Option } from 'commander';
+import { Argument, type Command, Option } from 'commander';
 import type { PublisherSummary } from '../fleet/fleet-admin.ts';
 import {
   addConsulOptions,
@@ -83,21 +83,30 @@ export function registerFleetCommands(program: Command): void {
       .description('Make the root key and a first publisher, and begin the configuration in Consul.')
       .option('--dir <folder>', 'Where the keys go.', '.')
       .option('--publisher <name>', 'The name of the first publisher.', 'admin')
-      .addOption(localOption()),
+      .addOption(localOption())
+      .addHelpText(
+        'after',
+        `
+Example:
+  trysail fleet init --dir keys`,
+      ),
   ).action(init);
 
   addFleetOptions(
     fleet
       .command('local-resources')
       .description('Say whether resource files on hosts count beside the fleet’s configuration.')
-      .argument('<word>', 'allow or deny')
-      .addOption(rootKeyOption()),
-  ).action(async (word: string, options: RootOptions) => {
+      .addArgument(new Argument('<word>', 'Whether they count.').choices(['allow', 'deny']))
+      .addOption(rootKeyOption())
+      .addHelpText(
+        'after',
+        `
+Example:
+  trysail fleet local-resources allow --root-key keys/fleet-root.key`,
+      ),
+  ).action(async (word: 'allow' | 'deny', options: RootOptions) => {
     const { setLocalResources } = await import('../fleet/fleet-admin.ts');
     const { readSigningKey } = await import('../fleet/signing-key.ts');
-    const { TrysailError } = await import('../lib/errors.ts');
-    if (word !== 'allow' && word !== 'deny')
-      throw new TrysailError('FLEET_OPTION', `"${word}" is neither allow nor deny.`, { remedy: 'Write one of them.' });
     const root = await readSigningKey(options.rootKey);
     await withFleet(options, async (open) => setLocalResources(open, root, word));
     process.stdout.write(`Resource files on hosts ${word === 'allow' ? 'count too' : 'do not count'}.\n`);
@@ -106,7 +115,13 @@ export function registerFleetCommands(program: Command): void {
   addFleetOptions(
     fleet
       .command('repair')
-      .description('Put the newest revision that verifies back where somebody has overwritten it.'),
+      .description('Put the newest revision that verifies back where somebody has overwritten it.')
+      .addHelpText(
+        'after',
+        `
+Example:
+  trysail fleet repair`,
+      ),
   ).action(async (options: FleetOptions) => {
     const { repairFleet } = await import('../fleet/fleet-admin.ts');
     const repaired = await withFleet(options, repairFleet);
@@ -137,6 +152,12 @@ export function registerPublisherCommands(program: Command): void {
     .command('key')
     .description('Make a key to publish with; its public half is for "trysail publisher add".')
     .argument('<file>', 'Where the private key goes, such as shop.key.')
+    .addHelpText(
+      'after',
+      `
+Example:
+  trysail publisher key shop.key`,
+    )
     .action(async (file: string) => {
       const { publicFileOf, writeNewKey } = await import('../fleet/signing-key.ts');
       const { id } = await writeNewKey(file);
@@ -149,10 +170,16 @@ export function registerPublisherCommands(program: Command): void {
       .description('Let a key publish.')
       .argument('<name>', 'Of the publisher, such as shop-team.')
       .requiredOption('--public-key <file>', 'File with its public key.')
-      .requiredOption('--namespace <pattern>', 'shop, team-* or * (repeatable).', collect)
+      .requiredOption('--namespace <pattern>', 'Where: shop, team-* or * (repeatable).', collect)
       .option('--kind <kind>', 'Only this kind (repeatable; default: all).', collect)
       .option('--may-freeze', 'It may freeze all changes.')
-      .addOption(rootKeyOption()),
+      .addOption(rootKeyOption())
+      .addHelpText(
+        'after',
+        `
+Example:
+  trysail publisher add shop-team --public-key shop.pub.pem --namespace shop --root-key keys/fleet-root.key`,
+      ),
   ).action(async (name: string, options: AddOptions) => {
     const { addPublisher } = await import('../fleet/fleet-admin.ts');
     const { readPublicKeys, readSigningKey } = await import('../fleet/signing-key.ts');
@@ -180,7 +207,13 @@ export function registerPublisherCommands(program: Command): void {
       .command('revoke')
       .description('Take nothing new of a publisher from now on; what it published stands.')
       .argument('<name>', 'As "trysail publisher list" shows it.')
-      .addOption(rootKeyOption()),
+      .addOption(rootKeyOption())
+      .addHelpText(
+        'after',
+        `
+Example:
+  trysail publisher revoke shop-team --root-key keys/fleet-root.key`,
+      ),
   ).action(async (name: string, options: RootOptions) => {
     const { revokePublisher } = await import('../fleet/fleet-admin.ts');
     const { readSigningKey } = await import('../fleet/signing-key.ts');

@@ -31,6 +31,12 @@ export function registerFreezeCommand(program: Command): void {
     .description("Stop all changes of the fleet's configuration.")
     .addOption(messageOption())
     .option('--status', 'Show whether changes are frozen.')
+    .addHelpText(
+      'after',
+      `
+Example:
+  trysail freeze -m "until Monday" --key admin.key`,
+    )
     .action(async (options: FreezeOptions) => {
       if (options.status !== true) return await set(options, true);
       const { freezeReport } = await import('../fleet/fleet-admin.ts');
@@ -46,6 +52,12 @@ export function registerUnfreezeCommand(program: Command): void {
     .command('unfreeze')
     .description("Let changes of the fleet's configuration go on.")
     .addOption(messageOption())
+    .addHelpText(
+      'after',
+      `
+Example:
+  trysail unfreeze --key admin.key`,
+    )
     .action(async (options: FreezeOptions) => set(options, false));
   addKeyOption(addFleetOptions(command));
 }

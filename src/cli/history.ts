@@ -48,6 +48,12 @@ export function registerHistoryCommand(program: Command): void {
     .description("Show who changed the fleet's configuration, when, and why.")
     .option('-n, --namespace <name>', 'Of this namespace.', 'default')
     .option('-A, --all-namespaces', 'Of all namespaces.')
+    .addHelpText(
+      'after',
+      `
+Example:
+  trysail history -n shop`,
+    )
     .addOption(outputOption())
     .action(async (options: HistoryOptions) => {
       const { fleetNamespaces, namespaceHistory } = await import('../fleet/fleet.ts');
@@ -76,6 +82,12 @@ export function registerRollbackCommand(program: Command): void {
     .option('-n, --namespace <name>', 'Of this namespace.', 'default')
     .requiredOption('--to <revision>', 'The revision whose resources come back.', revisionNumber)
     .option('--dry-run', 'Show what would change; write nothing.')
+    .addHelpText(
+      'after',
+      `
+Example:
+  trysail rollback -n shop --to 12 --key shop.key`,
+    )
     .addOption(messageOption())
     .action(async (options: RollbackOptions) => {
       const { FleetRefusal, proposeRollback, rollBack } = await import('../fleet/fleet.ts');

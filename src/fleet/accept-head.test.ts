@@ -14,6 +14,7 @@ const FLEET = '0123456789abcdef0123456789abcdef';
 const publicText = ({ publicPem }: SigningKey): string => publicPem.replaceAll(/-----[A-Z ]+-----|\s/g, '');
 const rootKey = publicKeyOf(publicText(root));
 assert.ok(rootKey);
+const ROOTS = [rootKey];
 
 function listed(change: Partial<MeshDocument> = {}): Publishers {
   const publisher = (name: string, key: SigningKey, kinds: string[]): MeshDocument['publishers'][number] => ({
@@ -34,7 +35,7 @@ function listed(change: Partial<MeshDocument> = {}): Publishers {
     localResources: 'deny',
     ...change,
   };
-  const opened = openPublishers(sealDocument(TYPES.mesh, JSON.stringify(document), root), [rootKey as never]);
+  const opened = openPublishers(sealDocument(TYPES.mesh, JSON.stringify(document), root), ROOTS);
   assert.ok(!isRefused(opened), JSON.stringify(opened));
   return opened;
 }
@@ -190,6 +191,18 @@ test('a publisher cannot bring back an older version of what another has signed'
   assert.match(refusal, /DestinationRule a is of revision 1, in which this host has seen another/);
 });
 
+test('a publisher of one kind cannot leave out what another has signed', async () => {
+  const without = next(next(undefined, { puts: [['VirtualService', 'b', 'one']] }).held, { key: limited });
+  const forged = resigned(without, limited, (document) => {
+    document['previous'] = first.held.hash;
+    document['changes'] = [first.held.head.changes[1]];
+    document['changesSince'] = 2;
+    document['index'] = [contentHash(JSON.stringify([first.held.head.changes[1]]))];
+  });
+  const parts = [JSON.stringify([first.held.head.changes[1]])];
+  assert.match(await verdict({ ...forged, parts }, first.held), /DestinationRule a is missing/);
+});
+
 test('a change whose own signature is of elsewhere is refused', async () => {
   const other = next(undefined, { namespace: 'team-x', puts: [['VirtualService', 'b', 'one']] });
   const tuple = other.held.head.changes[0];
@@ -210,6 +223,8 @@ test('a revoked publisher signs nothing new; what it had signed stands at the fl
   assert.equal(await verdict(sealed(third), undefined, revoked), 'DestinationRule/a VirtualService/b');
   const fourth = next(third.held, { key: limited, puts: [['VirtualService', 'b', 'four']] });
   assert.match(await verdict(sealed(fourth), third.held, revoked), /limited is revoked/);
+  const empty = next(third.held, { key: limited });
+  assert.match(await verdict(sealed(empty), third.held, revoked), /limited is revoked/);
   const onTop = next(third.held, { puts: [['DestinationRule', 'a', 'four']] });
   assert.equal(await verdict(sealed(onTop), third.held, revoked), 'DestinationRule/a VirtualService/b');
   assert.match(await verdict(sealed(second), undefined, revoked), /revision 2 is not above 3/);
@@ -219,6 +234,6 @@ test('a revoked publisher signs nothing new; what it had signed stands at the fl
 
 test('the list of publishers counts with the root’s signature alone', () => {
   const list = sealDocument(TYPES.mesh, JSON.stringify(PUBLISHERS.document), admin);
-  const opened = openPublishers(list, [rootKey as never]);
+  const opened = openPublishers(list, ROOTS);
   assert.ok(isRefused(opened) && /not the trusted root key/.test(opened.refused));
 });

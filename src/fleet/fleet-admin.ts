@@ -1,7 +1,7 @@
 /** What the owner of the configuration root does: begin a fleet, say who may publish what, and take that back. */
 import { createPublicKey, randomBytes } from 'node:crypto';
 import type { KvEntry } from '../consul/kv.ts';
-import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { TrysailError } from '../lib/errors.ts';
 import { type MeshDocument, type Publisher, readMeshDocument, TYPES } from './documents.ts';
 import type { OpenFleet } from './fleet.ts';
 import type { FleetStore } from './fleet-store.ts';
@@ -279,6 +279,6 @@ async function verifies(
     return best === undefined || held.head.revision >= best.head.revision;
   } catch (error) {
     if (error instanceof TrysailError && error.code.startsWith('FLEET_')) return false;
-    throw new TrysailError('FLEET_REPAIR', errorMessage(error), { cause: error });
+    throw error;
   }
 }

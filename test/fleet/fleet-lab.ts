@@ -21,7 +21,7 @@ export interface FleetLab {
   /** File with the root's public key. */
   readonly trustFile: string;
   /** Publishes these resources as `admin`. */
-  apply(...resources: readonly object[]): Promise<ChangeReport>;
+  readonly apply: (...resources: readonly object[]) => Promise<ChangeReport>;
 }
 
 export async function startFleet(

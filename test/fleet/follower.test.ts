@@ -60,7 +60,7 @@ async function startHost(
       ),
     stop: async () => follower.stop(),
   };
-  t.after(host.stop);
+  t.after(async () => host.stop());
   await follower.start(new Set(namespaces));
   return host;
 }
@@ -78,6 +78,35 @@ test('a change of several namespaces is seen whole, never by halves', async (t) 
   await eventually('the last is in force', () => assert.equal(host.statuses()['a/web'], 230));
   const states = host.seen.filter((state) => Object.keys(state).length > 0);
   for (const state of states) assert.equal(new Set(Object.values(state)).size, 1, JSON.stringify(state));
+  assert.deepEqual(codes(host), []);
+});
+
+test('the other half of a change that comes later is waited for', async (t) => {
+  const lab = await startFleet(t);
+  await lab.apply(answering('web', 200, 'a'), answering('web', 200, 'b'));
+  const old = (await lab.client.kv.get(headKey('b'))).value;
+  assert.ok(old);
+  const arrived = Promise.withResolvers<void>();
+  let late = true;
+  const host = await startHost(t, lab, ['a', 'b'], {
+    get: async (key, options) => {
+      const answer = await lab.client.kv.get(key, options);
+      if (key === headKey('a') && (answer.value?.modifyIndex ?? 0) > old.modifyIndex) arrived.resolve();
+      return key === headKey('b') && late ? { ...answer, value: old } : answer;
+    },
+  });
+  await host.follower.firstAnswers(5000, t.signal);
+  await lab.apply(answering('web', 201, 'a'), answering('web', 201, 'b'));
+  await arrived.promise;
+  await sleep(300);
+  assert.deepEqual(host.statuses(), { 'a/web': 200, 'b/web': 200 });
+  late = false;
+  // Wakes the watch, as a Consul server that has caught up would.
+  const current = (await lab.client.kv.get(headKey('b'))).value;
+  assert.ok(current);
+  await lab.client.kv.put(headKey('b'), Buffer.from(`${Buffer.from(current.value).toString()}\n`));
+  await eventually('both are in force', () => assert.equal(host.statuses()['a/web'], 201));
+  assert.equal(host.statuses()['b/web'], 201);
   assert.deepEqual(codes(host), []);
 });
 

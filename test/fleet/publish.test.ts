@@ -22,6 +22,7 @@ import {
   setFrozen,
 } from '../../src/fleet/fleet-admin.ts';
 import { headKey, MESH_KEY, revisionsPrefix } from '../../src/fleet/layout.ts';
+import { publish } from '../../src/fleet/publish.ts';
 import { createSigningKey } from '../../src/fleet/signing-key.ts';
 import { trysail } from '../support/run-trysail.ts';
 import { answering, manifestsOf, startFleet } from './fleet-lab.ts';
@@ -131,13 +132,41 @@ test('publishers change what the list allows, until they are revoked', async (t)
   );
 });
 
+test('a freeze, or another list of publishers, that comes between planning and writing', async (t) => {
+  const { fleet, admin, root, apply } = await startFleet(t);
+  await apply(rule('ratings'));
+  const between = async (once: () => Promise<void>): Promise<unknown> => {
+    let done = false;
+    return publish(fleet.store, admin, async (publishers) => {
+      const current = await fleet.store.current('shop', publishers);
+      if (!done) await once();
+      done = true;
+      const puts = [{ kind: 'DestinationRule', name: 'ratings', text: 'never' }];
+      return { action: 'apply', message: undefined, namespaces: [{ current, puts, deletes: [] }] };
+    });
+  };
+  await assert.rejects(
+    between(async () => setFrozen(fleet, admin, true, undefined)),
+    { code: 'FLEET_FROZEN' },
+  );
+  await setFrozen(fleet, admin, false, undefined);
+  await assert.rejects(
+    between(async () => revokePublisher(fleet, root, 'admin')),
+    { code: 'FLEET_FORBIDDEN' },
+  );
+  assert.deepEqual((await namespaceHistory(fleet, 'shop')).length, 1);
+});
+
 test('two publishers at once: both changes are there in the end, one after the other', async (t) => {
   const { fleet, admin } = await startFleet(t);
   const names = Array.from({ length: 4 }, (_, i) => `service-${i}`);
   const reports = await Promise.all(
     names.map(async (name) => applyResources(fleet, { manifests: manifestsOf(rule(name)) }, { key: admin })),
   );
-  assert.deepEqual(reports.map(({ revisions }) => revisions['shop'] ?? 0).sort(), [1, 2, 3, 4]);
+  assert.deepEqual(
+    reports.map(({ revisions }) => revisions['shop'] ?? 0).sort((a, b) => a - b),
+    [1, 2, 3, 4],
+  );
   assert.deepEqual((await publishedResources(fleet, ['shop'])).map(({ name }) => name).sort(), names);
 });
 
