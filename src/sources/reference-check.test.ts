@@ -19,28 +19,60 @@ const references: readonly ReferenceCase[] = [
     what: 'a service that the catalogue does not have',
     yaml: dest('{host: gone}'),
     diagnostics: [
-      'r.yaml:2: warning IST0101 VirtualService default/v spec.http[0].route[0].destination.host: nothing is known of gone.default.mesh; requests for it fail. Correct the name, or start the service.',
+      'r.yaml:5: warning IST0101 VirtualService default/v spec.http[0].route[0].destination.host: nothing is known of gone.default.mesh; requests for it fail. Correct the name, or start the service.',
     ],
   },
   {
     what: 'a host outside of the mesh that no ServiceEntry describes',
     yaml: dest('{host: api.example.com}'),
     diagnostics: [
-      'r.yaml:2: warning IST0101 VirtualService default/v spec.http[0].route[0].destination.host: nothing is known of api.example.com; requests for it fail. Correct the name, or start the service.',
+      'r.yaml:5: warning IST0101 VirtualService default/v spec.http[0].route[0].destination.host: nothing is known of api.example.com; requests for it fail. Correct the name, or start the service.',
     ],
   },
   {
     what: 'a port that the service does not have',
     yaml: dest('{host: web, port: {number: 80}}'),
     diagnostics: [
-      'r.yaml:2: warning IST0101 VirtualService default/v spec.http[0].route[0].destination.port: web.default.mesh has no port 80; requests for it fail. Use one of: 9080.',
+      'r.yaml:5: warning IST0101 VirtualService default/v spec.http[0].route[0].destination.port: web.default.mesh has no port 80; requests for it fail. Use one of: 9080.',
     ],
+  },
+  {
+    what: 'copies, TLS and TCP that lead nowhere',
+    yaml: istio(
+      'VirtualService',
+      'v',
+      `{hosts: [web.default.mesh], http: [{mirrors: [{destination: {host: gone}}], route: [{destination: {host: web}}]}],
+  tls: [{match: [{sniHosts: [web.default.mesh]}], route: [{destination: {host: gone}}]}],
+  tcp: [{route: [{destination: {host: web, port: {number: 80}}}]}]}`,
+    ),
+    diagnostics: [
+      'r.yaml:2: warning IST0101 VirtualService default/v spec.tls[0].route[0].destination.host: nothing is known of gone.default.mesh; requests for it fail. Correct the name, or start the service.',
+      'r.yaml:2: warning IST0101 VirtualService default/v spec.tcp[0].route[0].destination.port: web.default.mesh has no port 80; requests for it fail. Use one of: 9080.',
+      'r.yaml:5: warning IST0101 VirtualService default/v spec.http[0].mirrors[0].host: nothing is known of gone.default.mesh; requests for it fail. Correct the name, or start the service.',
+    ],
+  },
+  {
+    what: 'what a delegate leads to, and a delegate that is missing',
+    yaml:
+      istio('VirtualService', 'v', '{hosts: [web], http: [{delegate: {name: d}}, {delegate: {name: none}}]}') +
+      istio('VirtualService', 'd', '{http: [{route: [{destination: {host: gone}}]}]}'),
+    diagnostics: [
+      'r.yaml:5: warning IST0101 VirtualService default/v spec.http[1].delegate: there is no VirtualService default/none without hosts; the route is left out. Correct the name, or add it.',
+      'r.yaml:10: warning IST0101 VirtualService default/d spec.http[0].route[0].destination.host: nothing is known of gone.default.mesh; requests for it fail. Correct the name, or start the service.',
+    ],
+  },
+  {
+    what: 'a host that another VirtualService has at gateways alone',
+    yaml:
+      istio('VirtualService', 'a', `{hosts: [web], gateways: [ingress], ${route('web')}}`) +
+      istio('VirtualService', 'b', `{hosts: [web], ${route('web')}}`),
+    diagnostics: [],
   },
   {
     what: 'a subset that no rule has',
     yaml: dest('{host: web, subset: v2}') + istio('DestinationRule', 'd', '{host: web, subsets: [{name: v1}]}'),
     diagnostics: [
-      'r.yaml:2: warning IST0101 VirtualService default/v spec.http[0].route[0].destination.subset: no DestinationRule for web.default.mesh has a subset "v2"; requests for it fail. Add the subset to a DestinationRule with host web.default.mesh.',
+      'r.yaml:5: warning IST0101 VirtualService default/v spec.http[0].route[0].destination.subset: no DestinationRule for web.default.mesh has a subset "v2"; requests for it fail. Add the subset to a DestinationRule with host web.default.mesh.',
     ],
   },
   {

@@ -53,11 +53,11 @@ function checkDestinations(
 ): readonly Diagnostic[] {
   const { meta } = virtualService;
   const diagnostics: Diagnostic[] = [];
-  const missing = (path: string, message: string, remedy: string): void => {
-    const base = { code: 'IST0101', severity: 'warning', object: describeObject(meta), source: meta.source } as const;
-    diagnostics.push({ ...base, path, message, remedy });
-  };
-  for (const { path, destination } of destinationsOf(virtualService)) {
+  const common = { code: 'IST0101', severity: 'warning', object: describeObject(meta) } as const;
+  for (const { path, destination, source = meta.source } of destinationsOf(virtualService)) {
+    const missing = (at: string, message: string, remedy: string): void => {
+      diagnostics.push({ ...common, source, path: at, message, remedy });
+    };
     const { host, subset, port } = destination;
     const service = lookUp(host);
     if (service === 'missing')

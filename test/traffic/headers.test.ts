@@ -30,8 +30,9 @@ test('headers of a route come first, those of its destination after them', async
           match: uri('/several'),
           headers: { request: { set: { 'x-both': 'route' } } },
           route: [
-            to('v1', { weight: 1, headers: { request: { set: { 'x-both': 'destination', host: 'of.destination' } } } }),
-            to('v1', { weight: 0 }),
+            ...[1, 2].map((weight) =>
+              to('v1', { weight, headers: { request: { set: { 'x-both': 'destination', host: 'of.destination' } } } }),
+            ),
           ],
         },
         {
