@@ -7,7 +7,7 @@ import { resourceJson } from '../envoy-api/resource-json.ts';
 import type { ExplainedDestination, Explanation, Outcome } from '../model/explanation.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { describeObject } from '../model/resource-meta.ts';
-import type { Service } from '../model/service.ts';
+import type { Service, ServicePort } from '../model/service.ts';
 import { type Client, clientKey } from '../translate/calling.ts';
 import type { HttpRoutesSpec } from '../translate/http-routes.ts';
 import { MeshView } from '../translate/mesh-view.ts';
@@ -20,6 +20,7 @@ import type { CalledRequest } from './called-request.ts';
 import { chooseChain, lastFilter } from './chain-choice.ts';
 import { clusterFacts } from './cluster-facts.ts';
 import { type Consideration, consider, considerUnmapped, describeVirtualService, place } from './considered.ts';
+import { considerConnection } from './considered-connections.ts';
 import { CAPTURE_PORT, type Called, type Caller, callingHost } from './explain-host.ts';
 import { ignoredVirtualServices } from './ignored-virtual-services.ts';
 import { at, objectsAt, textAt } from './json-access.ts';
@@ -205,13 +206,32 @@ function answerOf(asked: Asked): Answer {
     };
   }
   const opaque = request.kind === 'http' && service !== undefined && port !== undefined;
-  return {
+  const answer: Answer = {
     ...NOTHING,
     protocol: 'tcp',
     ...led(asked, filter.config),
     note:
       note ?? (opaque ? `port ${request.port} is ${port.protocol}: rules for HTTP have no effect there` : undefined),
   };
+  return service === undefined || port === undefined
+    ? answer
+    : { ...answer, ...overBytes(asked, service, port, answer) };
+}
+
+/** The TLS or TCP route that leads a connection where it goes. */
+function overBytes(
+  asked: Asked,
+  service: Service,
+  port: ServicePort,
+  { destinations: reached }: Answer,
+): Partial<Answer> {
+  const { mesh, view, address, request } = asked;
+  const clusters = reached.map(({ cluster }) => cluster);
+  const found = considerConnection(mesh, view, service, port, { address, sni: request.sni }, clusters);
+  if (found === undefined) return {};
+  const { virtualService, considered } = found;
+  const taken = considered.find(({ result }) => result === 'taken');
+  return { virtualService, considered, route: taken?.route, source: taken?.source };
 }
 
 /** Pure. */
