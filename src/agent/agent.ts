@@ -77,7 +77,7 @@ export async function runAgent(
   const { settings } = settingsOfResources(written, await readHostResources(written.paths.state), config);
   const allocations = await Allocations.open(settings.paths.state, log);
   const store = await LearntServices.open(settings.paths.state);
-  if (settings.discovery.onDemand) allocations.call(store.hosts.map((host) => ({ host, isFresh: false })));
+  if (settings.discovery.onDemand) allocations.call(store.hosts.map((host) => ({ host, isFresh: false, isLeaving: false })));
   const host = await allocations.host(settings, config);
   await keepInForce(settings, log);
   const envoySide = await EnvoySide.create(settings, host, log.child({ room: 'envoy' }));

@@ -97,10 +97,11 @@ export class Allocations {
     const more = this.#called
       .filter(({ host: called }) => namedUpstreams.every(({ serviceHost }) => serviceHost !== called))
       .map(
-        ({ host: serviceHost, isFresh }): NamedUpstream => ({
+        ({ host: serviceHost, isFresh, isLeaving }): NamedUpstream => ({
           serviceHost,
           addresses: addresses(serviceHost),
           ...(isFresh ? { isFresh } : {}),
+          ...(isLeaving ? { isLeaving } : {}),
           ...(settings.mode === 'observe' ? { mode: 'observe' as const } : {}),
         }),
       );

@@ -26,6 +26,8 @@ const FRESH_MS = 1000;
 /** How often it is looked what is used: a quarter of the time for which it is kept, within these bounds. */
 const MIN_LOOK_MS = 250;
 const MAX_LOOK_MS = 60_000;
+/** For how long a service that is dropped is served: whoever was told its address knows it for 30 s. */
+const LEAVE_MS = 35_000;
 
 /** What a look-up gave: addresses, nothing of that name, or no answer in time. */
 export type Learnt =
@@ -35,8 +37,9 @@ export type Learnt =
 /** A service that is called by name although agent.yaml does not say so. */
 export interface CalledService {
   readonly host: string;
-  /** As of `NamedUpstream`. */
+  /** Both as of `NamedUpstream`. */
   readonly isFresh: boolean;
+  readonly isLeaving: boolean;
 }
 
 export interface LearnerOptions {
@@ -65,6 +68,8 @@ export class Learner {
   /** Until when, by canonical host. */
   readonly #unknown = new Map<string, number>();
   readonly #fresh = new Map<string, number>();
+  /** Until when, by canonical host. */
+  readonly #leaving = new Map<string, number>();
   #freshTimer: NodeJS.Timeout | undefined;
   #imported: readonly string[] = [];
   #counters: ReadonlyMap<string, number> = new Map();
@@ -127,11 +132,15 @@ export class Learner {
   async #learn(mesh: Mesh, host: string): Promise<Learnt> {
     const { store, exists, log, settings } = this.#options;
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(PATIENCE_MS)]);
-    if (this.#upstream(host) === undefined) {
+    const served = this.#upstream(host);
+    if (served === undefined || served.isLeaving === true) {
       if (!mayBeCalled(mesh, this.#options.host(), host)) return this.#isUnknown(host);
-      if (!mesh.services.has(host) && !(await exists(host, signal))) return this.#isUnknown(host);
+      if (served === undefined && !mesh.services.has(host) && !(await exists(host, signal)))
+        return this.#isUnknown(host);
       const { discovery, consul, upstreams } = settings();
-      store.learn(host, Date.now(), Math.max(1, Math.min(discovery.max, consul.maxWatches - upstreams.length)));
+      const max = Math.max(1, Math.min(discovery.max, consul.maxWatches - upstreams.length));
+      this.#leave(store.learn(host, Date.now(), max));
+      this.#leaving.delete(host);
       this.#fresh.set(host, performance.now() + FRESH_MS);
       log.info({ service: host }, 'a service is learnt: somebody calls it');
       await this.#options.call(this.#called());
@@ -161,10 +170,36 @@ export class Learner {
   }
 
   #called(): readonly CalledService[] {
-    return [...new Set([...this.#imported, ...this.#options.store.hosts])].map((host) => ({
+    const wanted = new Set([...this.#imported, ...this.#options.store.hosts]);
+    return [...new Set([...wanted, ...this.#leaving.keys()])].map((host) => ({
       host,
       isFresh: this.#fresh.has(host),
+      isLeaving: !wanted.has(host),
     }));
+  }
+
+  /** Drops services, though not at once: somebody may just have been told where they are. */
+  #leave(hosts: readonly string[]): void {
+    const { discovery } = this.#options.settings();
+    const untilMs = performance.now() + this.#leaveMs();
+    for (const host of hosts) {
+      this.#fresh.delete(host);
+      this.#leaving.set(host, untilMs);
+    }
+    for (const oldest of [...this.#leaving.keys()].slice(0, Math.max(0, this.#leaving.size - discovery.max)))
+      this.#leaving.delete(oldest);
+  }
+
+  #leaveMs(): number {
+    return Math.min(LEAVE_MS, this.#options.settings().discovery.keepForMs);
+  }
+
+  /** Gives up what has left; returns whether anything has. */
+  #giveUpLeft(): boolean {
+    const now = performance.now();
+    const left = [...this.#leaving].flatMap(([host, untilMs]) => (untilMs <= now ? [host] : []));
+    for (const host of left) this.#leaving.delete(host);
+    return left.length > 0;
   }
 
   #renew(): void {
@@ -201,17 +236,22 @@ export class Learner {
 
   async #dropUnused(keepForMs: number): Promise<void> {
     const { store, stats, host, log } = this.#options;
-    if (store.hosts.length === 0) return;
-    const { used, counters } = await usedServices(host(), store.hosts, this.#counters, stats);
+    const followed = [...store.hosts, ...this.#leaving.keys()];
+    if (followed.length === 0) return;
+    const { used, counters } = await usedServices(host(), followed, this.#counters, stats);
     this.#counters = counters;
     const nowMs = Date.now();
-    for (const one of used) store.use(one, nowMs);
+    for (const one of used) {
+      store.use(one, nowMs);
+      // Somebody knew its address and has come after all.
+      if (this.#leaving.has(one)) this.#leaving.set(one, performance.now() + this.#leaveMs());
+    }
     const gone = store.dropUnused(nowMs - keepForMs);
     if (gone.length > 0) {
-      for (const one of gone) this.#fresh.delete(one);
+      this.#leave(gone);
       log.info({ services: gone }, 'nobody calls these services any more');
-      this.#renew();
     }
+    if (this.#giveUpLeft() || gone.length > 0) this.#renew();
     await this.#save();
   }
 

@@ -54,11 +54,13 @@ export class LearntServices {
     return this.#lastUsed.get(host);
   }
 
-  /** Learns a service. Of more than `max` those go that are unused for longest. */
-  learn(host: string, nowMs: number, max: number): void {
+  /** Learns a service. Of more than `max` those go that are unused for longest; returns them. */
+  learn(host: string, nowMs: number, max: number): readonly string[] {
     this.#lastUsed.set(host, nowMs);
-    const oldestFirst = [...this.#lastUsed].toSorted(([, a], [, b]) => a - b);
-    for (const [old] of oldestFirst.slice(0, Math.max(0, oldestFirst.length - max))) this.#lastUsed.delete(old);
+    const others = [...this.#lastUsed].filter(([other]) => other !== host).toSorted(([, a], [, b]) => a - b);
+    const gone = others.slice(0, Math.max(0, others.length + 1 - max)).map(([other]) => other);
+    for (const old of gone) this.#lastUsed.delete(old);
+    return gone;
   }
 
   /** A service is used now. One that is not known stays unknown. */

@@ -87,6 +87,11 @@ export class MeshLoop {
     return this.#inputs.host;
   }
 
+  /** Whether something has changed that is not served yet. */
+  get isBehind(): boolean {
+    return this.#round !== undefined;
+  }
+
   /** What is served now, by type and name. */
   get served(): Resources {
     return this.#served ?? new Map();

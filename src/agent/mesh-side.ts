@@ -254,7 +254,7 @@ export class MeshSide {
   async isSettled(): Promise<boolean> {
     const client = this.xds.status().clients.findLast(({ types }) => TYPE_URL.listener in types);
     // Accepted is not in force: a listener waits for its routes and certificates first.
-    return client?.upToDate === true && (await this.#options.listenersWarming()) === 0;
+    return !this.loop.isBehind && client?.upToDate === true && (await this.#options.listenersWarming()) === 0;
   }
 
   /** Registers this host's services: Envoy is ready for them. */

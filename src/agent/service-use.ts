@@ -22,15 +22,22 @@ export async function usedServices(
   const byAddress = new Map(
     namedUpstreams.flatMap(({ serviceHost, addresses }) => addresses.map((address) => [address, serviceHost] as const)),
   );
+  // Captured connections have one listener for all services: there those to the service's instances count.
+  const withListener = new Set([...counters.keys()].flatMap((name) => byListener(name, byAddress) ?? []));
   const used = new Set<string>();
   for (const [name, value] of counters) {
     const isNew = value > (before.get(name) ?? 0);
-    const isActive = name.endsWith('_active') && value > 0 && name.startsWith('listener.');
-    if (!isNew && !isActive) continue;
-    const host = OF_CLUSTER.exec(name)?.[1] ?? byAddress.get(addressOf(name) ?? '');
-    if (host !== undefined && wanted.has(host)) used.add(host);
+    const ofCluster = OF_CLUSTER.exec(name)?.[1];
+    const host = ofCluster ?? byAddress.get(addressOf(name) ?? '');
+    if (host === undefined || !wanted.has(host)) continue;
+    const isActive = name.endsWith('_active') && value > 0 && (ofCluster === undefined || !withListener.has(host));
+    if (isActive || (isNew && !name.endsWith('_active'))) used.add(host);
   }
   return { used, counters };
+}
+
+function byListener(name: string, byAddress: ReadonlyMap<string, string>): string | undefined {
+  return name.startsWith('listener.') ? byAddress.get(addressOf(name) ?? '') : undefined;
 }
 
 /** `listener.127.240.0.1_9080.downstream_cx_total`, `http.outbound_127.240.0.1_9080;.downstream_rq_total`. */

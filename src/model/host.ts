@@ -83,6 +83,8 @@ export interface NamedUpstream {
   readonly mode?: Mode;
   /** Learnt a moment ago: its names are left to the learner (`HostDns`), as changing DNS drops queries under way. */
   readonly isFresh?: boolean;
+  /** Nobody calls it any more: who still has its addresses is served, who asks for it anew goes to the learner. */
+  readonly isLeaving?: boolean;
 }
 
 /** A unit or user of this host whose calls are captured, with the identity that they carry. */

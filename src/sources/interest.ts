@@ -4,6 +4,7 @@ import type { Gateway } from '../model/gateway.ts';
 import type { GatewayRole } from '../model/host.ts';
 import { canonicalHost, consulNameOf, type ServiceName, serviceOfHost } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
+import type { Sidecar } from '../model/sidecar.ts';
 import { mergeDelegates } from './delegates.ts';
 import { claimOf } from './entry-service.ts';
 import { hostResolver } from './host-resolution.ts';
@@ -39,12 +40,26 @@ function passedHosts(gateways: readonly Gateway[]): readonly string[] {
   );
 }
 
+/** Where Sidecars of the host's workloads send calls to hosts that nobody knows. */
+function egressProxies(
+  sidecars: readonly Sidecar[],
+  { rootNamespace }: Pick<MeshConfig, 'rootNamespace'>,
+  localServices: readonly ServiceName[],
+): readonly string[] {
+  const own = new Set([rootNamespace, ...localServices.map(({ namespace }) => namespace)]);
+  return sidecars.flatMap(({ meta, outboundTrafficPolicy }) => {
+    const host = outboundTrafficPolicy?.egressProxy?.host;
+    return host !== undefined && own.has(meta.namespace) ? [host] : [];
+  });
+}
+
 function covers(pattern: string, host: string): boolean {
   return pattern.startsWith('*.') ? host.endsWith(pattern.slice(1)) : pattern === host;
 }
 
 /**
- * The Consul names of the upstreams, and of the destinations of the VirtualServices on them and on the host's gateways. Hosts that a ServiceEntry
+ * The Consul names of the upstreams, of what Sidecars name as egress proxies, and of the destinations of the
+ * VirtualServices on them and on the host’s gateways. Hosts that a ServiceEntry
  * describes are not asked for: configuration is believed, whatever somebody registers under that name.
  */
 export function interestOf(inputs: InterestInputs): ReadonlySet<string> {
@@ -65,6 +80,8 @@ export function interestOf(inputs: InterestInputs): ReadonlySet<string> {
   const upstreams = [...hosts];
   const limits = resources.rateLimits.map((limit) => resolver.rateLimit(limit));
   for (const host of rateLimitHosts(config, limits, localServices)) hosts.add(host);
+  const sidecars = resources.sidecars.map((sidecar) => resolver.sidecar(sidecar));
+  for (const host of egressProxies(sidecars, config, localServices)) hosts.add(host);
   const served = servedGateways(resources, gateways);
   for (const host of passedHosts(served)) hosts.add(resolver.host(host, 'default'));
   const names = new Set(served.map(({ meta }) => `${meta.namespace}/${meta.name}`));

@@ -60,7 +60,7 @@ export function dnsTable(
 ): ReadonlyMap<string, readonly string[]> {
   const table = new Map<string, readonly string[]>();
   const entries = namedUpstreams
-    .filter(({ addresses, isFresh }) => addresses.length > 0 && isFresh !== true)
+    .filter(({ addresses, isFresh, isLeaving }) => addresses.length > 0 && isFresh !== true && isLeaving !== true)
     .map((upstream) => ({
       addresses: dnsAddresses(upstream),
       names: dnsNames(upstream.serviceHost, services.get(upstream.serviceHost), config),

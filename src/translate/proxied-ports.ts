@@ -24,7 +24,7 @@ export function proxiedPorts(
   return namedUpstreams.flatMap((upstream) => {
     const service = mesh.services.get(upstream.serviceHost);
     const [address] = bindableAddresses(upstream);
-    if (service === undefined || address === undefined) return [];
+    if (service === undefined || address === undefined || upstream.isLeaving === true) return [];
     const names = dnsNames(service.host, service, mesh.config);
     const ports = service.ports.filter((port) => protocolKind(port.protocol) !== 'tcp' && calls(service, port));
     const implied = ports.find(({ number }) => number === HTTP_PORT) ?? ports[0];
