@@ -23,7 +23,7 @@ import { Memo } from './memo.ts';
 import type { MeshView } from './mesh-view.ts';
 import { listenerName, routeConfigName } from './names.ts';
 import { httpConnectionManager, markCaller } from './network-filters.ts';
-import { bytesFilters, type OutboundCalls } from './outbound-listener.ts';
+import { bytesFilters, callInputs, type OutboundCalls, outboundChains } from './outbound-listener.ts';
 import type { ResourceUnits } from './resource-units.ts';
 import { defaultRoute } from './route-config.ts';
 import { claimedDomains, encodeVirtualHost, sharedRouteConfig, type UnknownHosts } from './shared-routes.ts';
@@ -53,7 +53,6 @@ export interface Egress {
     inputs: readonly unknown[],
     make: () => ListenerChains,
   ) => readonly CapturedChains[];
-  readonly callChains: (name: string, destination: Destination, calls: OutboundCalls) => readonly CapturedChains[];
 }
 
 /** A virtual host of a shared port before it is made. */
@@ -111,10 +110,10 @@ export class EgressSide {
           const [first, ...others] = free(port.port, part.addresses);
           if (first === undefined) return [];
           const destination = { port: port.port, addresses: [first, ...others] };
-          return of.callChains(listenerName({ address: first, port: port.port }), destination, {
-            ...calls,
-            routes: part.routes,
-          });
+          const name = listenerName({ address: first, port: port.port });
+          return of.chains(name, destination, callInputs(calls), () =>
+            outboundChains(calls, `outbound_${name}`, part.routes),
+          );
         });
       });
       return [...addressed, ...this.#shared(of, port, (addresses) => free(port.port, addresses))];

@@ -32,6 +32,12 @@ export interface OutboundCalls {
   readonly accessLogFile: string | undefined;
 }
 
+/** What a listener with such calls is rebuilt for. */
+export function callInputs(calls: OutboundCalls): readonly unknown[] {
+  const { routeConfig: name, kind, cluster, routes, policy, caller, dynamicDnsMs, accessLogFile } = calls;
+  return [name, kind, cluster, routes, policy, caller, dynamicDnsMs, accessLogFile];
+}
+
 function http(calls: OutboundCalls, statPrefix: string): NetworkFilter {
   return httpConnectionManager({
     statPrefix,

@@ -37,7 +37,7 @@ import { markCaller } from './network-filters.ts';
 import { type ObserveSpec, observeChains } from './observe-chains.ts';
 import { captureAddresses, outboundCaptureListener, outboundCaptureName } from './outbound-capture.ts';
 import { OutboundClusters } from './outbound-clusters.ts';
-import { type OutboundCalls, outboundChains, outboundListener } from './outbound-listener.ts';
+import { callInputs, type OutboundCalls, outboundChains, outboundListener } from './outbound-listener.ts';
 import { outboundPolicy } from './outbound-policy.ts';
 import {
   BLACK_HOLE_CLUSTER,
@@ -72,12 +72,6 @@ interface Outbound {
 
 /** A name that no service bears. */
 const NO_ALIASES: readonly string[] = [];
-
-/** What a listener is rebuilt for. */
-function inputsOf(calls: OutboundCalls): unknown[] {
-  const { routeConfig: name, kind, cluster, routes, policy, caller, dynamicDnsMs, accessLogFile } = calls;
-  return [name, kind, cluster, routes, policy, caller, dynamicDnsMs, accessLogFile];
-}
 
 const NO_ROUTES: OutboundCalls['routes'] = [];
 
@@ -261,7 +255,7 @@ export class OutboundSide {
     const calls = this.#calls(of, serviceHost, seen, who);
     const name = listenerName(listen);
     of.units.own('listeners', name, { context: 'SIDECAR_OUTBOUND', workload: who });
-    of.units.make('listeners', name, [name, ...inputsOf(calls)], () => outboundListener(listen, calls));
+    of.units.make('listeners', name, [name, ...callInputs(calls)], () => outboundListener(listen, calls));
   }
 
   /** The listener of a caller whose calls are captured. */
@@ -327,7 +321,6 @@ export class OutboundSide {
       add: (target) => this.#clusters.add(view, target, who),
       calls: ({ service, port }) => this.#calls(of, service.host, { kind: 'known', service, port }, who),
       chains: (name, destination, inputs, make) => this.#capturedChains(of, caller, name, destination, inputs, make),
-      callChains: (name, destination, calls) => this.#capturedCalls(of, caller, name, destination, calls),
     });
   }
 
@@ -366,7 +359,7 @@ export class OutboundSide {
   ): readonly CapturedChains[] {
     return connectionParts(addresses, calls.routes).flatMap(({ addresses: some, routes }, i) => {
       const part = i === 0 ? name : `${name}-${some.join('-')}`;
-      const inputs = [...inputsOf(calls), i];
+      const inputs = [...callInputs(calls), i];
       return this.#capturedChains(of, caller, part, { port, addresses: some }, inputs, () =>
         outboundChains(calls, `outbound_${name}`, routes),
       );
