@@ -1,0 +1,76 @@
+// A limit of the fleet, shared by the hosts that Consul says are live, as they come and go.
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { startConsul } from '../support/consul.ts';
+import { eventually } from '../support/eventually.ts';
+import { type LocalHost, startCa, startHost } from '../support/local-mesh.ts';
+import { freePort } from '../support/ports.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { type Application, backendRecord, loopbackNet, startApplication } from './two-hosts.ts';
+
+const WAIT_MS = 40_000;
+
+interface Instance {
+  readonly host: LocalHost;
+  readonly application: Application;
+  /** What its Envoy says that it takes. */
+  readonly share: () => Promise<number>;
+}
+
+test('a limit of the fleet is shared out anew when hosts come and go', async (t: TestContext) => {
+  const dir = await tempDir(t);
+  const resources = join(dir, 'resources');
+  await mkdir(resources);
+  const [consul, port] = await Promise.all([startConsul(t), freePort()]);
+  const ca = await startCa(t, dir);
+  const net = loopbackNet();
+  const limit = { name: 'all', requests: 120, per: '24h', scope: 'fleet' };
+  await writeFile(join(resources, 'backend.yaml'), JSON.stringify(backendRecord(port)));
+  await writeFile(
+    join(resources, 'limit.yaml'),
+    JSON.stringify({
+      apiVersion: 'trysail.dev/v1',
+      kind: 'RateLimit',
+      metadata: { name: 'backend', namespace: 'default' },
+      spec: { host: 'backend', ports: [port], limits: [limit] },
+    }),
+  );
+  const start = async (last: number): Promise<Instance> => {
+    const application = await startApplication(t);
+    const host = await startHost(t, {
+      dir,
+      resources,
+      ca,
+      consul: consul.address,
+      name: `host-${last}`,
+      address: `${net}.${last}`,
+      services: [
+        {
+          name: 'backend',
+          port,
+          protocol: 'HTTP',
+          application: `127.0.0.1:${application.port}`,
+          check: { http: '/health', interval: '1s' },
+        },
+      ],
+    });
+    await host.ready();
+    const share = async (): Promise<number> => {
+      const { status, headers } = await fetch(`http://${net}.${last}:${port}/`);
+      assert.equal(status, 200);
+      return Number(headers.get('x-ratelimit-limit'));
+    };
+    return { host, application, share };
+  };
+
+  const first = await start(1);
+  await eventually('one takes all', async () => assert.equal(await first.share(), 120), WAIT_MS);
+  const second = await start(2);
+  await eventually('each takes a half', async () => assert.equal(await first.share(), 60), WAIT_MS);
+  await eventually('each takes a half', async () => assert.equal(await second.share(), 60), WAIT_MS);
+  second.application.server.closeAllConnections();
+  second.application.server.close();
+  await eventually('the one that is left takes all', async () => assert.equal(await first.share(), 120), WAIT_MS);
+});
