@@ -61,3 +61,45 @@ for (const [what, upstreamHosts, expected] of cases)
   test(`followed where ${what}`, () => {
     assert.deepEqual([...interestOf({ config: DEFAULT_MESH_CONFIG, resources, upstreamHosts })], expected);
   });
+
+test('a gateway follows what the VirtualServices on it lead to, and what passes it by name', () => {
+  const text = `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: public}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}
+  - {port: {number: 15443, name: tls, protocol: TLS}, hosts: [default/east.default.mesh, '*.mesh'], tls: {mode: AUTO_PASSTHROUGH}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: site}
+spec:
+  hosts: [www.example.com]
+  gateways: [public]
+  http: [{route: [{destination: {host: site}}]}]
+  tcp: [{route: [{destination: {host: database.shop.mesh}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: inner}
+spec: {hosts: [www.example.com], gateways: [other], http: [{route: [{destination: {host: inner}}]}]}
+`;
+  const set = parseResources([{ file: 'a.yaml', text }]);
+  assert.deepEqual(set.diagnostics, []);
+  const role = {
+    namespace: 'default',
+    name: 'ingress',
+    serviceHost: 'ingress.default.mesh',
+    labels: { istio: 'ingressgateway' },
+    identity: undefined,
+    address: '0.0.0.0',
+  };
+  const follow = (gateways: readonly (typeof role)[]): readonly string[] => [
+    ...interestOf({ config: DEFAULT_MESH_CONFIG, resources: set, upstreamHosts: [], gateways }),
+  ];
+  assert.deepEqual(follow([role]), ['east', 'shop--database', 'site']);
+  assert.deepEqual(follow([{ ...role, labels: { istio: 'another' } }]), []);
+});
