@@ -1,0 +1,165 @@
+/** `trysail render`, `explain` and `analyze` as a user calls them, on files and on a running agent's socket. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { EXIT } from '../../src/cli/exit-codes.ts';
+import { trysail } from '../support/run-trysail.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const SHOP = `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: reviews }
+spec:
+  hosts: [reviews.default.mesh]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{ number: 9080, name: http, protocol: HTTP }]
+  workloadSelector: { labels: { app: reviews } }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: reviews-1 }
+spec: { address: 10.0.0.6, labels: { app: reviews, version: v1 }, serviceAccount: reviews }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: web-1 }
+spec: { address: 10.0.0.5, labels: { app: web }, serviceAccount: web }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: reviews }
+spec: { host: reviews, subsets: [{ name: v1, labels: { version: v1 } }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: reviews }
+spec:
+  hosts: [reviews]
+  http:
+  - name: jason
+    match: [{ headers: { end-user: { exact: jason } } }]
+    route: [{ destination: { host: reviews, subset: v1 } }]
+    timeout: 5s
+  - route: [{ destination: { host: reviews } }]
+`;
+
+async function shop(t: TestContext, text = SHOP): Promise<string> {
+  const dir = await tempDir(t);
+  await writeFile(join(dir, 'shop.yaml'), text);
+  return dir;
+}
+
+test('render prints the same bytes each time, by type and by name', async (t) => {
+  const dir = await shop(t);
+  const args = ['render', '-f', dir, '--workload', 'default/web-1'];
+  const [first, second] = [await trysail(...args, '-o', 'json'), await trysail(...args, '-o', 'json')];
+  assert.deepEqual([first.code, first.err, first.out === second.out], [EXIT.ok, '', true]);
+  const resources = JSON.parse(first.out) as readonly Readonly<Record<string, unknown>>[];
+  const clusters = resources.flatMap(({ '@type': type, name }) => (String(type).endsWith('.Cluster') ? [name] : []));
+  assert.deepEqual(clusters, ['outbound|9080|v1|reviews.default.mesh', 'outbound|9080||reviews.default.mesh']);
+  const routes = await trysail(...args, '--type', 'rds', '-o', 'yaml');
+  assert.match(
+    routes.out,
+    /^"?@type"?: type\.googleapis\.com\/envoy\.config\.route\.v3\.RouteConfiguration\n(?:.*\n)*name: reviews\.default\.mesh:9080\n/,
+  );
+  const summary = await trysail(...args);
+  assert.match(summary.out, /^LISTENER .*\n127\.240\.\d+\.\d+_9080 .* HTTP, routes reviews\.default\.mesh:9080\n/);
+});
+
+test('render describes a workload that no file has, with the port of the service that selects it', async (t) => {
+  const dir = await shop(t);
+  const described = ['--labels', 'app=reviews,version=v2', '--service-account', 'reviews', '--address', '10.0.0.9'];
+  const { out, code } = await trysail('render', '-f', dir, ...described, '--mode', 'capture', '--type', 'lds');
+  assert.equal(code, EXIT.ok);
+  assert.match(out, /virtualInbound +0\.0\.0\.0:15006 +port 9080 TLS mesh +HTTP → inbound\|9080\|\|/);
+});
+
+test('render tells errors, and names workloads that there are', async (t) => {
+  const dir = await shop(t, SHOP.replace('timeout: 5s', 'timout: 5s'));
+  const faulty = await trysail('render', '-f', dir, '--workload', 'default/web-1');
+  assert.equal(faulty.code, EXIT.invalidConfiguration);
+  assert.match(faulty.err, /shop\.yaml:35: error IST0106 VirtualService default\/reviews spec\.http\[0\]\.timout: /);
+  const unknown = await trysail('render', '-f', dir, '--workload', 'default/web-2');
+  assert.equal(unknown.code, EXIT.usage);
+  assert.equal(
+    unknown.err,
+    'trysail: there is no workload default/web-2 in these files.\n  Did you mean "default/web-1"?\n',
+  );
+  const missing = await trysail('render', '-f', join(dir, 'nowhere'), '--workload', 'a');
+  assert.deepEqual([missing.code, missing.err.includes('cannot be read')], [EXIT.failed, true]);
+});
+
+test('explain names the route with its line, the destination, and why others were passed', async (t) => {
+  const dir = await shop(t);
+  const to = ['--from', 'web-1.default', '--to', 'http://reviews:9080/api/1', '-X', 'GET'];
+  const { out, code } = await trysail('explain', '-f', dir, ...to, '-H', 'end-user: jason', '-o', 'json');
+  assert.equal(code, EXIT.ok);
+  const { route, destination, subset, weight, cluster, source, policy, action } = JSON.parse(out) as Readonly<
+    Record<string, unknown>
+  > & {
+    readonly policy: { readonly tls: { readonly mode: string } };
+    readonly action: { readonly timeout: string };
+  };
+  assert.deepEqual(
+    { route, destination, subset, weight, cluster, source, tls: policy.tls.mode, timeout: action.timeout },
+    {
+      route: 'jason',
+      destination: 'reviews.default.mesh',
+      subset: 'v1',
+      weight: 100,
+      cluster: 'outbound|9080|v1|reviews.default.mesh',
+      source: `${join(dir, 'shop.yaml')}:32`,
+      tls: 'mutual',
+      timeout: '5s',
+    },
+  );
+  const text = await trysail('explain', '-f', dir, ...to);
+  assert.match(text.out, /\n {2}✗ {2}jason .* not: end-user = jason; it is absent\n {2}✓ {2}http\[1\] .* takes it\n$/);
+});
+
+test('explain says when nothing is known, and what is no request', async (t) => {
+  const dir = await shop(t);
+  const unknown = await trysail('explain', '-f', dir, '--from', 'web-1', '--to', 'tcp://nobody:5432', '-o', 'json');
+  assert.match(unknown.out, /"outcome": "passthrough"/);
+  const wrong = await trysail('explain', '-f', dir, '--from', 'web-1', '--to', 'ftp://nobody');
+  assert.deepEqual(
+    [wrong.code, wrong.err.startsWith('trysail: "ftp://nobody" is not something to call.\n')],
+    [EXIT.usage, true],
+  );
+  const away = await trysail('explain', '--to', 'http://reviews', '--socket', join(dir, 'none.sock'));
+  assert.equal(away.code, EXIT.agentNotRunning);
+});
+
+test('analyze exits by severity, and annotates', async (t) => {
+  const clean = await trysail('analyze', '-f', await shop(t), '--fail-on', 'info');
+  assert.deepEqual([clean.code, clean.out], [EXIT.ok, 'Nothing is wrong.\n']);
+  const dir = await shop(
+    t,
+    SHOP.replace('labels: { version: v1 } }]', 'labels: { version: v9 } }]').replace(
+      'subset: v1 } }]\n',
+      'subset: v2 } }]\n',
+    ),
+  );
+  const args = ['analyze', '-f', dir];
+  const text = await trysail(...args);
+  assert.equal(text.code, EXIT.invalidConfiguration);
+  assert.match(text.out, /\n\n1 error, 1 warning\.\n$/);
+  assert.equal((await trysail(...args, '--fail-on', 'never')).code, EXIT.ok);
+  const suppressed = ['--suppress', 'IST0173'];
+  assert.equal((await trysail(...args, ...suppressed)).code, EXIT.ok);
+  assert.equal((await trysail(...args, ...suppressed, '--fail-on', 'warning')).code, EXIT.warnings);
+  const github = await trysail(...args, '-o', 'github');
+  assert.match(
+    github.out,
+    /^::error file=.*shop\.yaml,line=\d+,title=IST0173::DestinationRule default\/reviews spec\.subsets\[0\]: /,
+  );
+  const json = JSON.parse((await trysail(...args, '-o', 'json')).out) as {
+    readonly diagnostics: readonly { readonly code: string }[];
+  };
+  assert.deepEqual(
+    json.diagnostics.map(({ code }) => code),
+    ['IST0173', 'IST0101'],
+  );
+});
