@@ -73,6 +73,8 @@ for (const [page, marker] of [
   ['docs/resources.md', 'kind: WorkloadEntry'],
   ['docs/adopt.md', 'kind: Service\n'],
   ['docs/adopt.md', 'kind: PeerAuthentication'],
+  ['docs/gateways.md', 'name: public'],
+  ['docs/gateways.md', 'name: partner'],
 ] as const)
   test(`${marker.trim()} of ${page} is valid`, () => {
     const resources = parseResources([{ file: page, text: yamlWith(page, marker) }]);
