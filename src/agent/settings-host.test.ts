@@ -191,7 +191,8 @@ test('toHost() gives every caller its port and identity, and services by name th
       caller: 'spiffe://cluster.local/ns/default/sa/b',
     },
   ]);
-  assert.deepEqual(host.dns, { listen: { address: '127.0.0.1', port: 15_053 } });
+  const learner = { address: '127.0.0.1', port: 15_054 };
+  assert.deepEqual(host.dns, { listen: { address: '127.0.0.1', port: 15_053 }, learner });
   assert.deepEqual(neededIdentities(host), [
     'spiffe://cluster.local/ns/default/sa/a',
     'spiffe://cluster.local/ns/default/sa/b',

@@ -139,7 +139,7 @@ const GATEWAY = {
   address: defaulted(BIND_ADDRESS, '0.0.0.0', 'Where it listens for servers without `bind`.'),
   ports: mapOf(
     PORT,
-    'Where Envoy listens instead, by the port that a Gateway names, such as `{80: 8080}`: for privileged ports, with a redirection in front.',
+    'Where Envoy listens instead, by the port that a Gateway names, such as `{80: 8080}`: where Envoy may open no privileged ports, with a redirection in front.',
   ),
   trustedProxies: defaulted(
     wholeNumber('a number of proxies', 0, 16, '1'),
