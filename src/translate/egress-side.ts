@@ -146,9 +146,9 @@ export class EgressSide {
     }
     if (routeConfig === undefined && routes.length === 0 && first === undefined) return [];
     const dynamicDnsMs = dynamicDnsOf(mesh);
-    const { accessLogFile } = mesh.config;
+    const { accessLogFile, pathNormalization } = mesh.config;
     const rest = first === undefined ? undefined : view.clusterName(first);
-    const common = { caller: mark, dynamicDnsMs, accessLogFile };
+    const common = { caller: mark, dynamicDnsMs, pathNormalization, accessLogFile };
     const policy = first === undefined ? NO_BLOCKS : view.blocks(first);
     return connectionParts([], routes).flatMap((part, i) => {
       const addresses = part.addresses.length === 0 ? [] : free(part.addresses);
@@ -158,7 +158,7 @@ export class EgressSide {
         serverNames.join(' '),
         ...destinations.flatMap(({ cluster, weight, target }) => [cluster, weight, target?.service.resolution]),
       ]);
-      const inputs = [i, routeConfig, rest, policy, mark, dynamicDnsMs, accessLogFile, ...key];
+      const inputs = [i, routeConfig, rest, policy, mark, dynamicDnsMs, pathNormalization, accessLogFile, ...key];
       return of.chains(name, { port: port.port, addresses }, inputs, () => {
         const bytes = connectionChains(
           part.routes,
@@ -272,9 +272,9 @@ export class EgressSide {
 function requestsChain(
   routeConfig: string,
   statPrefix: string,
-  common: Pick<OutboundCalls, 'caller' | 'dynamicDnsMs' | 'accessLogFile'>,
+  common: Pick<OutboundCalls, 'caller' | 'dynamicDnsMs' | 'pathNormalization' | 'accessLogFile'>,
 ): FilterChain {
-  const { caller, dynamicDnsMs, accessLogFile } = common;
+  const { caller, dynamicDnsMs, pathNormalization, accessLogFile } = common;
   return {
     name: 'http',
     filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: [...PLAIN_HTTP1, ...PLAIN_HTTP2] },
@@ -285,6 +285,7 @@ function requestsChain(
         routes: { case: 'rds', value: { configSource: ADS, routeConfigName: routeConfig } },
         from: 'outbound',
         dynamicDnsMs,
+        pathNormalization,
         accessLogFile,
       }),
     ],

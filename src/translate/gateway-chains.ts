@@ -1,22 +1,24 @@
 /** Filter chains of a gateway's listener: which connections a server takes, and what becomes of them. */
+
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { TransportSocketSchema } from '../gen/envoy/config/core/v3/base_pb.ts';
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts';
 import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts';
 import type { ConsistentHash } from '../model/destination-rule.ts';
 import type { SocketAddress } from '../model/host.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
 import type { SpiffeId } from '../model/spiffe-id.ts';
 import type { Resource } from '../xds/resource.ts';
 import { OFFER_TCP } from './alpn.ts';
 import { ADS } from './config-source.ts';
+import { dynamicDnsSniFilter } from './dynamic-dns.ts';
 import { type OwnTls, ownTlsSocket } from './gateway-tls.ts';
 import type { FilterChain } from './listener.ts';
 import { PROXY_PROTOCOL, TLS_INSPECTOR } from './listener-filters.ts';
 import { duration, resource } from './messages.ts';
 import { listenerName } from './names.ts';
 import { httpConnectionManager, markCaller, type NetworkFilter, offerAlpn, tcpProxy } from './network-filters.ts';
-import { protocolKind } from './protocol-kind.ts';
-import type { WeightedCluster } from './tcp-routes.ts';
+import { dynamicPort, mustSayBytes, type WeightedCluster } from './tcp-routes.ts';
 import { downstreamTlsSocket } from './tls-context.ts';
 
 /** How a server ends TLS: with certificates of its own, or with those of the mesh. */
@@ -47,6 +49,8 @@ export interface GatewayBytes {
   readonly hash: ConsistentHash | undefined;
   /** Whether peers must be told that these are bytes, since their port may take them for HTTP. */
   readonly asBytes: boolean;
+  /** The port on which the host is called that a caller asks for by its server name; undefined: clusters know theirs. */
+  readonly dynamicPort: number | undefined;
 }
 
 /** Where the bytes of a route go. */
@@ -55,10 +59,8 @@ export function bytesTo(destinations: readonly WeightedCluster[]): GatewayBytes 
     kind: 'tcp',
     clusters: destinations.map(({ cluster, weight }) => ({ cluster, weight })),
     hash: destinations[0]?.hash,
-    asBytes: destinations.some(
-      ({ target }) =>
-        target !== undefined && target.service.tls !== 'plain' && protocolKind(target.port.protocol) !== 'tcp',
-    ),
+    asBytes: mustSayBytes(destinations),
+    dynamicPort: dynamicPort(destinations),
   };
 }
 
@@ -69,7 +71,10 @@ export interface GatewayListenerSpec {
   readonly inspectsTls: boolean;
   /** What tells clusters who calls; undefined where all calls of the host are one caller's. */
   readonly caller: string | undefined;
+  /** How often names that requests ask for are resolved anew; undefined: no service of the mesh needs that. */
+  readonly dynamicDnsMs: number | undefined;
   readonly accessLogFile: string | undefined;
+  readonly pathNormalization?: MeshConfig['pathNormalization'];
   readonly trustedHops: number | undefined;
   readonly proxyProtocol: boolean;
 }
@@ -83,12 +88,17 @@ function http(spec: GatewayListenerSpec, routeConfigName: string): NetworkFilter
     routes: { case: 'rds', value: { configSource: ADS, routeConfigName } },
     from: 'gateway',
     ...(spec.trustedHops !== undefined && { trustedHops: spec.trustedHops }),
+    pathNormalization: spec.pathNormalization,
+    dynamicDnsMs: spec.dynamicDnsMs,
     accessLogFile: spec.accessLogFile,
   });
 }
 
-function tcp(spec: GatewayListenerSpec, { clusters, hash, asBytes }: GatewayBytes): readonly NetworkFilter[] {
+function tcp(spec: GatewayListenerSpec, bytes: GatewayBytes): readonly NetworkFilter[] {
+  const { clusters, hash, asBytes, dynamicPort: port } = bytes;
+  const { dynamicDnsMs } = spec;
   return [
+    ...(port === undefined || dynamicDnsMs === undefined ? [] : [dynamicDnsSniFilter(dynamicDnsMs, port)]),
     ...(asBytes ? [offerAlpn(OFFER_TCP)] : []),
     tcpProxy({
       statPrefix: clusters[0]?.cluster ?? '',

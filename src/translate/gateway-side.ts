@@ -3,6 +3,7 @@ import type { GatewayRole, Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { type Calling, gatewayCalling } from './calling.ts';
 import { callerState } from './cluster-callers.ts';
+import { dynamicDnsOf } from './dynamic-dns.ts';
 import { useCertificateFiles, useRootFiles } from './file-secrets.ts';
 import { gatewayListener } from './gateway-chains.ts';
 import { type GatewayContext, planPort } from './gateway-plan.ts';
@@ -71,7 +72,9 @@ export class GatewaySide {
         chains,
         inspectsTls: port.kind === 'tls',
         caller: apart ? callerState(calling) : undefined,
+        dynamicDnsMs: dynamicDnsOf(mesh),
         accessLogFile: mesh.config.accessLogFile,
+        pathNormalization: mesh.config.pathNormalization,
         trustedHops: role.trustedHops,
         proxyProtocol: role.proxyProtocol ?? false,
       };

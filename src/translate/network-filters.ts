@@ -7,6 +7,7 @@ import {
 } from '../gen/envoy/extensions/filters/common/set_filter_state/v3/value_pb.ts';
 import {
   HttpConnectionManager_ForwardClientCertDetails,
+  HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpConnectionManager_ServerHeaderTransformation,
   HttpConnectionManagerSchema,
 } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
@@ -16,6 +17,7 @@ import {
   TcpProxySchema,
 } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
 import type { ConsistentHash, Tunnel } from '../model/destination-rule.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
 import { accessLog } from './access-log.ts';
 import { CALLER_STATE } from './cluster-callers.ts';
 import { dynamicDnsHttpFilter } from './dynamic-dns.ts';
@@ -38,6 +40,8 @@ export interface HttpSpec {
   readonly from: 'outbound' | 'mutual' | 'plain' | 'gateway';
   /** At a gateway: how many proxies before it are trusted to have written `x-forwarded-for`; absent: none. */
   readonly trustedHops?: number;
+  /** What becomes of paths before they are matched; absent: as RFC 3986 normalises. */
+  readonly pathNormalization?: MeshConfig['pathNormalization'];
   readonly accessLogFile: string | undefined;
   /** Come first, in this order; absent: none. */
   readonly httpFilters?: readonly HttpFilter[];
@@ -69,6 +73,20 @@ function directionFields(
   };
 }
 
+/** Paths before they are matched. https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#MeshConfig-ProxyPathNormalization */
+function pathNormalization(
+  kind: MeshConfig['pathNormalization'],
+): Pick<HttpConnectionManager, 'normalizePath' | 'mergeSlashes' | 'pathWithEscapedSlashesAction'> {
+  if (kind === 'NONE') return { normalizePath: false };
+  return {
+    normalizePath: true,
+    ...((kind === 'MERGE_SLASHES' || kind === 'DECODE_AND_MERGE_SLASHES') && { mergeSlashes: true }),
+    ...(kind === 'DECODE_AND_MERGE_SLASHES' && {
+      pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD,
+    }),
+  };
+}
+
 /** Websockets pass in both versions of HTTP; streams may idle; the addresses are those of the applications' own hops. */
 export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
   const { dynamicDnsMs } = spec;
@@ -81,7 +99,7 @@ export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
     ...directionFields(spec.from),
     useRemoteAddress: spec.from === 'gateway',
     ...(spec.trustedHops !== undefined && { xffNumTrustedHops: spec.trustedHops }),
-    normalizePath: true,
+    ...pathNormalization(spec.pathNormalization),
     streamIdleTimeout: duration(0),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
     http2ProtocolOptions: { allowConnect: true },

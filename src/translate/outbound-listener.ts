@@ -1,8 +1,9 @@
 /** What a listener does with calls of one port of a service, and the listener of an upstream that does it. */
 
 import type { SocketAddress, SocketPath } from '../model/host.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Resource } from '../xds/resource.ts';
-import { OFFER_HTTP1, OFFER_HTTP2 } from './alpn.ts';
+import { OFFER_HTTP1, OFFER_HTTP2, OFFER_TCP } from './alpn.ts';
 import { ADS } from './config-source.ts';
 import { connectionChains } from './connection-chains.ts';
 import { connectionParts } from './connection-parts.ts';
@@ -12,7 +13,7 @@ import { consistentHash } from './load-balancing.ts';
 import { listenerName } from './names.ts';
 import { httpConnectionManager, markCaller, type NetworkFilter, offerAlpn, tcpProxy } from './network-filters.ts';
 import type { ProtocolKind } from './protocol-kind.ts';
-import type { ConnectionRoute, WeightedCluster } from './tcp-routes.ts';
+import { type ConnectionRoute, dynamicPort, mustSayBytes, type WeightedCluster } from './tcp-routes.ts';
 import type { EffectivePolicy } from './traffic-policy.ts';
 
 /** The calls of one port of a service. */
@@ -29,13 +30,24 @@ export interface OutboundCalls {
   readonly caller: string | undefined;
   /** How often names that requests ask for are resolved anew; undefined: no service of the mesh needs that. */
   readonly dynamicDnsMs: number | undefined;
+  readonly pathNormalization?: MeshConfig['pathNormalization'];
   readonly accessLogFile: string | undefined;
 }
 
 /** What a listener with such calls is rebuilt for. */
 export function callInputs(calls: OutboundCalls): readonly unknown[] {
-  const { routeConfig: name, kind, cluster, routes, policy, caller, dynamicDnsMs, accessLogFile } = calls;
-  return [name, kind, cluster, routes, policy, caller, dynamicDnsMs, accessLogFile];
+  const {
+    routeConfig: name,
+    kind,
+    cluster,
+    routes,
+    policy,
+    caller,
+    dynamicDnsMs,
+    pathNormalization,
+    accessLogFile,
+  } = calls;
+  return [name, kind, cluster, routes, policy, caller, dynamicDnsMs, pathNormalization, accessLogFile];
 }
 
 function http(calls: OutboundCalls, statPrefix: string): NetworkFilter {
@@ -44,6 +56,7 @@ function http(calls: OutboundCalls, statPrefix: string): NetworkFilter {
     routes: { case: 'rds', value: { configSource: ADS, routeConfigName: calls.routeConfig } },
     from: 'outbound',
     dynamicDnsMs: calls.dynamicDnsMs,
+    pathNormalization: calls.pathNormalization,
     accessLogFile: calls.accessLogFile,
   });
 }
@@ -53,18 +66,14 @@ export function bytesFilters(
   { policy, caller, dynamicDnsMs, accessLogFile }: Omit<OutboundCalls, 'kind' | 'cluster' | 'routes' | 'routeConfig'>,
   destinations: string | readonly WeightedCluster[],
 ): readonly NetworkFilter[] {
-  const targets = typeof destinations === 'string' ? [] : destinations.map(({ target }) => target);
-  const dynamic = targets.find((target) => target?.service.resolution === 'DYNAMIC_DNS');
-  const ofTarget = typeof destinations === 'string' ? undefined : destinations[0]?.policy;
-  const { connectionPool: pool, loadBalancer, tunnel } = ofTarget ?? policy;
-  const clusters = typeof destinations === 'string' ? destinations : destinations[0]?.cluster;
+  const routed = typeof destinations === 'string' ? [] : destinations;
+  const port = dynamicPort(routed);
   return [
     ...(caller === undefined ? [] : [markCaller(caller)]),
-    ...(dynamic === undefined || dynamicDnsMs === undefined
-      ? []
-      : [dynamicDnsSniFilter(dynamicDnsMs, dynamic.port.number)]),
+    ...(port === undefined || dynamicDnsMs === undefined ? [] : [dynamicDnsSniFilter(dynamicDnsMs, port)]),
+    ...(mustSayBytes(routed) ? [offerAlpn(OFFER_TCP)] : []),
     tcpProxy({
-      statPrefix: clusters ?? '',
+      statPrefix: typeof destinations === 'string' ? destinations : (routed[0]?.cluster ?? ''),
       cluster: destinations,
       idleTimeoutMs: pool?.tcpIdleTimeoutMs,
       maxDurationMs: pool?.maxConnectionDurationMs,

@@ -404,6 +404,7 @@ export class OutboundSide {
       routeConfig: view.routeConfigName(serviceHost, port),
       caller: of.calling.apart ? callerState(who) : undefined,
       dynamicDnsMs: dynamicDnsOf(of.mesh),
+      pathNormalization: of.mesh.config.pathNormalization,
       accessLogFile: of.mesh.config.accessLogFile,
     };
     if (target.kind === 'unknown') {
