@@ -9,7 +9,7 @@ import type { Mesh } from '../model/mesh.ts';
 import { describeObject } from '../model/resource-meta.ts';
 import type { Service, ServicePort } from '../model/service.ts';
 import { type Client, clientKey } from '../translate/calling.ts';
-import type { HttpRoutesSpec } from '../translate/http-routes.ts';
+import { type HttpRoutesSpec, httpRoutes } from '../translate/http-routes.ts';
 import { MeshView } from '../translate/mesh-view.ts';
 import { outboundCaptureName } from '../translate/outbound-capture.ts';
 import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '../translate/passthrough.ts';
@@ -147,8 +147,10 @@ function overHttp(asked: Asked, manager: JsonObject): Answer {
   const query = /\?[^#]*/.exec(request.path)?.[0] ?? '';
   const taken = routes.find((route) => routeMisfit(route, request, path) === undefined);
   const spec = specOf(asked);
+  // An EnvoyFilter may have added or removed routes: then nobody can say which came from where.
+  const isWhole = spec !== undefined && httpRoutes(spec).length === routes.length;
   const considered: Consideration =
-    spec === undefined
+    spec === undefined || !isWhole
       ? { considered: considerUnmapped(routes, request, path), taken: undefined }
       : consider(spec, routes, request, path);
   const answer: Answer = {

@@ -53,10 +53,10 @@ export function addWorkloadOptions(command: Command): Command {
 }
 
 function usage(message: string, remedy: string): TrysailError {
-  return new TrysailError('USAGE', message, { remedy });
+  return new TrysailError('OPTIONS_INVALID', message, { remedy });
 }
 
-/** @throws TrysailError `USAGE` where no file is named */
+/** @throws TrysailError `OPTIONS_INVALID` where no file is named */
 export function filesOf({ file = [], mesh }: FileOptions): {
   paths: readonly string[];
   meshConfig: string | undefined;
@@ -85,7 +85,7 @@ export function isDescribed({ workload, namespace, labels, serviceAccount, addre
 
 /**
  * The workload that the options name or describe. What is described wins over what the files say.
- * @throws TrysailError `USAGE`, `WORKLOAD_UNKNOWN`
+ * @throws TrysailError `OPTIONS_INVALID`, `WORKLOAD_UNKNOWN`
  */
 export async function workloadOf(configuration: Configuration, options: WorkloadOptions): Promise<DescribedWorkload> {
   const { workload, namespace, labels, serviceAccount, address, locality } = options;

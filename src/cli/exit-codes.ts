@@ -11,7 +11,7 @@ export const EXIT = {
   usage: 2,
   /** The configuration has errors: `check`, and `agent`, which does not start then. */
   invalidConfiguration: 3,
-  /** `check --strict`: warnings and no errors. */
+  /** `check --strict`, `analyze --fail-on`: warnings and no errors. */
   warnings: 4,
   /** `status`: the agent answers, and not all is well. */
   unhealthy: 5,
@@ -42,7 +42,7 @@ const BY_ERROR: Readonly<Record<string, ExitCode>> = {
   MESH_CONFIG_INVALID: EXIT.invalidConfiguration,
   CHECK_UNKNOWN: EXIT.usage,
   REQUEST_INVALID: EXIT.usage,
-  USAGE: EXIT.usage,
+  OPTIONS_INVALID: EXIT.usage,
   WORKLOAD_UNKNOWN: EXIT.usage,
 };
 

@@ -10,7 +10,12 @@ On a host of the mesh:
   trysail join       Make this host a member; "trysail leave" undoes it.
   trysail check      Is this host fit, and what I wrote right?
   trysail status     Is this host well? What is in the way?
+  trysail explain    What becomes of a request, and by which rule?
   trysail bypass     Take traffic past the proxy, for a while.
+
+Of configuration, wherever it is:
+  trysail analyze    What is wrong or doubtful in it?
+  trysail render     What is Envoy told by it?
 
 Where the mesh's certificates are made:
   trysail ca init    Make a certificate authority.
