@@ -165,6 +165,7 @@ function autoPassthroughChains(of: GatewayContext, bound: BoundServer): readonly
           clusters: [{ cluster: of.needPlain({ service, port, subset: undefined }), weight: 1 }],
           hash: undefined,
           asBytes: false,
+          dynamicPort: undefined,
         },
       }),
     ),

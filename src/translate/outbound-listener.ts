@@ -68,6 +68,7 @@ export function bytesFilters(
 ): readonly NetworkFilter[] {
   const routed = typeof destinations === 'string' ? [] : destinations;
   const port = dynamicPort(routed);
+  const { connectionPool: pool, loadBalancer, tunnel } = routed[0]?.policy ?? policy;
   return [
     ...(caller === undefined ? [] : [markCaller(caller)]),
     ...(port === undefined || dynamicDnsMs === undefined ? [] : [dynamicDnsSniFilter(dynamicDnsMs, port)]),

@@ -4,6 +4,7 @@ import type { Client } from './calling.ts';
 import { gatewaysOf } from './client-conditions.ts';
 import { hasLabels } from './client-labels.ts';
 import type { ResolvedDestination } from './destination.ts';
+import { protocolKind } from './protocol-kind.ts';
 
 /** Where connections arrive, and whose they are: what decides which routes count. */
 export interface TcpRoutesScope {
@@ -110,4 +111,17 @@ export function tcpDestinations(spec: TcpRoutesSpec): readonly ResolvedDestinati
   return [...tls, ...tcp].flatMap(({ match, destinations }) =>
     match.length === 0 || match.some((one) => counts(one, spec)) ? destinations.map(spec.resolve) : [],
   );
+}
+
+/** Whether the peers of these clusters must be told that bytes come: where they take HTTP, that is what they expect. */
+export function mustSayBytes(destinations: readonly ResolvedDestination[]): boolean {
+  return destinations.some(
+    ({ target }) =>
+      target !== undefined && target.service.tls !== 'plain' && protocolKind(target.port.protocol) !== 'tcp',
+  );
+}
+
+/** The port on which names are called that TLS connections to these clusters ask for; undefined: none of them is so. */
+export function dynamicPort(destinations: readonly ResolvedDestination[]): number | undefined {
+  return destinations.find(({ target }) => target?.service.resolution === 'DYNAMIC_DNS')?.target?.port.number;
 }

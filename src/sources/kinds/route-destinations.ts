@@ -13,7 +13,8 @@ interface WeightedSpec {
 }
 
 function buildDestination(spec: DestinationSpec, path: Path, report: Report): Mirror['destination'] {
-  if (spec.host.includes('*')) report([...path, 'host'], `"${spec.host}" is a wildcard`, 'Name one service.');
+  // *.example.com is the name of a service that its ServiceEntry has for a whole domain.
+  if (spec.host === '*') report([...path, 'host'], '"*" is no service', 'Name one.');
   return { host: spec.host, subset: spec.subset, port: spec.port?.number };
 }
 

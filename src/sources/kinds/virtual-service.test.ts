@@ -321,7 +321,7 @@ const BAD_IN_ROUTE: readonly (readonly [string, RegExp])[] = [
   ['fault: {abort: {httpStatus: 199}}', /httpStatus: 199 is not a whole number from 200 to 599/],
   ['fault: {abort: {grpcStatus: UNAVAILBLE}}', /grpcStatus: .*Did you mean "UNAVAILABLE"/],
   ['fault: {abort: {http2Error: x}}', /TRY0003 .*http2Error/],
-  ['mirror: {host: "*.c"}', /mirror\.host: "\*\.c" is a wildcard/],
+  ['mirror: {host: "*"}', /mirror\.host: "\*" is no service/],
   ['mirror: {host: c}\n    mirrors: [{destination: {host: d}}]', /mirrors: stands beside "mirror"/],
   ['mirror: {host: c}\n    mirror_percent: 5', /warning IST0002 .*mirrorPercent: is deprecated/],
   ['mirror: {host: c}\n    mirrorPercentage: {value: -1}', /mirrorPercentage\.value: -1 is not a share/],
