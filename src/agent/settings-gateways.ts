@@ -35,7 +35,7 @@ export function gatewayComplaints(settings: AgentSettings, written: WrittenSetti
     const id = `${namespace}/${name}`;
     const owner = owners.get(id);
     owners.set(id, `gateways[${i}]`);
-    const place = `${address} ${JSON.stringify(Object.entries(labels).toSorted())}`;
+    const place = `${address} ${JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)))}`;
     const other = places.get(place);
     places.set(place, i);
     return [

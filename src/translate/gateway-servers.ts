@@ -105,5 +105,6 @@ export function mergeServers(gateways: readonly Gateway[], role: GatewayRole): M
       ports.set(key, port);
     }
   }
-  return { ports: [...ports.values()].map(({ owners: _, ...port }) => port), conflicts };
+  const merged = [...ports.values()].map(({ number, listen, kind, servers }) => ({ number, listen, kind, servers }));
+  return { ports: merged, conflicts };
 }

@@ -85,7 +85,9 @@ test('a change makes again what it concerns', () => {
   assert.deepEqual(translator.recomputed, before, 'nothing changed');
 
   const mesh = read(files);
-  const [[service = '', endpoints = []] = []] = [...mesh.endpoints];
+  const [only] = [...mesh.endpoints];
+  assert.ok(only !== undefined);
+  const [service, endpoints] = only;
   const moved = endpoints.map((one) => ({ ...one, ports: { 80: 2 } }));
   translator.translate({ ...mesh, endpoints: new Map([[service, moved]]) }, SELF);
   assert.deepEqual(translator.recomputed, { ...before, loadAssignments: before.loadAssignments + 1 });

@@ -101,7 +101,10 @@ for (const [name, servers, expected] of REFUSED)
 
 test('what has no effect is said, and the rest is applied', () => {
   const { gateway, problems } = read(
-    `${server('HTTPS', ', defaultEndpoint: "127.0.0.1:80", tls: {mode: PASSTHROUGH, credentialName: a, httpsRedirect: true}')}`,
+    server(
+      'HTTPS',
+      ', defaultEndpoint: "127.0.0.1:80", tls: {mode: PASSTHROUGH, credentialName: a, httpsRedirect: true}',
+    ),
   );
   assert.equal(gateway?.servers[0]?.tls?.mode, 'PASSTHROUGH');
   assert.equal(gateway?.servers[0]?.tls?.httpsRedirect, false);
