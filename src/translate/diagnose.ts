@@ -18,6 +18,7 @@ import { clusterSecurity } from './cluster-security.ts';
 import { egressReport } from './egress-report.ts';
 import { diagnoseGateways } from './gateway-report.ts';
 import { collisions, type HostListener, hostListeners } from './host-listeners.ts';
+import { diagnoseIngress } from './inbound-diagnostics.ts';
 import { diagnoseRateLimits } from './rate-limit-diagnostics.ts';
 import { upstreamTarget } from './upstream-target.ts';
 
@@ -188,6 +189,7 @@ export function diagnose(mesh: Mesh, host: Host): readonly Diagnostic[] {
     ...egressReport(mesh, host),
     ...ofCallers(host),
     ...diagnoseGateways(mesh, host),
+    ...diagnoseIngress(mesh, host),
     ...diagnoseRateLimits(mesh, host),
   ];
 }

@@ -10,6 +10,8 @@ export interface ChainPlan {
   readonly match: { readonly transport?: 'tls' | 'raw_buffer'; readonly alpn?: readonly string[] };
   /** Undefined: the bytes are taken as they are; else mutual TLS is ended here, choosing from these protocols. */
   readonly mutualTls: readonly string[] | undefined;
+  /** TLS of the port's own certificates is ended here. */
+  readonly ownTls?: true;
   readonly carries: 'http' | 'tcp';
 }
 
@@ -114,6 +116,14 @@ const PLANS: Readonly<Record<MtlsMode, Readonly<Record<ProtocolKind, InboundPlan
     auto: { chains: [plainHttp({ alpn: PLAIN_HTTP }), plainTcp({})], inspect: { tls: false, http: true } },
   },
 };
+
+/** A port with certificates of its own takes nothing else. */
+export function ownTlsPlan(carries: ChainPlan['carries']): InboundPlan {
+  return {
+    chains: [{ name: 'own-tls', match: {}, mutualTls: undefined, ownTls: true, carries }],
+    inspect: NO_INSPECTION,
+  };
+}
 
 export function inboundPlan(mode: MtlsMode, kind: ProtocolKind): InboundPlan {
   return PLANS[mode][kind];

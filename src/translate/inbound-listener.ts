@@ -2,8 +2,10 @@
 import type { Workload } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { MtlsMode } from '../model/peer-authentication.ts';
+import { CHOOSE_HTTP } from './alpn.ts';
 import { ADS } from './config-source.ts';
-import { type ChainPlan, inboundPlan } from './inbound-chains.ts';
+import { type OwnTls, ownTlsSocket } from './gateway-tls.ts';
+import { type ChainPlan, inboundPlan, ownTlsPlan } from './inbound-chains.ts';
 import type { TakenPort } from './inbound-ports.ts';
 import { inboundRoutes } from './inbound-routes.ts';
 import type { FilterChain, ListenerChains } from './listener.ts';
@@ -27,6 +29,8 @@ export interface InboundSpec {
   readonly limits: readonly AppliedLimit[];
   /** Of bytes; undefined: Envoy's default. */
   readonly tcpIdleTimeoutMs: number | undefined;
+  /** The port's own certificates; undefined: the mesh's, by `mode`. */
+  readonly ownTls: Omit<OwnTls, 'alpn'> | undefined;
 }
 
 function networkFilter(spec: InboundSpec, chain: ChainPlan): NetworkFilter {
@@ -52,6 +56,7 @@ function networkFilter(spec: InboundSpec, chain: ChainPlan): NetworkFilter {
         : { case: 'rds', value: { configSource: ADS, routeConfigName: cluster } },
     httpFilters: limitFilters(limits, from),
     from,
+    pathNormalization: config.pathNormalization,
     accessLogFile: config.accessLogFile,
   });
 }
@@ -65,6 +70,11 @@ function filterChain(spec: InboundSpec, chain: ChainPlan): FilterChain {
       filterChainMatch: { transportProtocol: transport ?? '', applicationProtocols: [...(alpn ?? [])] },
     }),
     filters: [networkFilter(spec, chain)],
+    ...(chain.ownTls === true &&
+      spec.ownTls !== undefined && {
+        transportSocket: ownTlsSocket({ ...spec.ownTls, alpn: chain.carries === 'http' ? CHOOSE_HTTP : [] }),
+        transportSocketConnectTimeout: duration(HANDSHAKE_TIMEOUT_MS),
+      }),
     ...(chain.mutualTls !== undefined && {
       transportSocket: downstreamTlsSocket(
         spec.workload.identity,
@@ -78,6 +88,8 @@ function filterChain(spec: InboundSpec, chain: ChainPlan): FilterChain {
 
 /** What becomes of a peer's connections to the workload's port. */
 export function inboundChains(spec: InboundSpec): ListenerChains {
-  const { chains, inspect } = inboundPlan(spec.mode, protocolKind(spec.inbound.protocol));
+  const kind = protocolKind(spec.inbound.protocol);
+  const { chains, inspect } =
+    spec.ownTls === undefined ? inboundPlan(spec.mode, kind) : ownTlsPlan(kind === 'tcp' ? 'tcp' : 'http');
   return { filterChains: chains.map((chain) => filterChain(spec, chain)), inspect };
 }

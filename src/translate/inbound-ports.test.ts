@@ -53,6 +53,7 @@ function mesh(
     services: new Map([
       ['web.default.mesh', { host: 'web.default.mesh', namespace: 'default', aliases: [], ports: [{ number: 80 }] }],
     ]),
+    peerAuthentications: [],
     sidecars: [{ meta, workloadSelector: undefined, ingress: listeners, inboundConnectionPool: sidecar }],
     destinationRules:
       rule === undefined && port === undefined
@@ -115,6 +116,25 @@ test('pools: ingress before Sidecar before port of the rule before rule', () => 
   assert.equal(most(mesh([], { port: pool(3), rule: pool(4) })), 3);
   assert.equal(most(mesh([], { rule: pool(4) })), 4);
   assert.equal(most(mesh([])), undefined);
+});
+
+test('TLS of its own counts where the mesh’s is off, and says what it carries', () => {
+  const tls = { mode: 'SIMPLE' } as NonNullable<SidecarIngress['tls']>;
+  const listeners = (['HTTPS', 'TLS'] as const).map((protocol, i) =>
+    ingress(9080 + i, { port: { number: 9080 + i, name: 'p', protocol }, tls }),
+  );
+  const world = mesh(listeners);
+  const taken = (of: Mesh) => inboundPorts(of, workload()).map((one) => [one.taken.protocol, one.taken.tls]);
+  assert.deepEqual(taken(world), [
+    ['HTTPS', undefined],
+    ['TLS', undefined],
+  ]);
+  const meta = { namespace: 'default', name: 'off' };
+  const off = { meta, selector: undefined, mode: 'DISABLE', portModes: new Map() };
+  assert.deepEqual(taken({ ...world, peerAuthentications: [off] } as unknown as Mesh), [
+    ['HTTP', tls],
+    ['TCP', tls],
+  ]);
 });
 
 test('of two workloads at one address and port the first holds', () => {

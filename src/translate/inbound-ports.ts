@@ -1,16 +1,20 @@
 /** What a workload takes in: the port that agent.yaml declares, and what its Sidecar says of it and of further ones. */
 import type { ConnectionPool } from '../model/destination-rule.ts';
+import type { ServerTls } from '../model/gateway.ts';
 import type { Host, InboundPort, SocketAddress, SocketPath, Workload } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/service.ts';
 import type { SidecarIngress } from '../model/sidecar.ts';
 import { listenerName } from './names.ts';
+import { mtlsMode } from './peer-authentication.ts';
 import { sidecarOf } from './scope.ts';
 import { chooseRules, effectivePolicy, joinRules } from './traffic-policy.ts';
 
 /** A port as peers dial it, with the application behind it. */
 export interface TakenPort extends Omit<InboundPort, 'application'> {
   readonly application: SocketAddress | SocketPath;
+  /** TLS that is not the mesh's; `protocol` is what it carries. Absent: the mesh's rules. */
+  readonly tls?: ServerTls;
 }
 
 export interface Inbound {
@@ -64,6 +68,17 @@ function added({ port, bind, defaultEndpoint }: SidecarIngress, declared: Inboun
   };
 }
 
+/**
+ * With the TLS that its listener asks for. The mesh's own comes first, as in Istio: only where PeerAuthentication turns
+ * it off (DISABLE) is there room for another.
+ */
+function withTls(mesh: Mesh, workload: Workload, taken: TakenPort, { tls, port }: SidecarIngress): TakenPort {
+  const { peerAuthentications, config } = mesh;
+  if (tls === undefined || mtlsMode(peerAuthentications, workload, port.number, config.rootNamespace) !== 'DISABLE')
+    return taken;
+  return { ...taken, tls, protocol: port.protocol === 'HTTPS' ? 'HTTP' : 'TCP' };
+}
+
 /** The pool of the DestinationRules for the service, as its own namespace sees them. */
 function rulePool(mesh: Mesh, workload: Workload, port: number): ConnectionPool | undefined {
   const { namespace, service: name, serviceHost } = workload;
@@ -101,13 +116,19 @@ export function inboundPorts(mesh: Mesh, workload: Workload): readonly Inbound[]
       : [
           {
             workload,
-            taken: own === undefined ? declared : overridden(declared, own),
+            taken: own === undefined ? declared : withTls(mesh, workload, overridden(declared, own), own),
             pool: poolOf(declared.listen.port, own),
           },
         ];
   const others = ingress
     .filter((one) => one !== own)
-    .map((one): Inbound => ({ workload, taken: added(one, declared), pool: poolOf(one.port.number, one) }));
+    .map(
+      (one): Inbound => ({
+        workload,
+        taken: withTls(mesh, workload, added(one, declared), one),
+        pool: poolOf(one.port.number, one),
+      }),
+    );
   return [...first, ...others];
 }
 

@@ -1,11 +1,14 @@
 /** All that peers reach on this host: a cluster for each application, and the listeners before it. */
+import type { ServerTls } from '../model/gateway.ts';
 import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { RateLimit } from '../model/rate-limit.ts';
 import { type CapturedChains, capturedChains } from './captured-chains.ts';
+import { useCertificateFiles, useRootFiles } from './file-secrets.ts';
+import { serverFiles } from './gateway-tls.ts';
 import { INBOUND_CAPTURE, inboundCaptureListener } from './inbound-capture.ts';
 import { inboundCluster } from './inbound-cluster.ts';
-import { inboundChains } from './inbound-listener.ts';
+import { type InboundSpec, inboundChains } from './inbound-listener.ts';
 import { hostInboundPorts, type Inbound } from './inbound-ports.ts';
 import { inboundRouteConfig } from './inbound-routes.ts';
 import { type ListenerChains, listener } from './listener.ts';
@@ -103,6 +106,9 @@ export class InboundSide {
     const limits = this.#limits.get(name, [rateLimits, workload], () => appliedLimits(rateLimits, workload));
     if (limits.length > 0) this.#limited(side, { ...each, cluster, limits });
     const tcpIdleTimeoutMs = pool?.tcpIdleTimeoutMs;
+    const ownTls = taken.tls && this.#ownTls(side, taken.tls);
+    // Without a way to its certificates nobody is let in.
+    if (taken.tls !== undefined && ownTls === undefined) return undefined;
     const chains = (): ListenerChains =>
       observed
         ? observeChains({
@@ -111,8 +117,8 @@ export class InboundSide {
             statPrefix: `inbound_${name}`,
             accessLogFile: config.accessLogFile,
           })
-        : inboundChains({ workload, inbound: taken, cluster, mode, config, limits, tcpIdleTimeoutMs });
-    const inputs = [workload, config, mode, cluster, place, limits, tcpIdleTimeoutMs];
+        : inboundChains({ workload, inbound: taken, cluster, mode, config, limits, tcpIdleTimeoutMs, ownTls });
+    const inputs = [workload, config, mode, cluster, place, limits, tcpIdleTimeoutMs, host.credentialsFolder];
     if (taken.capture === undefined) {
       units.own('listeners', name, { context: 'SIDECAR_INBOUND', workload });
       units.make('listeners', name, inputs, () =>
@@ -126,6 +132,17 @@ export class InboundSide {
       () => this.#chains.get(name, [...inputs, isShared], () => capturedChains(`${port}`, destination, chains())),
       () => this.#chains.keep(name),
     );
+  }
+
+  /** Has Envoy read the certificates of a port; undefined where the host has no folder for those that are named. */
+  #ownTls({ units, host }: Side, tls: ServerTls): InboundSpec['ownTls'] {
+    const files = serverFiles(tls, host);
+    if (files === undefined) return undefined;
+    return {
+      tls,
+      certificates: files.certificates.map((pair) => useCertificateFiles(units, pair)),
+      roots: files.roots && useRootFiles(units, files.roots),
+    };
   }
 
   #limited(side: Side, limited: Limited): void {

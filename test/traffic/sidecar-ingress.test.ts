@@ -1,15 +1,20 @@
 /** What a Sidecar says of a workload's own side, on a real Envoy. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { request } from 'node:https';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ConnectionPool } from '../../src/model/destination-rule.ts';
+import type { ServerTls } from '../../src/model/gateway.ts';
+import type { Mesh } from '../../src/model/mesh.ts';
+import type { PeerAuthentication } from '../../src/model/peer-authentication.ts';
 import type { Sidecar, SidecarIngress } from '../../src/model/sidecar.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePorts } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { call } from '../translate/applications.ts';
-import { testAuthority } from '../translate/certificates.ts';
+import { type KeyPairPem, testAuthority } from '../translate/certificates.ts';
 import { startEnvoy } from '../translate/envoy.ts';
 import { endpoint, host, mesh, service, spiffe, workload } from '../translate/mesh-literals.ts';
 
@@ -89,9 +94,15 @@ async function application(
   };
 }
 
-async function start(t: TestContext, own: number, applicationPort: number, sidecars: readonly Sidecar[]) {
+async function start(
+  t: TestContext,
+  own: number,
+  applicationPort: number,
+  sidecars: readonly Sidecar[],
+  rest: Partial<Mesh> = {},
+) {
   const reviews = service('reviews', 'HTTP');
-  const world = mesh([[reviews, [endpoint('127.0.0.1', own)]]], { sidecars });
+  const world = mesh([[reviews, [endpoint('127.0.0.1', own)]]], { ...rest, sidecars });
   const self = host({ workloads: [workload('reviews', 'HTTP', own, applicationPort)] });
   return startEnvoy(t, world, self, await authority.secrets(spiffe('reviews')));
 }
@@ -164,4 +175,77 @@ test('the pool of the ingress listener comes before the Sidecar’s, and replace
     (await Promise.all(slow)).map(({ status }) => status),
     [200, 200, 200, 200],
   );
+});
+
+/** One HTTPS request, with a client's certificate if there is one. */
+async function secure(port: number, client?: KeyPairPem): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        host: '127.0.0.1',
+        port,
+        ca: authority.rootPem,
+        agent: false,
+        ...(client !== undefined && { cert: client.certificateChainPem, key: client.privateKeyPem }),
+        // The certificate names a SPIFFE id, which Node does not compare.
+        checkServerIdentity: () => undefined,
+      },
+      (incoming) => {
+        let text = '';
+        incoming.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        incoming.once('end', () => resolve(`${incoming.statusCode} ${text}`));
+      },
+    );
+    outgoing.once('error', reject);
+    outgoing.end();
+  });
+}
+
+test('TLS of its own is ended where the mesh’s is off, and client certificates are asked for', async (t) => {
+  const [own = 0, declared = 0, mutual = 0] = await freePorts(3);
+  const dir = await tempDir(t);
+  const pair = await authority.issue('spiffe://elsewhere/server');
+  const files = { serverCertificate: join(dir, 'tls.crt'), privateKey: join(dir, 'tls.key') };
+  const roots = join(dir, 'ca.crt');
+  await Promise.all([
+    writeFile(files.serverCertificate, pair.certificateChainPem),
+    writeFile(files.privateKey, pair.privateKeyPem, { mode: 0o600 }),
+    writeFile(roots, authority.rootPem),
+  ]);
+  await application(t, declared, 'declared');
+  const tls = (mode: 'SIMPLE' | 'MUTUAL'): ServerTls => ({
+    mode,
+    httpsRedirect: false,
+    certificates: [files],
+    credentialNames: [],
+    caCertificates: mode === 'MUTUAL' ? roots : undefined,
+    caCrl: undefined,
+    caCertCredentialName: undefined,
+    subjectAltNames: [],
+    verifyCertificateSpki: [],
+    verifyCertificateHash: [],
+    minProtocolVersion: 'TLS_AUTO',
+    maxProtocolVersion: 'TLS_AUTO',
+    cipherSuites: [],
+    ecdhCurves: [],
+  });
+  const listener = (number: number, mode: 'SIMPLE' | 'MUTUAL'): SidecarIngress =>
+    ingress(number, {
+      port: { number, name: 'https', protocol: 'HTTPS' },
+      defaultEndpoint: `127.0.0.1:${declared}`,
+      tls: tls(mode),
+    });
+  const off: PeerAuthentication = {
+    meta: { ...sidecar({}).meta, kind: 'PeerAuthentication' },
+    selector: undefined,
+    mode: 'DISABLE',
+    portModes: new Map(),
+  };
+  await start(t, own, declared, [sidecar({ ingress: [listener(own, 'SIMPLE'), listener(mutual, 'MUTUAL')] })], {
+    peerAuthentications: [off],
+  });
+  await eventually('it answers', async () => assert.equal(await secure(own), '200 declared'));
+  await assert.rejects(call(own), 'plain text');
+  await assert.rejects(secure(mutual), 'no certificate');
+  assert.equal(await secure(mutual, await authority.issue(spiffe('web'))), '200 declared');
 });

@@ -3,7 +3,8 @@ import * as z from 'zod/mini';
 import { labels, nonEmpty, port, unread } from '../field-types.ts';
 import type { UnsupportedField } from '../unsupported-fields.ts';
 
-const tls = z.strictObject({
+/** `tls` of a server, and of an ingress listener of a Sidecar. */
+export const serverTls = z.strictObject({
   httpsRedirect: z.optional(z.boolean()),
   mode: z.optional(z.enum(['PASSTHROUGH', 'SIMPLE', 'MUTUAL', 'OPTIONAL_MUTUAL', 'ISTIO_MUTUAL', 'AUTO_PASSTHROUGH'])),
   serverCertificate: z.optional(nonEmpty),
@@ -40,7 +41,7 @@ const server = z.strictObject({
   }),
   bind: z.optional(nonEmpty),
   hosts: z.array(nonEmpty),
-  tls: z.optional(tls),
+  tls: z.optional(serverTls),
   defaultEndpoint: unread,
   name: z.optional(nonEmpty),
 });
@@ -51,7 +52,7 @@ export const gatewaySchema = z.strictObject({
 });
 
 export type ServerSpec = z.output<typeof server>;
-export type ServerTlsSpec = z.output<typeof tls>;
+export type ServerTlsSpec = z.output<typeof serverTls>;
 
 export const GATEWAY_UNSUPPORTED: readonly UnsupportedField[] = [
   {

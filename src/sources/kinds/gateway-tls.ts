@@ -185,7 +185,7 @@ const HTTP: ReadonlySet<GatewayProtocol> = new Set(['HTTP', 'HTTP2', 'GRPC']);
 
 /** The `tls` of a server, checked against its port. */
 export function buildServerTls(
-  server: ServerSpec,
+  server: Pick<ServerSpec, 'tls'>,
   protocol: GatewayProtocol,
   path: Path,
   report: Report,

@@ -3,6 +3,7 @@ import * as z from 'zod/mini';
 import { hostProblem, int, labels, nonEmpty } from '../field-types.ts';
 import { refused, type UnsupportedField } from '../unsupported-fields.ts';
 import { connectionPool } from './destination-rule-schema.ts';
+import { serverTls } from './gateway-schema.ts';
 import { protocol } from './service-entry.ts';
 
 /** `~` and `*` stand alone; `~shop` takes away what is in `shop`. */
@@ -43,7 +44,7 @@ export const sidecarSchema = z.strictObject({
         bind: z.optional(z.string()),
         captureMode,
         defaultEndpoint: z.optional(z.string()),
-        tls: z.optional(z.unknown()),
+        tls: z.optional(serverTls),
         connectionPool: z.optional(connectionPool),
       }),
     ),
@@ -77,7 +78,18 @@ export type SidecarSpec = z.output<typeof sidecarSchema>;
 export type SidecarPortSpec = z.output<typeof sidecarPort>;
 
 export const SIDECAR_UNSUPPORTED: readonly UnsupportedField[] = [
-  refused('ingress[].tls', 'Remove it: let a Gateway take TLS that is not the mesh’s own.'),
+  {
+    path: 'ingress[].tls.mode',
+    effect: 'refused',
+    except: ['SIMPLE', 'MUTUAL'],
+    remedy: 'Write SIMPLE or MUTUAL.',
+  },
+  {
+    path: 'ingress[].tls.tlsCertificates[].caCertificates',
+    effect: 'ignored',
+    remedy: 'Write "caCertificates" beside "tlsCertificates".',
+  },
+  refused('ingress[].tls.httpsRedirect', 'Redirect at a gateway.'),
   {
     path: 'ingress[].captureMode',
     effect: 'ignored',

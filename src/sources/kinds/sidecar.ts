@@ -1,8 +1,10 @@
 /** Sidecar: from Istio's form to the model's, with the rules that its schema cannot say. */
 import type { Path } from '../../lib/yaml-document.ts';
+import type { ServerTls } from '../../model/gateway.ts';
 import type { Sidecar, SidecarEgress, SidecarHost, SidecarIngress, SidecarPort } from '../../model/sidecar.ts';
 import { isIpAddress } from '../field-types.ts';
 import { buildConnectionPool } from './connection-pool.ts';
+import { buildServerTls } from './gateway-tls.ts';
 import { defineKind, NETWORKING_VERSIONS, type Report } from './kind.ts';
 import { protocolOf } from './service-entry.ts';
 import { SIDECAR_UNSUPPORTED, type SidecarPortSpec, type SidecarSpec, sidecarSchema } from './sidecar-schema.ts';
@@ -29,6 +31,16 @@ function isDefaultEndpoint(text: string): boolean {
   return port >= 1 && port <= 65_535;
 }
 
+/** TLS that is not the mesh's, ended before the application. */
+function buildTls({ tls, port }: IngressSpec, path: Path, report: Report): ServerTls | undefined {
+  if (tls === undefined) return undefined;
+  if (tls.mode === undefined) report([...path, 'tls'], 'has no mode', 'Write "mode: SIMPLE" or "mode: MUTUAL".');
+  const protocol = protocolOf(port?.protocol ?? '');
+  if (protocol === 'HTTPS' || protocol === 'TLS') return buildServerTls({ tls }, protocol, path, report);
+  report([...path, 'tls'], 'the port has no TLS', 'Write protocol HTTPS, or TLS for bytes.');
+  return undefined;
+}
+
 function buildIngress(spec: IngressSpec, path: Path, report: Report): SidecarIngress {
   const bind = written(spec.bind);
   const defaultEndpoint = written(spec.defaultEndpoint);
@@ -47,7 +59,7 @@ function buildIngress(spec: IngressSpec, path: Path, report: Report): SidecarIng
     bind,
     captureMode: spec.captureMode ?? 'DEFAULT',
     defaultEndpoint,
-    tls: undefined,
+    tls: buildTls(spec, path, report),
     connectionPool:
       spec.connectionPool && buildConnectionPool(spec.connectionPool, [...path, 'connectionPool'], report),
   };
