@@ -8,6 +8,7 @@ import { parseRequest } from '../../src/analysis/called-request.ts';
 import { configurationOf } from '../../src/analysis/configuration.ts';
 import { explain } from '../../src/analysis/explain.ts';
 import type { Explanation } from '../../src/model/explanation.ts';
+import { eventually } from '../support/eventually.ts';
 import { freePorts } from '../support/ports.ts';
 import { startEnvoy } from '../translate/envoy.ts';
 import { host } from '../translate/mesh-literals.ts';
@@ -171,7 +172,10 @@ test(`explain and Envoy agree on ${TABLES * REQUESTS} requests at random`, async
     servicePort: 9080,
     listen: { address: '127.0.0.1', port },
   }));
-  await startEnvoy(t, mesh, host({ upstreams, callerIdentity: undefined }), []);
+  const envoy = await startEnvoy(t, mesh, host({ upstreams, callerIdentity: undefined }), []);
+  await eventually('its listeners are open', async () => {
+    assert.equal(await envoy.stat('listener_manager.workers_started'), 1);
+  });
   const outcomes: Record<string, number> = {};
   for (const [i, one] of requests.entries()) {
     const table = i % TABLES;

@@ -94,6 +94,7 @@ const redirected = fc.record({
       authority: fc.constantFrom('other.example', 'other.example:8080'),
       scheme: fc.constant('https'),
       redirectCode: fc.constantFrom(302, 307, 308),
+      port: fc.constantFrom(80, 8443),
     },
     { requiredKeys: ['uri'] },
   ),
