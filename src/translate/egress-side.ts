@@ -156,7 +156,13 @@ export class EgressSide {
       const name = listenerName({ address: addresses[0] ?? '0.0.0.0', port: port.port });
       const key = part.routes.flatMap(({ serverNames, destinations }) => [
         serverNames.join(' '),
-        ...destinations.flatMap(({ cluster, weight, target }) => [cluster, weight, target?.service.resolution]),
+        ...destinations.flatMap(({ cluster, weight, policy: own, target }) => [
+          cluster,
+          weight,
+          own,
+          target?.service,
+          target?.port,
+        ]),
       ]);
       const inputs = [i, routeConfig, rest, policy, mark, dynamicDnsMs, pathNormalization, accessLogFile, ...key];
       return of.chains(name, { port: port.port, addresses }, inputs, () => {

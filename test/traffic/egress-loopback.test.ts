@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { createServer as createTlsServer, connect as tlsConnect } from 'node:tls';
+import { createServer as createTlsServer } from 'node:tls';
 import type { Upstream } from '../../src/model/host.ts';
 import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
 import { buildMesh } from '../../src/sources/build-mesh.ts';
@@ -14,6 +14,7 @@ import { call, exchange, httpApplication, tcpApplication } from '../translate/ap
 import { testAuthority } from '../translate/certificates.ts';
 import { type RunningEnvoy, startEnvoy } from '../translate/envoy.ts';
 import { host } from '../translate/mesh-literals.ts';
+import { tlsCall } from './tls-call.ts';
 
 function resource(kind: string, name: string, spec: string): string {
   return `apiVersion: networking.istio.io/v1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec: ${spec}\n---\n`;
@@ -51,18 +52,6 @@ async function tlsApplication(t: TestContext, port: number, name: string): Promi
   });
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   t.after(() => server.close());
-}
-
-/** What a TLS server says to who asks for `servername`; undefined: the connection was closed. */
-function tlsCall(port: number, servername: string): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const socket = tlsConnect({ host: '127.0.0.1', port, servername, rejectUnauthorized: false, timeout: 10_000 });
-    let all = '';
-    socket.on('data', (chunk: Buffer) => (all += chunk.toString()));
-    socket.once('end', () => resolve(all === '' ? undefined : all));
-    socket.once('error', () => resolve(undefined));
-    socket.once('timeout', () => socket.destroy(new Error('no answer in 10 s')));
-  });
 }
 
 test('each resolution', async (t) => {
