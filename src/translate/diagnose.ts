@@ -3,6 +3,7 @@ import type { Diagnostic } from '../model/diagnostic.ts';
 import { formatListen, type Host, type NamedUpstream, type Upstream } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/service.ts';
+import { MESH_GATEWAY } from '../model/virtual-service.ts';
 import {
   bindableAddresses,
   type Calling,
@@ -13,11 +14,13 @@ import {
   isMeshed,
   upstreamCalling,
 } from './calling.ts';
+import { gatewaysOf } from './client-conditions.ts';
 import { clusterCallers } from './cluster-callers.ts';
 import { clusterSecurity } from './cluster-security.ts';
 import { egressReport } from './egress-report.ts';
 import { diagnoseGateways } from './gateway-report.ts';
 import { collisions, type HostListener, hostListeners } from './host-listeners.ts';
+import { bestSpecificity } from './host-pattern.ts';
 import { diagnoseIngress } from './inbound-diagnostics.ts';
 import { diagnoseRateLimits } from './rate-limit-diagnostics.ts';
 import { upstreamTarget } from './upstream-target.ts';
@@ -38,6 +41,7 @@ function ofUpstream(mesh: Mesh, host: Host, calling: HostCalling, upstream: Upst
     };
   }
   if (target.kind === 'unknown') {
+    if (service === undefined && isRouted(mesh, serviceHost)) return undefined;
     const lacking = service === undefined ? 'nothing is known of it' : `it has no port ${servicePort ?? ''}`;
     return {
       code: 'TRY0401',
@@ -67,6 +71,14 @@ function ofUpstream(mesh: Mesh, host: Host, calling: HostCalling, upstream: Upst
       remedy: NAME_ONE,
     };
   return lacksTrust(mesh, target.service, who, object);
+}
+
+/** Whether a VirtualService decides where requests for a name go that no service bears. */
+function isRouted({ virtualServices }: Mesh, name: string): boolean {
+  return virtualServices.some(
+    (one) =>
+      one.http.length > 0 && gatewaysOf(one).includes(MESH_GATEWAY) && bestSpecificity(one.hosts, [name]) !== undefined,
+  );
 }
 
 const NOBODY_NAMED =

@@ -62,6 +62,7 @@ function specOf(of: GatewayContext, { gateway, server }: BoundServer, { virtualS
     gateway,
     port,
     client: view.client,
+    isTls: server.port.protocol === 'HTTPS',
     resolve: (destination: Parameters<MeshView['destination']>[0]) => view.destination(destination, port),
     defaultRetries: mesh.config.defaultHttpRetryPolicy,
   };

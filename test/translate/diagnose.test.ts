@@ -35,6 +35,28 @@ test('mutual TLS is required and there is nothing to do it with', () => {
   assert.deepEqual(codes(mesh([[{ ...REVIEWS, identities: [] }, []]]), host({ upstreams })), ['TRY0403']);
 });
 
+test('a name that no service bears and of which a VirtualService speaks', () => {
+  const source = { file: 'a.yaml', line: 1 };
+  const route = {
+    name: undefined,
+    match: [],
+    destinations: [],
+    directResponse: { status: 404, body: undefined },
+    timeoutMs: undefined,
+    retries: undefined,
+  };
+  const spoken = {
+    meta: { kind: 'VirtualService', namespace: 'default', name: 'a', labels: {}, source, age: 0 },
+    hosts: ['books.default.mesh'],
+    exportTo: [],
+    http: [route],
+  };
+  const of = (virtualService: typeof spoken & { readonly gateways?: readonly string[] }) =>
+    codes(mesh([], { virtualServices: [virtualService] }), host({ upstreams: [upstream('books', 9081)] }));
+  assert.deepEqual(of(spoken), []);
+  assert.deepEqual(of({ ...spoken, gateways: ['default/ingress'] }), ['TRY0401']);
+});
+
 test('two listeners at one address', () => {
   const upstreams = [upstream('reviews', 9081)];
   const workloads = [workload('web', 'HTTP', 9081, 8080)];
