@@ -8,7 +8,7 @@ import { readRecord } from '../envoy/state-file.ts';
 import type { Host } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { HostNeeds, NeededApplication, NeededPort } from '../platform/vm/checks/host-check.ts';
-import { dnsDomains } from '../platform/vm/dns-domains.ts';
+import { dnsDomains, MESH_DOMAIN } from '../platform/vm/dns-domains.ts';
 import { PATHS } from '../platform/vm/paths.ts';
 import { mergeServers } from '../translate/gateway-servers.ts';
 import { readResources } from './read-resources.ts';
@@ -112,7 +112,7 @@ function dialledOf({ host, services }: AgentSettings): readonly NeededPort[] {
 
 /** The needs of a host with these settings. */
 export async function hostNeeds(settings: AgentSettings, config: MeshConfig): Promise<HostNeeds> {
-  const { capture, services, dns, paths, consul, identity } = settings;
+  const { capture, services, dns, discovery, paths, consul, identity } = settings;
   const host = toHost(settings, config);
   const named = (host.namedUpstreams ?? []).map(({ serviceHost }) => serviceHost);
   const inbound = new Set(services.map((service) => service.inbound?.capture));
@@ -133,7 +133,9 @@ export async function hostNeeds(settings: AgentSettings, config: MeshConfig): Pr
     units,
     users: [...users, ...capture.exclude.users].filter((user) => !/^\d+$/.test(user)),
     interfaces: capture.interfaces,
-    dns: dns.enabled ? { ...dns.listen, domains: dnsDomains(named).routed } : undefined,
+    dns: dns.enabled
+      ? { ...dns.listen, domains: dnsDomains(discovery.onDemand ? [MESH_DOMAIN, ...named] : named).routed }
+      : undefined,
     paths: { config: settings.file ?? PATHS.agentConfig, ...paths },
     secrets: [consul.tokenFile, consul.keyFile, identity.files?.keyFile, identity.ca.joinTokenFile].filter(
       (file) => file !== undefined,

@@ -135,15 +135,20 @@ export function listenerComplaints(settings: AgentSettings): readonly Complaint[
   return [...complaints, ...socketPathComplaints(settings)];
 }
 
-/** Complaints of upstreams that other machines could reach. */
+/** Complaints of upstreams, and of the proxy, that other machines could reach. */
 export function upstreamComplaints(settings: AgentSettings): readonly Complaint[] {
-  return settings.upstreams.flatMap(({ listen }, i): Complaint[] =>
+  const { proxy } = settings.discovery;
+  const doors = [
+    ...settings.upstreams.map(({ listen }, i) => ({ listen, path: ['upstreams', i, 'listen'] })),
+    ...(proxy === undefined ? [] : [{ listen: proxy, path: ['discovery', 'proxy'] }]),
+  ];
+  return doors.flatMap(({ listen, path }): Complaint[] =>
     listen === undefined || 'path' in listen || isLoopback(listen.address)
       ? []
       : [
           {
             code: RULE,
-            path: ['upstreams', i, 'listen'],
+            path,
             message: `${formatSocketAddress(listen)} is not a loopback address: every machine that reaches it could call with this host's identity`,
             remedy: `Write 127.0.0.1:${listen.port}, or another address in 127.0.0.0/8 or ::1.`,
           },

@@ -165,6 +165,10 @@ const BAD: Readonly<Record<string, readonly [yaml: string, ...issues: readonly s
     `${ONE}envoy: {healthListener: 0.0.0.0:9080}\n`,
     "agent.yaml:2: error TRY0902 envoy.healthListener: 0.0.0.0:9080 of Envoy's health listener is taken by service reviews (10.0.0.5:9080). Give each its own address or port.",
   ],
+  'a proxy that others could use': [
+    'discovery: {proxy: "10.0.0.5:15002"}\n',
+    "agent.yaml:1: error TRY0902 discovery.proxy: 10.0.0.5:15002 is not a loopback address: every machine that reaches it could call with this host's identity. Write 127.0.0.1:15002, or another address in 127.0.0.0/8 or ::1.",
+  ],
   'an upstream that others could use': [
     `${ONE}upstreams: [{service: b, listen: 0.0.0.0:9082}]\n`,
     "agent.yaml:2: error TRY0902 upstreams[0].listen: 0.0.0.0:9082 is not a loopback address: every machine that reaches it could call with this host's identity. Write 127.0.0.1:9082, or another address in 127.0.0.0/8 or ::1.",

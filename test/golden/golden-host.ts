@@ -48,6 +48,10 @@ export const hostFile = z.strictObject({
     ),
   ),
   named: z.optional(z.array(z.strictObject({ service: z.string(), addresses: z.array(z.string()) }))),
+  /** Where Envoy takes requests by their Host. */
+  proxy: z.optional(z.string()),
+  /** Whether Envoy's DNS answers, and who is asked for names that it does not have. */
+  dns: z.optional(z.strictObject({ learner: z.optional(z.string()) })),
   callers: z.optional(
     z.array(
       z.strictObject({
@@ -157,6 +161,15 @@ export function hostOf(spec: HostFile, config: MeshConfig): Host {
     ...(named !== undefined && { namedUpstreams: named }),
     ...(callers !== undefined && { callers }),
     ...(workloads.some(({ inbound }) => inbound?.capture !== undefined) && { inboundCapturePort: 15006 }),
+    ...(spec.proxy !== undefined && {
+      proxy: { listen: socketAddress(spec.proxy), gate: { path: '/run/trysail/learner.sock' } },
+    }),
+    ...(spec.dns !== undefined && {
+      dns: {
+        listen: { address: '127.0.0.1', port: 15053 },
+        ...(spec.dns.learner !== undefined && { learner: socketAddress(spec.dns.learner) }),
+      },
+    }),
     healthListener: { address: '127.0.0.1', port: 15021 },
   };
 }
