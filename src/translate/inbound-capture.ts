@@ -1,4 +1,5 @@
 /** The listener at which captured connections to this host's applications arrive, as Istio's `virtualInbound`. */
+import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Resource } from '../xds/resource.ts';
 import { type CapturedChains, inspectedPorts } from './captured-chains.ts';
 import { captureListener } from './listener.ts';
@@ -13,10 +14,13 @@ export interface InboundCaptureSpec {
   readonly captured: readonly CapturedChains[];
   /** Ports on which applications see their callers' addresses. */
   readonly keepsCaller: readonly number[];
+  /** For how long a caller that says nothing may keep the protocol open; absent: for ever. */
+  readonly detectionTimeoutMs?: MeshConfig['protocolDetectionTimeoutMs'];
 }
 
 /** Connections to captured ports by their rules; all others, such as those to the listener itself, are closed. */
-export function inboundCaptureListener({ port, withoutIpv6, captured, keepsCaller }: InboundCaptureSpec): Resource {
+export function inboundCaptureListener(spec: InboundCaptureSpec): Resource {
+  const { port, withoutIpv6, captured, keepsCaller, detectionTimeoutMs } = spec;
   return captureListener({
     name: INBOUND_CAPTURE,
     addresses: (withoutIpv6 ? ['0.0.0.0'] : ['0.0.0.0', '::']).map((address) => ({ address, port })),
@@ -28,6 +32,7 @@ export function inboundCaptureListener({ port, withoutIpv6, captured, keepsCalle
       ...onPorts(TLS_INSPECTOR, inspectedPorts(captured, 'tls')),
       ...onPorts(HTTP_INSPECTOR, inspectedPorts(captured, 'http')),
     ],
+    detectionTimeoutMs,
     transparent: keepsCaller.length > 0,
     freebind: false,
   });

@@ -64,7 +64,7 @@ export class InboundSide {
       if (chains !== undefined) captured.push(chains);
       calls.push(...ownCalls(mesh, host, each.workload, rateLimits));
     }
-    this.#capture(units, host, captured, all);
+    this.#capture(units, host, captured, all, mesh.config.protocolDetectionTimeoutMs);
     for (const memo of [this.#chains, this.#rateLimits, this.#limits]) memo.sweep();
     return calls;
   }
@@ -122,7 +122,12 @@ export class InboundSide {
     if (taken.capture === undefined) {
       units.own('listeners', name, { context: 'SIDECAR_INBOUND', workload });
       units.make('listeners', name, inputs, () =>
-        listener({ address: taken.listen, direction: 'inbound', ...chains() }),
+        listener({
+          address: taken.listen,
+          direction: 'inbound',
+          detectionTimeoutMs: config.protocolDetectionTimeoutMs,
+          ...chains(),
+        }),
       );
       return undefined;
     }
@@ -168,11 +173,12 @@ export class InboundSide {
     { inboundCapturePort: port, withoutIpv6 = false }: Host,
     captured: readonly CapturedChains[],
     all: readonly Pick<Inbound, 'taken'>[],
+    detectionTimeoutMs: number | undefined,
   ): void {
     if (port === undefined || captured.length === 0) return;
     const keepsCaller = all.flatMap(({ taken }) => (taken.capture === 'tproxy' ? [taken.listen.port] : []));
-    units.make('listeners', INBOUND_CAPTURE, [port, withoutIpv6, ...keepsCaller, ...captured], () =>
-      inboundCaptureListener({ port, withoutIpv6, captured, keepsCaller }),
+    units.make('listeners', INBOUND_CAPTURE, [port, withoutIpv6, detectionTimeoutMs, ...keepsCaller, ...captured], () =>
+      inboundCaptureListener({ port, withoutIpv6, captured, keepsCaller, detectionTimeoutMs }),
     );
   }
 }

@@ -7,6 +7,7 @@ import type {
 } from '../gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts';
 import type { SocketAddress, SocketPath } from '../model/host.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Resource } from '../xds/resource.ts';
 import { HTTP_INSPECTOR, type ListenerFilter, TLS_INSPECTOR } from './listener-filters.ts';
 import { duration, type Fields, resource } from './messages.ts';
@@ -39,6 +40,8 @@ export interface ListenerChains {
 export interface ListenerSpec extends ListenerChains {
   readonly address: SocketAddress | SocketPath;
   readonly direction: 'inbound' | 'outbound';
+  /** For how long a caller that says nothing may keep the protocol open; absent or 0: for ever. */
+  readonly detectionTimeoutMs?: MeshConfig['protocolDetectionTimeoutMs'];
 }
 
 function socketAddress({ address, port }: SocketAddress): Address {
@@ -54,6 +57,7 @@ function common(
   direction: ListenerSpec['direction'],
   chains: Pick<ListenerChains, 'filterChains' | 'defaultFilterChain'>,
   listenerFilters: readonly ListenerFilter[],
+  detectionTimeoutMs = 0,
 ): ListenerInit {
   return {
     trafficDirection: direction === 'inbound' ? TrafficDirection.INBOUND : TrafficDirection.OUTBOUND,
@@ -61,7 +65,10 @@ function common(
     ...(chains.defaultFilterChain !== undefined && { defaultFilterChain: chains.defaultFilterChain }),
     listenerFilters: [...listenerFilters],
     // As in Istio: a caller that is slow to speak waits, it is not taken for something that it is not.
-    ...(listenerFilters.length > 0 && { listenerFiltersTimeout: duration(0), continueOnListenerFiltersTimeout: true }),
+    ...(listenerFilters.length > 0 && {
+      listenerFiltersTimeout: duration(detectionTimeoutMs),
+      continueOnListenerFiltersTimeout: true,
+    }),
   };
 }
 
@@ -70,7 +77,11 @@ export function listener(spec: ListenerSpec): Resource {
   const name = listenerName(spec.address);
   const filters = [...(spec.inspect.tls ? [TLS_INSPECTOR] : []), ...(spec.inspect.http ? [HTTP_INSPECTOR] : [])];
   const address = { address: envoyAddress(spec.address) };
-  return resource(name, ListenerSchema, { name, address, ...common(spec.direction, spec, filters) });
+  return resource(name, ListenerSchema, {
+    name,
+    address,
+    ...common(spec.direction, spec, filters, spec.detectionTimeoutMs),
+  });
 }
 
 export interface CaptureListenerSpec {
@@ -81,6 +92,7 @@ export interface CaptureListenerSpec {
   readonly filterChains: readonly FilterChain[];
   readonly defaultFilterChain?: FilterChain | undefined;
   readonly listenerFilters: readonly ListenerFilter[];
+  readonly detectionTimeoutMs?: ListenerSpec['detectionTimeoutMs'];
   /** Whether connections arrive with a destination that is not the listener's (TPROXY). Needs CAP_NET_ADMIN. */
   readonly transparent: boolean;
   /** Whether an address may be one that the host does not have. */
@@ -94,7 +106,7 @@ export function captureListener(spec: CaptureListenerSpec): Resource {
     name: spec.name,
     ...(first !== undefined && { address: first }),
     additionalAddresses: others.map((address) => ({ address })),
-    ...common(spec.direction, spec, spec.listenerFilters),
+    ...common(spec.direction, spec, spec.listenerFilters, spec.detectionTimeoutMs),
     ...(spec.transparent && { transparent: true }),
     ...(spec.freebind && { freebind: true }),
   });

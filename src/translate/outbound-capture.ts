@@ -1,5 +1,6 @@
 /** The listener at which one caller's captured connections arrive, as Istio's `virtualOutbound`. */
 import type { Caller, SocketAddress } from '../model/host.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Resource } from '../xds/resource.ts';
 import { type CapturedChains, capturedChains, inspectedPorts, unservedChains } from './captured-chains.ts';
 import { captureListener, type FilterChain } from './listener.ts';
@@ -33,6 +34,8 @@ export interface OutboundCaptureSpec {
   /** What becomes of connections to anywhere else. */
   readonly rest: readonly NetworkFilter[];
   readonly accessLogFile: string | undefined;
+  /** For how long a caller that says nothing may keep the protocol open; absent: for ever. */
+  readonly detectionTimeoutMs?: MeshConfig['protocolDetectionTimeoutMs'];
 }
 
 /**
@@ -70,6 +73,7 @@ export function outboundCaptureListener(spec: OutboundCaptureSpec): Resource {
       ...onPorts(TLS_INSPECTOR, inspectedPorts(captured, 'tls')),
       ...onPorts(HTTP_INSPECTOR, inspectedPorts(captured, 'http')),
     ],
+    detectionTimeoutMs: spec.detectionTimeoutMs,
     transparent: false,
     // A host may have switched IPv6 off, and a bridge may come later: no reason to have no listener at all.
     freebind: true,

@@ -30,6 +30,8 @@ export interface OutboundCalls {
   readonly caller: string | undefined;
   /** How often names that requests ask for are resolved anew; undefined: no service of the mesh needs that. */
   readonly dynamicDnsMs: number | undefined;
+  /** For how long a caller that says nothing may keep the protocol open; absent: for ever. */
+  readonly detectionTimeoutMs?: MeshConfig['protocolDetectionTimeoutMs'];
   readonly pathNormalization?: MeshConfig['pathNormalization'];
   readonly accessLogFile: string | undefined;
 }
@@ -45,9 +47,21 @@ export function callInputs(calls: OutboundCalls): readonly unknown[] {
     caller,
     dynamicDnsMs,
     pathNormalization,
+    detectionTimeoutMs,
     accessLogFile,
   } = calls;
-  return [name, kind, cluster, routes, policy, caller, dynamicDnsMs, pathNormalization, accessLogFile];
+  return [
+    name,
+    kind,
+    cluster,
+    routes,
+    policy,
+    caller,
+    dynamicDnsMs,
+    pathNormalization,
+    detectionTimeoutMs,
+    accessLogFile,
+  ];
 }
 
 function http(calls: OutboundCalls, statPrefix: string): NetworkFilter {
@@ -135,6 +149,7 @@ export function outboundListener(address: SocketAddress | SocketPath, calls: Out
   return listener({
     address,
     direction: 'outbound',
+    detectionTimeoutMs: calls.detectionTimeoutMs,
     ...outboundChains(calls, `outbound_${listenerName(address)}`, routes),
   });
 }

@@ -261,7 +261,7 @@ export class OutboundSide {
   /** The listener of a caller whose calls are captured. */
   #caller(of: Outbound, caller: Caller): void {
     const { units, mesh, host } = of;
-    const { accessLogFile } = mesh.config;
+    const { accessLogFile, protocolDetectionTimeoutMs: detectionTimeoutMs } = mesh.config;
     units.make('clusters', PASSTHROUGH_CLUSTER, [], passthroughCluster);
     units.make('clusters', BLACK_HOLE_CLUSTER, [], blackHoleCluster);
     const names = [...new Set((host.namedUpstreams ?? []).flatMap((upstream) => upstream.addresses))];
@@ -275,10 +275,17 @@ export class OutboundSide {
     units.own('listeners', name, { context: 'SIDECAR_OUTBOUND', workload: who });
     const addresses = captureAddresses(caller, host.withoutIpv6 === true);
     const mark = of.calling.apart && unknown.marked ? callerState(who) : undefined;
-    const inputs = [accessLogFile, addresses.map(listenerName).join(' '), names.join(' '), unknown.bytes, mark];
+    const inputs = [
+      accessLogFile,
+      detectionTimeoutMs,
+      addresses.map(listenerName).join(' '),
+      names.join(' '),
+      unknown.bytes,
+      mark,
+    ];
     units.make('listeners', name, [...inputs, ...captured], () => {
       const rest = [...(mark === undefined ? [] : [markCaller(mark)]), passBytes(unknown.bytes, accessLogFile)];
-      return outboundCaptureListener({ name, addresses, captured, names, rest, accessLogFile });
+      return outboundCaptureListener({ name, addresses, captured, names, rest, accessLogFile, detectionTimeoutMs });
     });
   }
 
@@ -405,6 +412,7 @@ export class OutboundSide {
       caller: of.calling.apart ? callerState(who) : undefined,
       dynamicDnsMs: dynamicDnsOf(of.mesh),
       pathNormalization: of.mesh.config.pathNormalization,
+      detectionTimeoutMs: of.mesh.config.protocolDetectionTimeoutMs,
       accessLogFile: of.mesh.config.accessLogFile,
     };
     if (target.kind === 'unknown') {
