@@ -73,7 +73,15 @@ export function callingHost(mesh: Mesh, caller: Caller, request: CalledRequest):
       ? []
       : [{ serviceHost: service.host, addresses: addressesOf(service) }];
   const { namespace, name, labels, identity, locality } = caller;
-  const workload = { namespace, service: name, serviceHost: canonicalHost(mesh.config, name, namespace), labels };
+  const workload = {
+    namespace,
+    service: name,
+    serviceHost: canonicalHost(mesh.config, name, namespace),
+    // Of a host without certificates nobody asks for it; the caller's labels count nevertheless.
+    identity: identity ?? callerIdentity(mesh, namespace, name),
+    labels,
+    inbound: undefined,
+  };
   return {
     service,
     address: isAddress ? request.host : (named[0]?.addresses[0] ?? ELSEWHERE),
@@ -81,7 +89,7 @@ export function callingHost(mesh: Mesh, caller: Caller, request: CalledRequest):
       nodeId: `${name}.${namespace}`,
       nodeCluster: `${name}.${namespace}`,
       locality,
-      workloads: identity === undefined ? [] : [{ ...workload, identity, inbound: undefined }],
+      workloads: [workload],
       upstreams: [],
       callerIdentity: identity,
       ...(identity === undefined && { withoutCertificates: true }),
