@@ -5,20 +5,23 @@
  */
 import type { KvEntry, KvStore } from '../consul/kv.ts';
 import { Backoff } from '../lib/backoff.ts';
-import { errorMessage, type TrysailError } from '../lib/errors.ts';
+import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import { Slots } from '../lib/slots.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { type ReadingState, readResources } from '../sources/resource-reader.ts';
 import { EMPTY_RESOURCES, type ResourceSet } from '../sources/resource-set.ts';
-import { type Held, inlineBodies, type Judged, judgeHead, takeHead } from './accept-head.ts';
+import { type Held, judgeHead } from './accept-head.ts';
+import { fetchHead } from './fetch-head.ts';
 import { resourceFiles } from './fleet-resources.ts';
-import { readContent } from './fleet-store.ts';
+import { type Followed, missingHalves, readyNamespaces } from './followed-namespace.ts';
+import { FollowedPublishers } from './followed-publishers.ts';
+import { halfInForce, headRefused, tooManyNamespaces, unreadable, unsaved } from './follower-diagnostics.ts';
 import { KeptFleet } from './kept-fleet.ts';
 import { KeyWatch } from './key-watch.ts';
-import { bodyKey, headKey, indexKey, MESH_KEY } from './layout.ts';
-import { openPublishers, type Publishers } from './publishers.ts';
+import { headKey } from './layout.ts';
+import type { Publishers } from './publishers.ts';
 import { isRefused } from './signed-document.ts';
 import type { VerifyingKey } from './signing-key.ts';
 
@@ -53,21 +56,6 @@ export interface FollowerOptions {
   readonly onChange: () => void;
 }
 
-interface Followed {
-  readonly watch: KeyWatch;
-  held: Held | undefined;
-  /** What Consul has; undefined: no answer yet, or no such key. */
-  bytes: Uint8Array | undefined;
-  /** Whether `bytes` was judged, by the list of publishers that holds. */
-  judged: boolean;
-  /** Taken and not in force yet, with when it was first wanted. */
-  next: { readonly held: Held; readonly bodies: ReadonlyMap<string, string>; readonly sinceMs: number } | undefined;
-  problem: Diagnostic | undefined;
-  error: TrysailError | undefined;
-  /** What the leader said when it was asked beside the watch: Consul's index of the head, and when. */
-  leader?: { readonly index: number; readonly atMs: number };
-}
-
 export class FleetFollower {
   readonly #options: FollowerOptions;
   readonly #kept: KeptFleet;
@@ -76,10 +64,7 @@ export class FleetFollower {
   readonly #retry = new Backoff({ baseMs: 500, maxMs: 30_000 });
   readonly #followed = new Map<string, Followed>();
   readonly #bodies = new Map<string, string>();
-  #meshWatch: KeyWatch | undefined;
-  #publishers: Publishers | undefined;
-  #meshProblem: Diagnostic | undefined;
-  #meshError: TrysailError | undefined;
+  readonly #publishers: FollowedPublishers;
   #tooMany: Diagnostic | undefined;
   #unsaved: string | undefined;
   #state: ReadingState | undefined;
@@ -92,6 +77,18 @@ export class FleetFollower {
   constructor(options: FollowerOptions) {
     this.#options = options;
     this.#kept = new KeptFleet(options.stateDir);
+    this.#publishers = new FollowedPublishers({
+      ...options,
+      kept: this.#kept,
+      onAnswer: (isNew) => {
+        // What was refused may be allowed now, and the other way round.
+        if (isNew) for (const followed of this.#followed.values()) followed.judged = false;
+        this.#report();
+        this.#kick();
+      },
+      onError: () => this.#report(),
+      write: (work) => this.#write(work),
+    });
   }
 
   /** What is in force. */
@@ -101,40 +98,26 @@ export class FleetFollower {
 
   /** Whether resource files of this host count beside it: while there is no fleet's configuration, they do. */
   get localResources(): 'allow' | 'deny' {
-    return this.#publishers?.document.localResources ?? 'allow';
+    return this.#publishers.current?.document.localResources ?? 'allow';
   }
 
   /** Of the following itself; those of resources are in `resources`. */
   get diagnostics(): readonly Diagnostic[] {
-    const errors = [this.#meshError, ...[...this.#followed.values()].map(({ error }) => error)];
+    const errors = [this.#publishers.error, ...[...this.#followed.values()].map(({ error }) => error)];
     const error = errors.find((one) => one !== undefined);
-    const unreadable: Diagnostic | undefined =
-      error === undefined
-        ? undefined
-        : {
-            code: 'TRY0704',
-            severity: 'warning',
-            object: 'fleet configuration',
-            message: `it cannot be read; the last good one holds: ${error.message}`,
-            ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
-          };
-    const unsaved: Diagnostic | undefined =
-      this.#unsaved === undefined
-        ? undefined
-        : {
-            code: 'TRY0706',
-            severity: 'warning',
-            object: 'fleet configuration',
-            message: `it cannot be saved in the state folder: ${this.#unsaved}`,
-            remedy: 'Free space there, or make it writable for the agent: it is needed after a restart.',
-          };
     const problems = [...this.#followed.values()].map(({ problem }) => problem);
-    return [this.#meshProblem, ...problems, unreadable, unsaved, this.#tooMany].filter((one) => one !== undefined);
+    return [
+      this.#publishers.problem,
+      ...problems,
+      error === undefined ? undefined : unreadable(error),
+      this.#unsaved === undefined ? undefined : unsaved(this.#unsaved),
+      this.#tooMany,
+    ].filter((one) => one !== undefined);
   }
 
   /** Revision of the list of publishers; undefined: none was ever seen. */
   get meshRevision(): number | undefined {
-    return this.#publishers?.document.revision;
+    return this.#publishers.current?.document.revision;
   }
 
   /** The followed namespaces, by name. */
@@ -143,32 +126,17 @@ export class FleetFollower {
       namespace,
       revision: held?.head.revision,
       publishedMs: held?.head.atMs,
-      publisher: held === undefined ? undefined : this.#publishers?.byKey.get(held.key)?.publisher.name,
+      publisher: held === undefined ? undefined : this.#publishers.current?.byKey.get(held.key)?.publisher.name,
       current: next === undefined && problem === undefined && judged && bytes !== undefined,
     }));
   }
 
   /** Takes what an earlier agent kept, and begins to follow. Never rejects. */
   async start(namespaces: ReadonlySet<string>): Promise<void> {
-    const { roots, kv, log } = this.#options;
-    try {
-      const sealed = await this.#kept.readMesh();
-      const publishers = sealed === undefined ? undefined : openPublishers(sealed, roots);
-      if (publishers !== undefined && !isRefused(publishers)) this.#publishers = publishers;
-    } catch (error) {
-      log.warn({ error: errorMessage(error) }, 'the kept list of publishers is not used');
-    }
+    await this.#publishers.restore();
     await this.#follow(namespaces);
     this.#rebuild();
-    this.#meshWatch = new KeyWatch({
-      kv,
-      key: MESH_KEY,
-      onValue: (entry) => this.#onMesh(entry),
-      onError: (error) => {
-        this.#meshError = error;
-        this.#report();
-      },
-    });
+    this.#publishers.start();
   }
 
   /** Follows these from now on. What is kept of a namespace that comes new is in force at once. */
@@ -194,31 +162,22 @@ export class FleetFollower {
   async stop(): Promise<void> {
     this.#stop.abort();
     clearTimeout(this.#timer);
-    this.#meshWatch?.stop();
+    this.#publishers.stop();
     for (const { watch } of this.#followed.values()) watch.stop();
     await this.#turn;
     await this.#writing;
   }
 
   #isSettled(): boolean {
-    const watches = [this.#meshWatch, ...[...this.#followed.values()].map(({ watch }) => watch)];
-    if (watches.some((watch) => watch?.answered !== true && watch?.failing !== true)) return false;
+    const watches = [...this.#followed.values()].map(({ watch }) => watch);
+    if (!this.#publishers.asked || watches.some(({ answered, failing }) => !answered && !failing)) return false;
     return !this.#wanted && [...this.#followed.values()].every((one) => one.bytes === undefined || one.judged);
   }
 
   #bounded(namespaces: ReadonlySet<string>): ReadonlySet<string> {
     const { maxNamespaces } = this.#options;
     const left = [...namespaces].slice(maxNamespaces);
-    this.#tooMany =
-      left.length === 0
-        ? undefined
-        : {
-            code: 'TRY0709',
-            severity: 'warning',
-            object: 'fleet configuration',
-            message: `${namespaces.size} namespaces are needed and ${maxNamespaces} followed; left out: ${left.join(', ')}`,
-            remedy: 'Call services of fewer namespaces from this host.',
-          };
+    this.#tooMany = left.length === 0 ? undefined : tooManyNamespaces(namespaces.size, maxNamespaces, left);
     return new Set([...namespaces].slice(0, maxNamespaces));
   }
 
@@ -257,41 +216,6 @@ export class FleetFollower {
     }
   }
 
-  #onMesh(entry: KvEntry | undefined): void {
-    const refusal = this.#takeMesh(entry);
-    this.#meshProblem =
-      refusal === undefined
-        ? undefined
-        : {
-            code: 'TRY0701',
-            severity: 'error',
-            object: 'fleet configuration',
-            message: `the list of publishers in Consul (${MESH_KEY}) is not taken: ${refusal}; ${this.#publishers === undefined ? 'there is no fleet configuration' : 'the last good one holds'}`,
-            remedy: 'Check mesh.fleet.trust, and find out who writes there.',
-          };
-    this.#report();
-    this.#kick();
-  }
-
-  /** Why the list is not taken; undefined: it is. */
-  #takeMesh(entry: KvEntry | undefined): string | undefined {
-    const before = this.#publishers;
-    if (entry === undefined) return 'it does not exist';
-    const next = openPublishers(entry.value, this.#options.roots);
-    if (isRefused(next)) return next.refused;
-    if (before?.hash === next.hash) return undefined;
-    if (before !== undefined) {
-      const { revision, fleet } = before.document;
-      if (next.document.fleet !== fleet) return 'it is that of another fleet than this host has seen';
-      if (next.document.revision <= revision)
-        return `its revision ${next.document.revision} is not above ${revision}, which this host has seen`;
-    }
-    this.#publishers = next;
-    for (const followed of this.#followed.values()) followed.judged = false;
-    this.#write(async () => this.#kept.writeMesh(Buffer.from(entry.value).toString('utf8')));
-    return undefined;
-  }
-
   #onHead(namespace: string, entry: KvEntry | undefined): void {
     const followed = this.#followed.get(namespace);
     if (followed === undefined) return;
@@ -308,16 +232,8 @@ export class FleetFollower {
     this.#kick();
   }
 
-  #refusal(namespace: string, code: string, why: string, remedy: string): Diagnostic {
-    const held = this.#followed.get(namespace)?.held;
-    const rest = held === undefined ? 'nothing of it is in force' : `revision ${held.head.revision} holds`;
-    return {
-      code,
-      severity: 'error',
-      object: `namespace ${namespace}`,
-      message: `its head in Consul (${headKey(namespace)}) is not taken: ${why}; ${rest}`,
-      remedy,
-    };
+  #refusal(namespace: string, code: 'TRY0702' | 'TRY0703', why: string, remedy: string): Diagnostic {
+    return headRefused(code, namespace, this.#followed.get(namespace)?.held?.head.revision, why, remedy);
   }
 
   /** Goes over all that is not judged yet, one round at a time. */
@@ -341,7 +257,7 @@ export class FleetFollower {
   }
 
   async #round(): Promise<void> {
-    const publishers = this.#publishers;
+    const publishers = this.#publishers.current;
     if (publishers === undefined) return;
     await Promise.all(
       [...this.#followed].map(async ([namespace, followed]) => this.#judge(namespace, followed, publishers)),
@@ -373,7 +289,13 @@ export class FleetFollower {
       return;
     }
     try {
-      const next = await this.#take(judged, held, publishers);
+      const next = await fetchHead(judged, held, {
+        kv: this.#options.kv,
+        slots: this.#slots,
+        signal: this.#stop.signal,
+        publishers,
+        hasBody: (hash) => this.#bodies.has(hash),
+      });
       // Something newer has come meanwhile.
       if (followed.bytes !== bytes) return;
       followed.judged = true;
@@ -398,46 +320,12 @@ export class FleetFollower {
     return [...entries.values()].every(({ hash }) => this.#bodies.has(hash));
   }
 
-  async #take(
-    judged: Judged,
-    before: Held | undefined,
-    publishers: Publishers,
-  ): Promise<{ readonly held: Held; readonly bodies: ReadonlyMap<string, string> } | { readonly refused: string }> {
-    const { kv } = this.#options;
-    const { namespace } = judged;
-    const { signal } = this.#stop;
-    const read = (key: string, hash: string): Promise<string> =>
-      this.#slots.run(async () => readContent(kv, key, hash, signal));
-    const same = before?.hash === judged.hash;
-    const held = same
-      ? before
-      : await takeHead(judged, before, publishers, (hash) => read(indexKey(namespace, hash), hash));
-    if (isRefused(held)) return held;
-    const inline = inlineBodies(judged);
-    const bodies = new Map<string, string>();
-    await Promise.all(
-      [...held.entries.values()].map(async ({ hash }) => {
-        if (this.#bodies.has(hash)) return;
-        bodies.set(hash, inline.get(hash) ?? (await read(bodyKey(namespace, hash), hash)));
-      }),
-    );
-    return { held, bodies };
-  }
-
-  /** Which namespaces of the same change are not there yet. */
-  #missingHalves({ held }: { readonly held: Held }): readonly string[] {
-    return Object.entries(held.head.transaction.revisions).flatMap(([namespace, revision]) => {
-      const other = this.#followed.get(namespace);
-      if (other === undefined || namespace === held.namespace) return [];
-      const known = Math.max(other.held?.head.revision ?? 0, other.next?.held.head.revision ?? 0);
-      return known >= revision ? [] : [namespace];
-    });
-  }
-
   /** Heads of one change were written at once: who has one of them can read the others without waiting for their watches. */
   async #fetchOtherHalves(publishers: Publishers): Promise<void> {
     const missing = new Set(
-      [...this.#followed.values()].flatMap(({ next }) => (next === undefined ? [] : this.#missingHalves(next))),
+      [...this.#followed.values()].flatMap(({ next }) =>
+        next === undefined ? [] : missingHalves(this.#followed, next.held),
+      ),
     );
     await Promise.all(
       [...missing].map(async (namespace) => {
@@ -459,24 +347,8 @@ export class FleetFollower {
 
   /** Puts in force what is whole, or has waited for long enough. */
   #enforce(): void {
-    const ready = new Set([...this.#followed].flatMap(([name, { next }]) => (next === undefined ? [] : [name])));
     const now = performance.now();
-    for (let changed = true; changed; ) {
-      changed = false;
-      for (const name of ready) {
-        const next = this.#followed.get(name)?.next;
-        if (next === undefined || now - next.sinceMs >= OTHER_HALF_MS) continue;
-        const waits = Object.entries(next.held.head.transaction.revisions).some(([other, revision]) => {
-          const partner = this.#followed.get(other);
-          if (partner === undefined || other === name) return false;
-          if ((partner.held?.head.revision ?? 0) >= revision) return false;
-          return !ready.has(other) || (partner.next?.held.head.revision ?? 0) < revision;
-        });
-        if (!waits) continue;
-        ready.delete(name);
-        changed = true;
-      }
-    }
+    const ready = readyNamespaces(this.#followed, (sinceMs) => now - sinceMs >= OTHER_HALF_MS);
     if (ready.size === 0) return;
     for (const name of ready) this.#putInForce(name);
     if (this.#rebuild()) this.#options.onChange();
@@ -486,17 +358,8 @@ export class FleetFollower {
     const followed = this.#followed.get(namespace);
     const next = followed?.next;
     if (followed === undefined || next === undefined) return;
-    const missing = this.#missingHalves(next);
-    followed.problem =
-      missing.length === 0
-        ? undefined
-        : {
-            code: 'TRY0710',
-            severity: 'warning',
-            object: `namespace ${namespace}`,
-            message: `revision ${next.held.head.revision} is in force without the other half of its change, in ${missing.join(', ')}`,
-            remedy: 'See what is wrong with those namespaces.',
-          };
+    const missing = missingHalves(this.#followed, next.held);
+    followed.problem = missing.length === 0 ? undefined : halfInForce(namespace, next.held.head.revision, missing);
     followed.held = next.held;
     followed.next = undefined;
     for (const [hash, text] of next.bodies) this.#bodies.set(hash, text);

@@ -1,6 +1,6 @@
 // Publishing to a real Consul: who may, what is refused, what concurrent publishers and enemies do to each other.
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
@@ -24,7 +24,9 @@ import {
 import { headKey, MESH_KEY, revisionsPrefix } from '../../src/fleet/layout.ts';
 import { publish } from '../../src/fleet/publish.ts';
 import { createSigningKey } from '../../src/fleet/signing-key.ts';
+import { startConsul } from '../support/consul.ts';
 import { trysail } from '../support/run-trysail.ts';
+import { tempDir } from '../support/temp-dir.ts';
 import { answering, manifestsOf, startFleet } from './fleet-lab.ts';
 
 const rule = (name: string, subset = 'v1', namespace = 'shop'): object => ({
@@ -228,18 +230,53 @@ test('600 resources in one step, and history that is kept no longer than it is p
 });
 
 test('the commands, as a user calls them', async (t) => {
-  const { dir, consul } = await startFleet(t);
+  const dir = await tempDir(t);
+  const consul = await startConsul(t);
+  const keys = join(dir, 'keys');
+  await mkdir(keys);
+  const consulOption = ['--consul', consul.address.replace('http://', '')];
+  const access = [...consulOption, '--root', join(keys, 'fleet-root.pub.pem')];
+  const [root, admin, team] = ['fleet-root.key', 'admin.key', 'team.key'].map((name) => join(keys, name));
+  assert.ok(root !== undefined && admin !== undefined && team !== undefined);
   const file = join(dir, 'in.yaml');
-  await writeFile(file, `# a comment\n${JSON.stringify(rule('ratings'))}\n`);
-  const again = await trysail('fleet', 'init', '--dir', dir, '--consul', consul.address);
-  assert.deepEqual([again.code, /FLEET|already/.test(again.err)], [1, true]);
-  const access = ['--consul', consul.address, '--root', join(dir, 'fleet-root.pem')];
-  const differs = await trysail('diff', '-f', file, ...access);
-  assert.equal(differs.code, 10, differs.err);
-  assert.match(differs.out, /created DestinationRule shop\/ratings/);
-  const unsigned = await trysail('apply', '-f', file, ...access);
-  assert.match(unsigned.err, /No key to sign/);
-  const got = await trysail('get', '-A', ...access);
-  assert.match(got.out, /Nothing is published/);
-  assert.match(await readFile(file, 'utf8'), /comment/);
+  const { metadata, ...rest } = rule('ratings') as { metadata: { name: string } };
+  await writeFile(file, `# a comment\n${JSON.stringify({ ...rest, metadata: { name: metadata.name } })}\n`);
+  const run = async (code: number, ...args: readonly string[]): Promise<string> => {
+    const { code: ended, out, err } = await trysail(...args);
+    assert.equal(ended, code, `${args.join(' ')}: ${out}${err}`);
+    return out + err;
+  };
+  assert.match(await run(1, 'get', '-A', ...consulOption, '--root', file), /holds no Ed25519 public key/);
+  await run(0, 'fleet', 'init', '--dir', keys, ...consulOption);
+  assert.equal((await stat(root)).mode & 0o777, 0o600);
+  assert.match(await run(1, 'fleet', 'init', '--dir', keys, ...consulOption), /has a fleet configuration already/);
+  assert.match(await run(0, 'get', '-A', ...access), /Nothing is published/);
+  assert.match(await run(10, 'diff', '-f', file, '-n', 'shop', ...access), /created DestinationRule shop\/ratings/);
+  assert.match(await run(1, 'apply', '-f', file, ...access), /No key to sign/);
+  const published = await run(0, 'apply', '-f', dir, '-n', 'shop', '--key', admin, '-m', 'first', ...access);
+  assert.match(published, /created +DestinationRule shop\/ratings\nshop is at revision 1\./);
+  assert.match(await run(0, 'diff', '-f', file, '-n', 'shop', ...access), /Nothing would change/);
+  const got = await run(0, 'get', 'dr/ratings', '-n', 'shop', '-o', 'yaml', ...access);
+  assert.match(got, /^# a comment\n[^]*namespace/);
+
+  await run(0, 'publisher', 'key', team);
+  const allow = ['--public-key', join(keys, 'team.pub.pem'), '--namespace', 'shop', '--root-key', root];
+  await run(0, 'publisher', 'add', 'team', ...allow, ...access);
+  await run(0, 'delete', 'destinationrule/ratings', '-n', 'shop', '--key', team, ...access);
+  assert.match(
+    await run(0, 'history', '-n', 'shop', ...access),
+    /shop +2 +\S+ +team +delete[^]*shop +1 +\S+ +admin +apply .*first/,
+  );
+  await run(0, 'freeze', '-m', 'a feast', '--key', admin, ...access);
+  assert.match(
+    await run(1, 'rollback', '-n', 'shop', '--to', '1', '--key', team, ...access),
+    /frozen by admin .*a feast/,
+  );
+  await run(0, 'unfreeze', '--key', admin, ...access);
+  assert.match(await run(0, 'rollback', '-n', 'shop', '--to', '1', '--key', team, ...access), /revision 3/);
+  await run(0, 'publisher', 'revoke', 'team', '--root-key', root, ...access);
+  assert.match(await run(0, 'publisher', 'list', ...access), /team +\S+ +shop +\* +no +revoked/);
+  assert.match(await run(1, 'rollback', '-n', 'shop', '--to', '2', '--key', team, ...access), /team is revoked/);
+  const history = JSON.parse(await run(0, 'history', '-n', 'shop', '-o', 'json', ...access)) as readonly object[];
+  assert.equal(history.length, 3);
 });
