@@ -291,7 +291,9 @@ export const SERVICE_REFERENCE: Form<ServiceReference> = {
   noun: 'a service (a short name, a host name, or {name, namespace})',
   example: 'ratings',
   parse: (input) => {
-    if (typeof input === 'string') return /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(input) ? input : undefined;
+    // A ServiceEntry may be of a whole domain: *.example.com.
+    if (typeof input === 'string')
+      return /^(\*\.)?[a-z0-9]([a-z0-9.-]{0,249}[a-z0-9])?$/.test(input) ? input : undefined;
     if (typeof input !== 'object' || input === null || Object.keys(input).toSorted().join() !== 'name,namespace')
       return undefined;
     const { name, namespace } = input as { readonly name: unknown; readonly namespace: unknown };

@@ -137,12 +137,24 @@ export function listenerComplaints(settings: AgentSettings): readonly Complaint[
 
 /** Complaints of upstreams, and of the proxy, that other machines could reach. */
 export function upstreamComplaints(settings: AgentSettings): readonly Complaint[] {
+  const nameless = settings.upstreams.flatMap(({ service, listen }, i): Complaint[] =>
+    typeof service === 'string' && service.startsWith('*') && listen === undefined
+      ? [
+          {
+            code: RULE,
+            path: ['upstreams', i, 'service'],
+            message: `${service} is no name that could be resolved`,
+            remedy: 'Add "listen", or capture the calls ("capture.outbound").',
+          },
+        ]
+      : [],
+  );
   const { proxy } = settings.discovery;
   const doors = [
     ...settings.upstreams.map(({ listen }, i) => ({ listen, path: ['upstreams', i, 'listen'] })),
     ...(proxy === undefined ? [] : [{ listen: proxy, path: ['discovery', 'proxy'] }]),
   ];
-  return doors.flatMap(({ listen, path }): Complaint[] =>
+  const open = doors.flatMap(({ listen, path }): Complaint[] =>
     listen === undefined || 'path' in listen || isLoopback(listen.address)
       ? []
       : [
@@ -154,4 +166,5 @@ export function upstreamComplaints(settings: AgentSettings): readonly Complaint[
           },
         ],
   );
+  return [...nameless, ...open];
 }

@@ -173,6 +173,10 @@ const BAD: Readonly<Record<string, readonly [yaml: string, ...issues: readonly s
     `${ONE}upstreams: [{service: b, listen: 0.0.0.0:9082}]\n`,
     "agent.yaml:2: error TRY0902 upstreams[0].listen: 0.0.0.0:9082 is not a loopback address: every machine that reaches it could call with this host's identity. Write 127.0.0.1:9082, or another address in 127.0.0.0/8 or ::1.",
   ],
+  'a wildcard as a name': [
+    `${ONE}upstreams: [{service: '*.b.c'}, {service: '*.d.e', listen: 127.0.0.1:9082, port: 80}]\n`,
+    'agent.yaml:2: error TRY0902 upstreams[0].service: *.b.c is no name that could be resolved. Add "listen", or capture the calls ("capture.outbound").',
+  ],
   'a check of two kinds': [
     'services: [{name: a, port: 80, check: {http: /, tcp: true}}]\n',
     'agent.yaml:1: error TRY0902 services[0].check: the check of service a is http and tcp at once. Write exactly one of http, tcp, grpc, command, ttl.',
