@@ -39,7 +39,8 @@ test('routes of a delegate take the place of its root’s, and what they lack fr
 `;
   const { virtualServices, diagnostics } = mergeDelegates(parsed(document('root', ROOT), document('api', delegate)));
   assert.deepEqual(diagnostics, []);
-  const [{ http = [] } = {}, ...others] = virtualServices;
+  const [merged, ...others] = virtualServices;
+  const http = merged?.http ?? [];
   assert.deepEqual(others, [], 'a delegate is never used alone');
   assert.deepEqual(
     http.map(({ name }) => name),

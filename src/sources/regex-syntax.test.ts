@@ -64,6 +64,8 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ['\\x{110000}', /which is no character/],
   ['(a{33}){33}', /more than 1000/],
   ['(a{600,}){2}', /more than 1000/],
+  [`(${'ab'.repeat(20)}){1000}`, /too large with its repetitions written out/],
+  [`((${'a'.repeat(50)}){10}b){70}`, /too large with its repetitions written out/],
 ];
 
 for (const [text, problem] of REFUSED)

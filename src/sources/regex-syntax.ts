@@ -7,6 +7,8 @@
 const MAX_LENGTH = 1024;
 /** RE2's limit of a counted repetition, and of the product of nested ones. */
 const MAX_REPEAT = 1000;
+/** Of RE2's program, in instructions: `re2.max_program_size.error_level` of our bootstrap, as of Istio's. */
+const MAX_SIZE = 32_768;
 const ESCAPED_LETTERS = 'afnrtvdDsSwWbBAzCQEpPx0';
 const NOT_IN_CLASS = 'bBAzCQE';
 const GROUP_START = /^\?(?:P?<[A-Za-z_]\w*>|[imsU]*(?:-[imsU]+)?:|[imsU]+(?:-[imsU]+)?\)|-[imsU]+\))/;
@@ -106,6 +108,10 @@ class Reader {
   /** Of every open group, the largest repetition within. */
   readonly #groups: number[] = [];
   #largest = 1;
+  /** How many instructions the open group takes at least, and the last atom of it; those of the groups around it. */
+  #size = 0;
+  #atomSize = 0;
+  readonly #sizes: number[] = [];
 
   constructor(text: string) {
     this.#text = text;
@@ -116,7 +122,8 @@ class Reader {
       const problem = this.#step();
       if (problem !== undefined) return problem;
     }
-    return this.#groups.length > 0 ? 'has a "(" that is never closed' : undefined;
+    if (this.#groups.length > 0) return 'has a "(" that is never closed';
+    return this.#size > MAX_SIZE ? 'is too large with its repetitions written out' : undefined;
   }
 
   #step(): string | undefined {
@@ -139,6 +146,8 @@ class Reader {
           : { end: this.#at + 1 };
     if ('problem' in piece) return piece.problem;
     this.#atom = 1;
+    this.#atomSize = 1;
+    this.#size += 1;
     this.#at = piece.end;
     return undefined;
   }
@@ -152,6 +161,7 @@ class Reader {
     const total = Math.max(1, most) * this.#atom;
     if (most > MAX_REPEAT || total > MAX_REPEAT) return `repeats more than ${MAX_REPEAT} times`;
     this.#largest = Math.max(this.#largest, total);
+    this.#size += this.#atomSize * (Math.max(1, most) - 1);
     this.#at += counted?.[0].length ?? 1;
     if (this.#text[this.#at] === '?') this.#at += 1;
     this.#atom = undefined;
@@ -170,6 +180,8 @@ class Reader {
     if (start?.[0].endsWith(')') === true) return undefined;
     this.#groups.push(this.#largest);
     this.#largest = 1;
+    this.#sizes.push(this.#size);
+    this.#size = 0;
     return undefined;
   }
 
@@ -177,6 +189,8 @@ class Reader {
     const outer = this.#groups.pop();
     if (outer === undefined) return 'has a ")" that opens nowhere';
     this.#atom = this.#largest;
+    this.#atomSize = this.#size;
+    this.#size += this.#sizes.pop() ?? 0;
     this.#largest = Math.max(outer, this.#largest);
     this.#at += 1;
     return undefined;

@@ -12,6 +12,9 @@ import { envoyBinary } from '../support/tools.ts';
 const run = promisify(execFile);
 
 const PATTERNS = [
+  `(${'ab'.repeat(20)}){1000}`,
+  `(${'ab'.repeat(10)}){1000}`,
+  '\\pL{1000}',
   '.*',
   '^/api/v[12]/.*$',
   '(?i)chrome.*',

@@ -29,11 +29,9 @@ test('headers of a route come first, those of its destination after them', async
         {
           match: uri('/several'),
           headers: { request: { set: { 'x-both': 'route' } } },
-          route: [
-            ...[1, 2].map((weight) =>
-              to('v1', { weight, headers: { request: { set: { 'x-both': 'destination', host: 'of.destination' } } } }),
-            ),
-          ],
+          route: [1, 2].map((weight) =>
+            to('v1', { weight, headers: { request: { set: { 'x-both': 'destination', host: 'of.destination' } } } }),
+          ),
         },
         {
           match: uri('/host'),

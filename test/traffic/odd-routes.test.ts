@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { stringify } from 'yaml';
 import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
 import { buildMesh } from '../../src/sources/build-mesh.ts';

@@ -1,5 +1,5 @@
 /** Routes of VirtualServices with values that people write by mistake or on purpose, most of them refused. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 const TEXTS = [
   ...['', '/', '/a', 'a', 'a b', '/ä', '%', '%%', '%REQ(x)%', '%NO%', '%2f', 'http://x', '*', '.*', '(', '\\', '\\1'],

@@ -414,7 +414,10 @@ test('a delegate, its root, and every other kind of route', () => {
     },
   ]);
   assert.deepEqual(diagnostics, []);
-  const [{ gateways, http: [root, redirect, direct, mirrored] = [], tls, tcp } = {}] = virtualServices;
+  const [virtualService] = virtualServices;
+  assert.ok(virtualService !== undefined);
+  const { gateways, tls, tcp } = virtualService;
+  const [root, redirect, direct, mirrored] = virtualService.http;
   assert.deepEqual(gateways, ['mesh', 'default/ingress', 'default/own', 'edge/public']);
   const [match] = root?.match ?? [];
   assert.deepEqual(match?.gateways, ['default/ingress']);
