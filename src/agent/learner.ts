@@ -21,6 +21,8 @@ const UNKNOWN_FOR_MS = 5000;
 const MAX_UNKNOWN = 256;
 /** More names than this are not looked up at a time. */
 const MAX_PENDING = 32;
+/** Nor is Consul asked for more of them in a second: any program of the host can ask for names. */
+const MAX_LOOK_UPS_PER_S = 50;
 /** How long a learnt name is answered by the agent before Envoy's own DNS gets it. */
 const FRESH_MS = 1000;
 /** How often it is looked what is used: a quarter of the time for which it is kept, within these bounds. */
@@ -72,6 +74,9 @@ export class Learner {
   readonly #leaving = new Map<string, number>();
   #freshTimer: NodeJS.Timeout | undefined;
   #imported: readonly string[] = [];
+  /** What `#imported` was made of. */
+  #followed: readonly unknown[] = [];
+  #lookUps = { sinceMs: 0, count: 0 };
   #counters: ReadonlyMap<string, number> = new Map();
   #looking: Promise<void> | undefined;
 
@@ -94,7 +99,11 @@ export class Learner {
   follow(): void {
     const mesh = this.#options.mesh();
     if (mesh === undefined) return;
-    const imported = importedHosts(mesh, this.#options.host());
+    const host = this.#options.host();
+    const followed = [mesh.sidecars, mesh.config, host.workloads, host.callers, host.callerIdentity];
+    if (this.#followed.length > 0 && followed.every((part, i) => part === this.#followed[i])) return;
+    this.#followed = followed;
+    const imported = importedHosts(mesh, host);
     if (imported.join(' ') === this.#imported.join(' ')) return;
     this.#imported = imported;
     this.#renew();
@@ -135,8 +144,10 @@ export class Learner {
     const served = this.#upstream(host);
     if (served === undefined || served.isLeaving === true) {
       if (!mayBeCalled(mesh, this.#options.host(), host)) return this.#isUnknown(host);
-      if (served === undefined && !mesh.services.has(host) && !(await exists(host, signal)))
-        return this.#isUnknown(host);
+      if (served === undefined && !mesh.services.has(host)) {
+        if (!this.#mayLookUp()) return { outcome: 'failed' };
+        if (!(await exists(host, signal))) return this.#isUnknown(host);
+      }
       const { discovery, consul, upstreams } = settings();
       const max = Math.max(1, Math.min(discovery.max, consul.maxWatches - upstreams.length));
       this.#leave(store.learn(host, Date.now(), max));
@@ -160,6 +171,13 @@ export class Learner {
 
   #upstream(host: string): NamedUpstream | undefined {
     return this.#options.host().namedUpstreams?.find(({ serviceHost }) => serviceHost === host);
+  }
+
+  #mayLookUp(): boolean {
+    const now = performance.now();
+    if (now - this.#lookUps.sinceMs > 1000) this.#lookUps = { sinceMs: now, count: 0 };
+    this.#lookUps.count += 1;
+    return this.#lookUps.count <= MAX_LOOK_UPS_PER_S;
   }
 
   #isUnknown(host: string): Learnt {

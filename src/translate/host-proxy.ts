@@ -62,7 +62,7 @@ function toPort({ address, port }: SocketAddress): Address {
 const SAME_PROTOCOL = {
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': pack(HttpProtocolOptionsSchema, {
     // A connection that is kept counts as use of the service.
-    commonHttpProtocolOptions: { idleTimeout: duration(5000) },
+    commonHttpProtocolOptions: { idleTimeout: duration(1000) },
     upstreamProtocolOptions: {
       case: 'useDownstreamProtocolConfig',
       value: { httpProtocolOptions: {}, http2ProtocolOptions: { allowConnect: true } },
