@@ -82,13 +82,15 @@ const once = () => new Promise((done) => {
 });
 (async () => { for (let i = 0; i < Number(count); i++) console.log(await once()); process.exit(); })();`;
 
+export type Kind = 'http' | 'tls' | 'tcp';
+
 export interface EgressScene {
   readonly client: Agentlet;
   /** Tells Envoy of these resources. */
-  tell(yaml: string, config?: Partial<MeshConfig>): void;
+  readonly tell: (yaml: string, config?: Partial<MeshConfig>) => void;
   /** What a captured program hears: the answer, `closed`, or an error's code. */
-  call(kind: 'http' | 'tls' | 'tcp', address: string, port: number, name?: string): Promise<string>;
-  calls(kind: 'http' | 'tls' | 'tcp', address: string, port: number, name: string, count: number): Promise<string[]>;
+  readonly call: (kind: Kind, address: string, port: number, name?: string) => Promise<string>;
+  readonly calls: (kind: Kind, address: string, port: number, name: string, count: number) => Promise<string[]>;
 }
 
 async function start(where: Namespace, program: string, ...args: readonly string[]): Promise<void> {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { fromBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { ListenerSchema } from '../../src/gen/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '../../src/gen/envoy/config/route/v3/route_pb.ts';
 import type { Host } from '../../src/model/host.ts';
