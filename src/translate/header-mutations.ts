@@ -38,9 +38,9 @@ function inTurn(changes: readonly HeaderChanges[]): { readonly add: HeaderOption
   let add: readonly HeaderOption[] = [];
   const remove = new Set<string>();
   for (const { set, add: appended, remove: gone } of changes) {
-    const names = gone.filter(isOrdinary).map((name) => name.toLowerCase());
+    const names = new Set(gone.map((name) => name.toLowerCase()));
     add = [
-      ...add.filter(({ header }) => !names.includes(header?.key?.toLowerCase() ?? '')),
+      ...add.filter(({ header }) => !names.has(header?.key?.toLowerCase() ?? '')),
       ...options(set, OVERWRITE_IF_EXISTS_OR_ADD),
       ...options(appended, APPEND_IF_EXISTS_OR_ADD),
     ];
