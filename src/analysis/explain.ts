@@ -24,6 +24,7 @@ import { considerConnection } from './considered-connections.ts';
 import { CAPTURE_PORT, type Called, type Caller, callingHost } from './explain-host.ts';
 import { ignoredVirtualServices } from './ignored-virtual-services.ts';
 import { at, objectsAt, textAt } from './json-access.ts';
+import { narrowedMesh } from './narrowed-mesh.ts';
 import { headerFacts, routeFacts } from './route-facts.ts';
 import { chooseVirtualHost, routedPath, routeMisfit } from './route-matcher.ts';
 
@@ -242,7 +243,10 @@ export function explain(mesh: Mesh, caller: Caller, request: CalledRequest): Exp
   const client: Client = { namespace: caller.namespace, workload: caller.name, labels: caller.labels };
   const view = new MeshView(client, clientKey(client, true));
   view.look(mesh, undefined);
-  const asked: Asked = { ...called, mesh, request, view, resources: new Translator().translate(mesh, called.host) };
+  // What goes to no address of a service may be led to any of them, by the name that it asks for.
+  const isNamed = called.service !== undefined && (called.host.namedUpstreams ?? []).length > 0;
+  const met = isNamed && called.service !== undefined ? narrowedMesh(mesh, called.service) : mesh;
+  const asked: Asked = { ...called, mesh, request, view, resources: new Translator().translate(met, called.host) };
   const answer = answerOf(asked);
   const first = answer.destinations.reduce<ExplainedDestination | undefined>(
     (best, one) => (best === undefined || one.weight > best.weight ? one : best),
