@@ -9,7 +9,7 @@ import { type BoundRule, boundRules, within } from './gateway-rules.ts';
 import type { BoundServer, GatewayPort } from './gateway-servers.ts';
 import type { ServerFiles } from './gateway-tls.ts';
 import { serverFiles } from './gateway-tls.ts';
-import { httpDestinations, httpRoutes } from './http-routes.ts';
+import { hasHttpRoutes, httpDestinations, httpRoutes } from './http-routes.ts';
 import type { MeshView } from './mesh-view.ts';
 import { listenerName, ofClient, sniName } from './names.ts';
 import { type ConnectionRoute, tcpDestinations, tcpRoutes, tlsRoutes } from './tcp-routes.ts';
@@ -69,19 +69,21 @@ function specOf(of: GatewayContext, { gateway, server }: BoundServer, { virtualS
 }
 
 function planRoutes(of: GatewayContext, name: string, servers: readonly BoundServer[]): PlannedRoutes {
-  const inputs: unknown[] = [];
   const ruled = servers.map(
     (bound): RuledServer => ({
       bound,
-      rules: rulesOf(of, bound).map((rule) => {
+      rules: rulesOf(of, bound).flatMap((rule) => {
         const spec = specOf(of, bound, rule);
+        if (!hasHttpRoutes(spec)) return [];
         const destinations = httpDestinations(spec);
         for (const destination of destinations) of.need(destination);
-        inputs.push(rule.virtualService, ...destinations.flatMap(({ cluster, hash }) => [cluster, hash]));
-        return { rule, routes: () => httpRoutes(spec) };
+        const led = destinations.flatMap(({ cluster, hash }) => [cluster, hash]);
+        const inputs = [bound.server, rule.virtualService, of.role, of.mesh.config, ...led];
+        return [{ rule, inputs, routes: () => httpRoutes(spec) }];
       }),
     }),
   );
+  const inputs = ruled.flatMap(({ rules }) => rules.flatMap((rule) => rule.inputs));
   return { name: of.suffix === undefined ? name : ofClient(name, of.suffix), servers: ruled, inputs };
 }
 

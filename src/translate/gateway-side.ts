@@ -30,15 +30,25 @@ export class GatewaySide {
   /** Of each role, the same object: views are kept by it. */
   readonly #calling = new Memo<Calling>();
 
+  /** Encoded virtual hosts, by the name of their route configuration. */
+  #hosts = new Map<string, Memo<Uint8Array>>();
+
   /** Makes what the host's gateways need; to be called while clusters are being asked for. */
   translate(spec: GatewaysSpec): void {
+    const before = this.#hosts;
+    this.#hosts = new Map();
     for (const [i, role] of (spec.host.gateways ?? []).entries())
-      this.#gateway(spec, role, i === 0 ? undefined : `${role.namespace}/${role.name}`);
+      this.#gateway(spec, role, i === 0 ? undefined : `${role.namespace}/${role.name}`, before);
     this.#merged.sweep();
     this.#calling.sweep();
   }
 
-  #gateway(spec: GatewaysSpec, role: GatewayRole, suffix: string | undefined): void {
+  #gateway(
+    spec: GatewaysSpec,
+    role: GatewayRole,
+    suffix: string | undefined,
+    before: ReadonlyMap<string, Memo<Uint8Array>>,
+  ): void {
     const { units, mesh, host, apart, clusters } = spec;
     const key = `${role.namespace}/${role.name}`;
     const calling = this.#calling.get(key, [role], () => gatewayCalling(role));
@@ -62,10 +72,13 @@ export class GatewaySide {
     const { ports } = this.#merged.get(key, [mesh.gateways, role], () => mergeServers(mesh.gateways, role));
     for (const port of ports) {
       const { chains, routes } = planPort(of, port);
-      for (const { name, servers, inputs } of routes)
+      for (const { name, servers, inputs } of routes) {
+        const hosts = before.get(name) ?? new Memo<Uint8Array>();
+        this.#hosts.set(name, hosts);
         units.make('routeConfigs', name, [port, mesh.config, role, ...inputs], () =>
-          gatewayRoutes({ name, port: port.number, servers }),
+          gatewayRoutes({ name, port: port.number, servers }, hosts),
         );
+      }
       if (chains.length === 0) continue;
       const listener = {
         listen: port.listen,
