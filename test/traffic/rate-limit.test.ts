@@ -99,6 +99,15 @@ test('a dry run lets all through and counts what it would refuse', async (t) => 
   assert.equal(await counted(server, 'default/api/try', 'enforced'), 0);
 });
 
+test('a call by gRPC gets RESOURCE_EXHAUSTED', async (t) => {
+  const { port } = await startLimited(t, { rateLimits: [rateLimit([limit({ requests: 1 })])] });
+  const grpc = { method: 'POST', headers: { 'content-type': 'application/grpc' } };
+  assert.equal((await ask(port, grpc)).headers['grpc-status'], undefined);
+  const refused = await ask(port, grpc);
+  assert.equal(refused.status, 200);
+  assert.equal(refused.headers['grpc-status'], '8');
+});
+
 test('bursts and steady refill; a change of figures touches no connection', async (t) => {
   const slow = limit({ requests: 20, perMs: 2000, burst: 2 });
   const { port, server, serve } = await startLimited(t, { rateLimits: [rateLimit([slow])] });
@@ -109,6 +118,25 @@ test('bursts and steady refill; a change of figures touches no connection', asyn
   serve([rateLimit([limit({ requests: 1, perMs: HOUR_MS })])]);
   await eventually('the new figure', async () => assert.equal((await ask(port)).headers['x-ratelimit-limit'], '1'));
   assert.equal(await server.stats('listener_manager.listener_in_place_updated'), listeners);
+});
+
+test('limits come and go, and no request fails of it', async (t) => {
+  const { port, server, serve } = await startLimited(t, { rateLimits: [] });
+  const headers = async () => {
+    const answer = await ask(port);
+    assert.equal(answer.status, 200);
+    return answer.headers['x-ratelimit-limit'];
+  };
+  assert.equal(await headers(), undefined);
+  serve([rateLimit([limit({ requests: 1000 })])]);
+  await eventually('one', async () => assert.equal(await headers(), '1000'));
+  serve([rateLimit([limit({ requests: 1000 }), limit({ name: 'more', requests: 2000 })])]);
+  await eventually('two', async () => assert.equal(await headers(), '2000, 1000'));
+  serve([rateLimit([limit({ name: 'more', requests: 2000 })])]);
+  await eventually('the other', async () => assert.equal(await headers(), '2000'));
+  serve([]);
+  await eventually('none', async () => assert.equal(await headers(), undefined));
+  assert.deepEqual(server.rejected, []);
 });
 
 test('a limit of the fleet is shared by the live instances, as they come and go', async (t) => {
