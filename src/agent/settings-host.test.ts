@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
+import { systemRootsFile } from '../platform/vm/system-roots.ts';
 import type { AgentSettings } from './settings.ts';
 import { completeSettings } from './settings-complete.ts';
 import { neededIdentities, toHost } from './settings-host.ts';
@@ -72,6 +73,7 @@ test('toHost() gives canonical hosts and SPIFFE ids', () => {
     ].map((upstream) => ({ ...upstream, caller: 'spiffe://mesh.example/ns/payments/sa/bank' })),
     callerIdentity: 'spiffe://mesh.example/ns/payments/sa/bank',
     credentialsFolder: '/etc/trysail/credentials',
+    systemRootsFile: systemRootsFile(),
     healthListener: { address: '10.0.0.5', port: 15_021 },
   });
 });

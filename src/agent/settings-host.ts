@@ -6,6 +6,7 @@ import { canonicalHost, DEFAULT_NAMESPACE, serviceHosts } from '../model/host-na
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
 import { PORTS } from '../platform/vm/ports.ts';
+import { systemRootsFile } from '../platform/vm/system-roots.ts';
 import { assignCapturePorts, capturedCallers } from './callers.ts';
 import type { ServiceReference } from './setting-forms.ts';
 import type { Account, AgentSettings, GatewaySettings, ServiceSettings } from './settings.ts';
@@ -161,6 +162,7 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
       ? {}
       : { gateways: settings.gateways.map((gateway) => gatewayOf(gateway, config, withIdentities)) }),
     credentialsFolder: settings.paths.credentials,
+    systemRootsFile: systemRootsFile(),
     ...(dns.enabled
       ? { dns: { listen: dns.listen, ...(discovery.onDemand ? { learner: learnerAddress(dns.listen) } : {}) } }
       : {}),

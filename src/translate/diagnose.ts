@@ -1,8 +1,9 @@
 /** What translation had to leave out or to refuse, as diagnostics: where traffic will fail, why, and what to do. */
+import type { ClientTls } from '../model/destination-rule.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { formatListen, type Host, type NamedUpstream, type Upstream } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
-import type { Service } from '../model/service.ts';
+import type { Service, ServicePort } from '../model/service.ts';
 import { MESH_GATEWAY } from '../model/virtual-service.ts';
 import {
   bindableAddresses,
@@ -16,13 +17,14 @@ import {
 } from './calling.ts';
 import { gatewaysOf } from './client-conditions.ts';
 import { clusterCallers } from './cluster-callers.ts';
-import { clusterSecurity } from './cluster-security.ts';
+import { securityOf } from './cluster-security.ts';
 import { egressReport } from './egress-report.ts';
 import { diagnoseGateways } from './gateway-report.ts';
 import { collisions, type HostListener, hostListeners } from './host-listeners.ts';
 import { bestSpecificity } from './host-pattern.ts';
 import { diagnoseIngress } from './inbound-diagnostics.ts';
 import { diagnoseRateLimits } from './rate-limit-diagnostics.ts';
+import { chooseRules, effectivePolicy, joinRules } from './traffic-policy.ts';
 import { upstreamTarget } from './upstream-target.ts';
 
 function ofUpstream(mesh: Mesh, host: Host, calling: HostCalling, upstream: Upstream): Diagnostic | undefined {
@@ -70,7 +72,7 @@ function ofUpstream(mesh: Mesh, host: Host, calling: HostCalling, upstream: Upst
       message: `${NOBODY_NAMED}; it has no listener`,
       remedy: NAME_ONE,
     };
-  return lacksTrust(mesh, target.service, who, object);
+  return lacksTrust(mesh, target, who, object);
 }
 
 /** Whether a VirtualService decides where requests for a name go that no service bears. */
@@ -85,10 +87,29 @@ const NOBODY_NAMED =
   'several identities call from this host, anybody on it can connect there, and nobody is named whose calls these are';
 const NAME_ONE = 'Name one by "callAs" of the upstream, or give each caller a Unix socket of its own.';
 
+/** What a DestinationRule says of connections to a port. */
+function ruleTls(
+  { destinationRules, config }: Mesh,
+  service: Service,
+  port: ServicePort,
+  who: Calling,
+): ClientTls | undefined {
+  const { rootNamespace, defaultDestinationRuleExportTo: defaultExportTo } = config;
+  const { namespace, labels } = who;
+  const client = { namespace, labels, rootNamespace, ...(defaultExportTo !== undefined && { defaultExportTo }) };
+  return effectivePolicy(joinRules(chooseRules(destinationRules, service, client)), port.number, undefined).tls;
+}
+
 /** A service that demands mutual TLS, of which this caller or the service itself has too little. */
-function lacksTrust(mesh: Mesh, service: Service, who: Calling, object: string): Diagnostic | undefined {
-  const { host, tls, identities } = service;
-  if (clusterSecurity(tls, identities, clusterCallers([who], false), mesh.config) !== 'refused') return undefined;
+function lacksTrust(
+  mesh: Mesh,
+  { service, port }: { readonly service: Service; readonly port: ServicePort },
+  who: Calling,
+  object: string,
+): Diagnostic | undefined {
+  const { host } = service;
+  const tls = ruleTls(mesh, service, port, who);
+  if (securityOf(tls, service, clusterCallers([who], false), mesh.config) !== 'refused') return undefined;
   const hasIdentity = who.identity !== undefined;
   return {
     code: 'TRY0403',
@@ -142,7 +163,10 @@ function ofNamed(mesh: Mesh, host: Host, calling: HostCalling, upstream: NamedUp
       of: `${object}, called from captured port ${caller.capturePort}`,
     })),
   ];
-  return calls.flatMap(({ who, of }) => lacksTrust(mesh, service, who, of) ?? []);
+  return calls.flatMap(({ who, of }) => {
+    const [first] = service.ports.flatMap((port) => lacksTrust(mesh, { service, port }, who, of) ?? []);
+    return first ?? [];
+  });
 }
 
 /** Callers at one port: neither of them has a listener. */
