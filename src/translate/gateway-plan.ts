@@ -1,15 +1,17 @@
 /** What one server of a Gateway becomes: filter chains and route configurations, in the names that Istio gives them. */
 import type { GatewayRole, Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
+import type { VirtualService } from '../model/virtual-service.ts';
 import type { Calling } from './calling.ts';
 import type { ResolvedDestination, Target } from './destination.ts';
 import { bytesTo, type GatewayChain, type ServerEnd } from './gateway-chains.ts';
-import type { RuledServer } from './gateway-routes.ts';
+import type { RuledRoutes, RuledServer } from './gateway-routes.ts';
 import { type BoundRule, boundRules, within } from './gateway-rules.ts';
 import type { BoundServer, GatewayPort } from './gateway-servers.ts';
 import type { ServerFiles } from './gateway-tls.ts';
 import { serverFiles } from './gateway-tls.ts';
 import { hasHttpRoutes, httpDestinations, httpRoutes } from './http-routes.ts';
+import type { Memo } from './memo.ts';
 import type { MeshView } from './mesh-view.ts';
 import { listenerName, ofClient, sniName } from './names.ts';
 import { type ConnectionRoute, tcpDestinations, tcpRoutes, tlsRoutes } from './tcp-routes.ts';
@@ -23,6 +25,8 @@ export interface GatewayContext {
   readonly view: MeshView;
   /** Ends the names of a further gateway of the host. */
   readonly suffix: string | undefined;
+  /** What VirtualServices said at servers the last time. */
+  readonly planned: Memo<PlannedRule | undefined>;
   /** Has a cluster made for what a route leads to. */
   readonly need: (destination: ResolvedDestination) => void;
   /** Has a cluster made that passes bytes as they are; returns its name. */
@@ -32,6 +36,11 @@ export interface GatewayContext {
     readonly certificates: readonly string[];
     readonly roots: string | undefined;
   };
+}
+
+/** What a VirtualService says at a server, and where it leads. */
+export interface PlannedRule extends RuledRoutes {
+  readonly destinations: readonly ResolvedDestination[];
 }
 
 /** A route configuration that is to be made. */
@@ -68,18 +77,41 @@ function specOf(of: GatewayContext, { gateway, server }: BoundServer, { virtualS
   };
 }
 
+/** A VirtualService at an HTTP server, with all that it leads to; undefined where it says nothing there. */
+function plannedRule(
+  of: GatewayContext,
+  name: string,
+  bound: BoundServer,
+  virtualService: VirtualService,
+): PlannedRule | undefined {
+  const { mesh, host, role, view, planned } = of;
+  const { namespace, name: own } = virtualService.meta;
+  const { services, destinationRules, config } = mesh;
+  const given = [virtualService, bound, services, destinationRules, config, host, role, view];
+  return planned.get(
+    `${role.namespace}/${role.name} ${name} ${bound.gateway} ${bound.server.port.name} ${namespace}/${own}`,
+    given,
+    () => {
+      const [rule] = boundRules([virtualService], bound, role.namespace);
+      if (rule === undefined) return undefined;
+      const spec = specOf(of, bound, rule);
+      if (!hasHttpRoutes(spec)) return undefined;
+      const destinations = httpDestinations(spec);
+      const led = destinations.flatMap(({ cluster, hash }) => [cluster, hash]);
+      const inputs = [bound.server, virtualService, role, config, ...led];
+      return { rule, destinations, inputs, routes: () => httpRoutes(spec) };
+    },
+  );
+}
+
 function planRoutes(of: GatewayContext, name: string, servers: readonly BoundServer[]): PlannedRoutes {
   const ruled = servers.map(
     (bound): RuledServer => ({
       bound,
-      rules: rulesOf(of, bound).flatMap((rule) => {
-        const spec = specOf(of, bound, rule);
-        if (!hasHttpRoutes(spec)) return [];
-        const destinations = httpDestinations(spec);
-        for (const destination of destinations) of.need(destination);
-        const led = destinations.flatMap(({ cluster, hash }) => [cluster, hash]);
-        const inputs = [bound.server, rule.virtualService, of.role, of.mesh.config, ...led];
-        return [{ rule, inputs, routes: () => httpRoutes(spec) }];
+      rules: of.mesh.virtualServices.flatMap((virtualService) => {
+        const led = plannedRule(of, name, bound, virtualService);
+        for (const destination of led?.destinations ?? []) of.need(destination);
+        return led ?? [];
       }),
     }),
   );

@@ -6,7 +6,7 @@ import { callerState } from './cluster-callers.ts';
 import { dynamicDnsOf } from './dynamic-dns.ts';
 import { useCertificateFiles, useRootFiles } from './file-secrets.ts';
 import { gatewayListener } from './gateway-chains.ts';
-import { type GatewayContext, planPort } from './gateway-plan.ts';
+import { type GatewayContext, type PlannedRule, planPort } from './gateway-plan.ts';
 import { gatewayRoutes } from './gateway-routes.ts';
 import { type MergedServers, mergeServers } from './gateway-servers.ts';
 import { Memo } from './memo.ts';
@@ -30,6 +30,7 @@ export class GatewaySide {
   /** Of each role, the same object: views are kept by it. */
   readonly #calling = new Memo<Calling>();
 
+  readonly #planned = new Memo<PlannedRule | undefined>();
   /** Encoded virtual hosts, by the name of their route configuration. */
   #hosts = new Map<string, Memo<Uint8Array>>();
 
@@ -40,6 +41,7 @@ export class GatewaySide {
     for (const [i, role] of (spec.host.gateways ?? []).entries())
       this.#gateway(spec, role, i === 0 ? undefined : `${role.namespace}/${role.name}`, before);
     this.#merged.sweep();
+    this.#planned.sweep();
     this.#calling.sweep();
   }
 
@@ -60,6 +62,7 @@ export class GatewaySide {
       calling,
       view,
       suffix,
+      planned: this.#planned,
       need: ({ target }) => {
         if (target !== undefined) clusters.add(view, target, calling);
       },
