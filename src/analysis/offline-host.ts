@@ -17,7 +17,6 @@ import { type ServedPort, servedPorts } from './served-ports.ts';
  * and calls nobody on its own account.
  */
 export type HostMode = 'loopback' | 'capture' | 'gateway';
-export const HOST_MODES: readonly HostMode[] = ['loopback', 'capture', 'gateway'];
 
 /** Istio's numbers. */
 const OUTBOUND_PORT = 15_001;

@@ -1,11 +1,13 @@
 /** `trysail render`, `explain` and `analyze` as a user calls them, on files and on a running agent's socket. */
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { RULES } from '../../src/analysis/rules.ts';
 import { EXIT } from '../../src/cli/exit-codes.ts';
 import { trysail } from '../support/run-trysail.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { ROOT } from '../support/tools.ts';
 
 const SHOP = `apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -162,4 +164,9 @@ test('analyze exits by severity, and annotates', async (t) => {
     json.diagnostics.map(({ code }) => code),
     ['IST0173', 'IST0101'],
   );
+});
+
+test('docs/analyze.md has every code that a rule may report', async () => {
+  const page = await readFile(join(ROOT, 'docs/analyze.md'), 'utf8');
+  for (const code of new Set(RULES.flatMap(({ codes }) => codes))) assert.ok(page.includes(code), code);
 });
