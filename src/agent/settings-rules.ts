@@ -222,7 +222,18 @@ function consulComplaints(settings: AgentSettings): readonly Complaint[] {
 /** Without Consul nobody registers anything, and nobody checks. */
 function registryComplaints(settings: AgentSettings, written: WrittenSettings): readonly Complaint[] {
   if (settings.registry !== 'files') return [];
-  return written.services.flatMap(({ name, check }, i): Complaint[] =>
+  const fleet: readonly Complaint[] =
+    written.mesh.fleet.trust === undefined
+      ? []
+      : [
+          {
+            code: RULE,
+            path: ['mesh', 'fleet', 'trust'],
+            message: 'with registry "files" there is no Consul to take the configuration of the fleet from',
+            remedy: 'Remove it, or set registry: consul.',
+          },
+        ];
+  const checks = written.services.flatMap(({ name, check }, i): Complaint[] =>
     check === undefined
       ? []
       : [
@@ -235,6 +246,7 @@ function registryComplaints(settings: AgentSettings, written: WrittenSettings): 
           },
         ],
   );
+  return [...fleet, ...checks];
 }
 
 function pathComplaints(settings: AgentSettings): readonly Complaint[] {

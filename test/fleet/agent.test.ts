@@ -26,7 +26,12 @@ test('a published resource reaches Envoy, a forged head does not, and a restart 
   await host.ready();
   const statusOf = async (): Promise<number> => (await fetch(`http://127.0.0.1:${port}/`)).status;
   const answers = async (status: number): Promise<void> =>
-    eventually(`Envoy answers ${status}`, async () => assert.equal(await statusOf(), status), 15_000);
+    eventually(`Envoy answers ${status}`, async () => assert.equal(await statusOf(), status), 15_000).catch(
+      async (error: unknown) => {
+        const { fleet, xds, diagnostics } = await host.status();
+        throw new Error(JSON.stringify({ fleet, xds, diagnostics }), { cause: error });
+      },
+    );
 
   await t.test('apply', async (step) => {
     await lab.apply(answering('reviews', 418));

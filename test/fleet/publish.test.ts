@@ -229,6 +229,16 @@ test('600 resources in one step, and history that is kept no longer than it is p
   assert.match(first?.text ?? '', /"v5"/, 'the oldest kept revision is whole');
 });
 
+test('62 namespaces of the longest names change in one step, 63 do not', async (t) => {
+  const { fleet, apply } = await startFleet(t);
+  const resources = (count: number, subset: string): readonly object[] =>
+    Array.from({ length: count }, (_, i) => rule('ratings', subset, `${'n'.repeat(60)}-${String(i).padStart(2, '0')}`));
+  assert.equal(Object.keys((await apply(...resources(62, 'v1'))).revisions).length, 62);
+  assert.equal(Object.keys((await apply(...resources(62, 'v2'))).revisions).length, 62);
+  assert.equal((await publishedResources(fleet, undefined)).length, 62);
+  await assert.rejects(apply(...resources(63, 'v3')), { code: 'FLEET_TOO_MANY_NAMESPACES' });
+});
+
 test('the commands, as a user calls them', async (t) => {
   const dir = await tempDir(t);
   const consul = await startConsul(t);
