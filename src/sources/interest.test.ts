@@ -20,6 +20,22 @@ metadata: {name: shop}
 spec: {hosts: ['*.shop.svc.cluster.local'], http: [{route: [{destination: {host: fallback}}]}]}
 ---
 apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: delegating}
+spec:
+  hosts: [root]
+  http:
+  - delegate: {name: delegated}
+  - mirror: {host: copies}
+    route: [{destination: {host: root}}]
+  tcp: [{route: [{destination: {host: bytes}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: delegated}
+spec: {http: [{match: [{uri: {prefix: /x}}], route: [{destination: {host: leaf}}]}]}
+---
+apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: described}
 spec: {hosts: [described], location: MESH_INTERNAL, resolution: STATIC, ports: [{number: 80}]}
@@ -50,6 +66,7 @@ const cases: readonly (readonly [string, readonly string[], readonly string[]])[
     ['x.shop.mesh'],
     ['fallback', 'shop--x'],
   ],
+  ['a VirtualService delegates, copies, and routes bytes', ['root.default.mesh'], ['bytes', 'copies', 'leaf', 'root']],
   ['a record gives the Consul name', ['legacy.default.mesh'], ['old-name']],
   ['the Consul name of a record stands for its service', ['old-name.service.consul'], ['old-name']],
   ['configuration describes it, whatever is registered', ['described.default.mesh'], []],
