@@ -73,7 +73,7 @@ async function startCaller(
       () => false,
     ),
   );
-  return { folder, stats: envoy.stats, call: (headers = {}) => call(port, { headers }) };
+  return { folder, stats: (filter) => envoy.stats(filter), call: (headers = {}) => call(port, { headers }) };
 }
 
 test('SIMPLE with roots from a file: the server is asked for, and known by, the name of the service', async (t) => {

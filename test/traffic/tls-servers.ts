@@ -31,11 +31,11 @@ async function listen(
 /** Answers requests over TLS with the server name that was asked for and the name in the client's certificate. */
 export function tlsServer(t: TestContext, options: TlsOptions): Promise<number> {
   const server = createHttpsServer(options, (incoming, outgoing) => {
-    const { servername, getPeerCertificate } = incoming.socket as TLSSocket;
-    const { subjectaltname = '' } = getPeerCertificate.call(incoming.socket);
+    const socket = incoming.socket as TLSSocket;
+    const { subjectaltname = '' } = socket.getPeerCertificate();
     // The next request needs a connection, and a handshake, of its own.
     outgoing.setHeader('connection', 'close');
-    outgoing.end(JSON.stringify({ sni: servername, client: subjectaltname }));
+    outgoing.end(JSON.stringify({ sni: socket.servername, client: subjectaltname }));
   });
   server.on('tlsClientError', () => undefined);
   return listen(t, server);

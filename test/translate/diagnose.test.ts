@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Host } from '../../src/model/host.ts';
+import type { Mesh } from '../../src/model/mesh.ts';
 import { diagnose } from '../../src/translate/diagnose.ts';
+import { NO_BLOCKS } from '../../src/translate/traffic-policy.ts';
 import { Translator } from '../../src/translate/translator.ts';
 import { TYPE_URL } from '../../src/xds/resource.ts';
 import { endpoint, host, mesh, service, spiffe, upstream, workload } from './mesh-literals.ts';
@@ -33,6 +35,24 @@ test('mutual TLS is required and there is nothing to do it with', () => {
   const upstreams = [upstream('reviews', 9081)];
   assert.deepEqual(codes(mesh([[REVIEWS, []]]), host({ upstreams, callerIdentity: undefined })), ['TRY0403']);
   assert.deepEqual(codes(mesh([[{ ...REVIEWS, identities: [] }, []]]), host({ upstreams })), ['TRY0403']);
+});
+
+test('a rule that says how to connect decides whether a service can be called', () => {
+  const upstreams = [upstream('reviews', 9081)];
+  const rule = (mode: 'DISABLE' | 'ISTIO_MUTUAL'): Mesh['destinationRules'] => {
+    const source = { file: 'a.yaml', line: 1 };
+    const meta = { kind: 'DestinationRule', namespace: 'default', name: 'a', labels: {}, source, age: 0 };
+    const tls = { mode, subjectAltNames: [], insecureSkipVerify: false };
+    const trafficPolicy = { ...NO_BLOCKS, tls, portLevelSettings: [] };
+    return [{ meta, host: REVIEWS.host, trafficPolicy, subsets: [], exportTo: [] }];
+  };
+  const called = (mode: 'DISABLE' | 'ISTIO_MUTUAL', tls: 'required' | 'plain'): readonly string[] =>
+    codes(
+      mesh([[{ ...REVIEWS, tls }, []]], { destinationRules: rule(mode) }),
+      host({ upstreams, callerIdentity: undefined }),
+    );
+  assert.deepEqual(called('DISABLE', 'required'), []);
+  assert.deepEqual(called('ISTIO_MUTUAL', 'plain'), ['TRY0403']);
 });
 
 test('a name that no service bears and of which a VirtualService speaks', () => {

@@ -1,7 +1,7 @@
 /** Rules change again and again: what a translator makes of that step by step is what a new one makes of the end. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Mesh } from '../../src/model/mesh.ts';
 import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
 import { buildMesh } from '../../src/sources/build-mesh.ts';
