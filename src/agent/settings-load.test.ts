@@ -408,7 +408,7 @@ test('defaults are complete', (t) => {
   const { file: _, ...settings } = settingsOf(load(t, `consul:\n${ONE}${UP}`));
   assert.deepEqual(settings, {
     host: { name: 'vm-1', address: '10.0.0.5', locality: undefined },
-    mesh: { configFile: undefined, resourcesDir: '/etc/trysail/resources.d' },
+    mesh: { configFile: undefined, resourcesDir: '/etc/trysail/resources.d', fleet: undefined },
     registry: 'consul',
     consul: {
       address: 'http://127.0.0.1:8500',

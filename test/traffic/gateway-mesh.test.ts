@@ -78,6 +78,40 @@ spec:
   assert.equal(seen.at(-1)?.httpVersion, '1.1', 'what callers speak outside is no matter of the application');
 });
 
+test('a gateway and a service on one host each call with an identity of their own', async (t) => {
+  const { inboundPort, seen } = await startReviews(t);
+  const [http = 0, local = 0] = await freePorts(2);
+  const { envoy } = await startGateway(t, {
+    authority,
+    host: { upstreams: [upstream('reviews', local)] },
+    yaml: `${member('reviews', '', inboundPort)}
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: ${http}, name: http, protocol: HTTP}, hosts: ["*"]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: r}
+spec:
+  hosts: ["*"]
+  gateways: [gw]
+  http: [{route: [{destination: {host: reviews}}]}]
+`,
+  });
+  for (const [port, account] of [
+    [http, 'ingress'],
+    [local, 'caller'],
+    [http, 'ingress'],
+  ] as const) {
+    await eventually('an answer', async () => assert.equal((await call(port)).status, 200));
+    assert.match(String(seen.at(-1)?.headers['x-forwarded-client-cert']), new RegExp(`sa/${account}$`));
+  }
+  assert.deepEqual(envoy.rejected, []);
+});
+
 test('out: the mesh sends calls of a host outside to the egress gateway, which sends them on', async (t) => {
   const [outside = 0, egress = 0, local = 0] = await freePorts(3);
   const seen = await httpApplication(t, outside, 'outside');
