@@ -15,6 +15,8 @@ import type { AgentSettings } from './settings.ts';
 
 /** How long somebody waits who calls a service for the first time; their own patience is 2 s. */
 const PATIENCE_MS = 1900;
+/** How long Envoy may take for what is learnt at one time. */
+const SERVE_MS = 1400;
 const POLL_MS = 10;
 /** Names that nobody has are not looked up again for so long. */
 const UNKNOWN_FOR_MS = 5000;
@@ -67,6 +69,11 @@ export class Learner {
   readonly #options: LearnerOptions;
   readonly #stop = new AbortController();
   readonly #pending = new Map<string, Promise<Learnt>>();
+  /** Hosts of `#next`. */
+  readonly #arriving = new Set<string>();
+  #current: Promise<void> = Promise.resolve();
+  /** What is served when `#current` is, with all that arrives until then. */
+  #next: Promise<void> | undefined;
   /** Until when, by canonical host. */
   readonly #unknown = new Map<string, number>();
   readonly #fresh = new Map<string, number>();
@@ -79,6 +86,7 @@ export class Learner {
   #lookUps = { sinceMs: 0, count: 0 };
   #counters: ReadonlyMap<string, number> = new Map();
   #looking: Promise<void> | undefined;
+  #saving: Promise<void> = Promise.resolve();
 
   constructor(options: LearnerOptions) {
     this.#options = options;
@@ -139,7 +147,7 @@ export class Learner {
   }
 
   async #learn(mesh: Mesh, host: string): Promise<Learnt> {
-    const { store, exists, log, settings } = this.#options;
+    const { store, exists, log } = this.#options;
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(PATIENCE_MS)]);
     const served = this.#upstream(host);
     if (served === undefined || served.isLeaving === true) {
@@ -148,25 +156,62 @@ export class Learner {
         if (!this.#mayLookUp()) return { outcome: 'failed' };
         if (!(await exists(host, signal))) return this.#isUnknown(host);
       }
-      const { discovery, consul, upstreams } = settings();
-      const max = Math.max(1, Math.min(discovery.max, consul.maxWatches - upstreams.length));
+      await this.#inForce(host);
+    } else {
+      store.use(host, Date.now());
+      await this.#untilServed([host]);
+    }
+    const upstream = this.#upstream(host);
+    if (upstream !== undefined && this.#isServed(host)) return { outcome: 'found', addresses: dnsAddresses(upstream) };
+    log.warn({ service: host }, 'a service was learnt, and Envoy does not have it in time');
+    return { outcome: 'failed' };
+  }
+
+  /** Has Envoy serve a service, together with all others that are learnt at the time: Envoy is never busy with newer ones. */
+  #inForce(host: string): Promise<void> {
+    this.#arriving.add(host);
+    this.#next ??= this.#current = this.#current.then(async () => {
+      this.#next = undefined;
+      const hosts = [...this.#arriving];
+      this.#arriving.clear();
+      await this.#serve(hosts);
+    });
+    return this.#next;
+  }
+
+  async #serve(hosts: readonly string[]): Promise<void> {
+    const { store, settings, log } = this.#options;
+    const { discovery, consul, upstreams } = settings();
+    const max = Math.max(1, Math.min(discovery.max, consul.maxWatches - upstreams.length));
+    for (const host of hosts) {
       this.#leave(store.learn(host, Date.now(), max));
       this.#leaving.delete(host);
       this.#fresh.set(host, performance.now() + FRESH_MS);
-      log.info({ service: host }, 'a service is learnt: somebody calls it');
-      await this.#options.call(this.#called());
-      void this.#save();
-      this.#awaitFreshness();
-    } else store.use(host, Date.now());
+    }
+    log.info({ services: hosts }, 'services are learnt: somebody calls them');
+    await this.#options
+      .call(this.#called())
+      .catch((error: unknown) => log.error({ error: errorMessage(error) }, 'services that are called'));
+    void this.#save();
+    this.#awaitFreshness();
+    await this.#untilServed(hosts);
+  }
+
+  /**
+   * Waits until Envoy has all of these in force, for a bounded time: where other changes never end, it has been told of
+   * these long before, and who comes too early is refused, never let past the rules.
+   */
+  async #untilServed(hosts: readonly string[]): Promise<void> {
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(SERVE_MS)]);
     while (!signal.aborted) {
-      const upstream = this.#upstream(host);
-      const isKnown = (this.#options.mesh()?.services.get(host)?.ports.length ?? 0) > 0;
-      if (upstream !== undefined && isKnown && this.#options.isServed(host) && (await this.#options.isSettled()))
-        return { outcome: 'found', addresses: dnsAddresses(upstream) };
+      if (hosts.every((host) => this.#isServed(host)) && (await this.#options.isSettled())) return;
       await sleep(POLL_MS, signal);
     }
-    log.warn({ service: host }, 'a service was learnt, and Envoy does not have it in time');
-    return { outcome: 'failed' };
+  }
+
+  #isServed(host: string): boolean {
+    const isKnown = (this.#options.mesh()?.services.get(host)?.ports.length ?? 0) > 0;
+    return isKnown && this.#upstream(host) !== undefined && this.#options.isServed(host);
   }
 
   #upstream(host: string): NamedUpstream | undefined {
@@ -273,11 +318,14 @@ export class Learner {
     await this.#save();
   }
 
-  async #save(): Promise<void> {
-    await this.#options.store
-      .save()
-      .catch((error: unknown) =>
-        this.#options.log.warn({ error: errorMessage(error) }, 'learnt services cannot be saved'),
-      );
+  #save(): Promise<void> {
+    this.#saving = this.#saving.then(async () =>
+      this.#options.store
+        .save()
+        .catch((error: unknown) =>
+          this.#options.log.warn({ error: errorMessage(error) }, 'learnt services cannot be saved'),
+        ),
+    );
+    return this.#saving;
   }
 }
