@@ -8,6 +8,8 @@ const RESOURCE_FILE = /^[^.].*\.(ya?ml|json)$/;
 /** Larger files are refused, in bytes. */
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
 const MAX_FILES = 10_000;
+/** What a resource has, and other YAML of a repository (agent.yaml, workflows) has not. */
+const MAY_BE_RESOURCE = /\bapiVersion\b|\bkind["']?\s*:/;
 /** Folders that hold no configuration of a mesh. */
 const LEFT_OUT = new Set(['node_modules']);
 
@@ -36,15 +38,18 @@ async function filesBelow(dir: string): Promise<readonly string[]> {
 
 /**
  * The files that `paths` name, each once, sorted by name: `*.yaml`, `*.yml` and `*.json` of a folder and the folders in
- * it, but for hidden ones and `node_modules`; a file whatever its name; `-` is standard input.
+ * it, but for hidden ones, `node_modules`, and files without a word of a resource; a file that is named itself whatever
+ * its name and content; `-` is standard input.
  * @param leaveOut a file that is none of resources, such as the mesh configuration
  * @throws TrysailError `RESOURCES_UNREADABLE`
  */
 export async function readResourceFiles(paths: readonly string[], leaveOut?: string): Promise<readonly ResourceFile[]> {
   const names = new Set<string>();
+  const named = new Set<string>();
   for (const path of paths) {
     try {
       const isFolder = path !== '-' && (await stat(path)).isDirectory();
+      if (!isFolder) named.add(normalize(path));
       for (const name of isFolder ? await filesBelow(path) : [path]) names.add(normalize(name));
     } catch (error) {
       throw unreadable(path, error);
@@ -57,7 +62,8 @@ export async function readResourceFiles(paths: readonly string[], leaveOut?: str
     try {
       if (name !== '-' && (await stat(name)).size > MAX_FILE_BYTES)
         throw new Error(`it is larger than ${MAX_FILE_BYTES} bytes`);
-      files.push({ file: name, text: await (name === '-' ? standardInput() : readFile(name, 'utf8')) });
+      const text = await (name === '-' ? standardInput() : readFile(name, 'utf8'));
+      if (named.has(name) || MAY_BE_RESOURCE.test(text)) files.push({ file: name, text });
     } catch (error) {
       throw unreadable(name, error);
     }

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { readResourceFiles } from './resource-files.ts';
+
+async function folder(t: TestContext, files: Readonly<Record<string, string>>): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'ts-files-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(join(dir, name, '..'), { recursive: true });
+    await writeFile(join(dir, name), text);
+  }
+  return dir;
+}
+
+test('readResourceFiles() takes what may be resources of folders, sorted, and what is named itself', async (t) => {
+  const dir = await folder(t, {
+    'b.yaml': 'kind: Gateway',
+    'below/a.yml': 'apiVersion: x',
+    'c.json': '{"kind": "List"}',
+    'agent.yaml': 'services: []',
+    'mesh.yaml': 'kind: x',
+    '.hidden.yaml': 'kind: x',
+    '.github/ci.yaml': 'kind: x',
+    'node_modules/a.yaml': 'kind: x',
+    'notes.txt': 'kind: x',
+  });
+  const names = async (paths: readonly string[]): Promise<readonly string[]> =>
+    (await readResourceFiles(paths, join(dir, 'mesh.yaml'))).map(({ file }) => file.slice(dir.length + 1));
+  assert.deepEqual(await names([dir]), ['b.yaml', 'below/a.yml', 'c.json']);
+  assert.deepEqual(await names([`${dir}/b.yaml`, dir]), ['b.yaml', 'below/a.yml', 'c.json']);
+  assert.deepEqual(await names([`${dir}/agent.yaml`, `${dir}/notes.txt`]), ['agent.yaml', 'notes.txt']);
+});
+
+test('readResourceFiles() names what cannot be read', async () => {
+  await assert.rejects(readResourceFiles(['/nowhere/at/all']), { code: 'RESOURCES_UNREADABLE' });
+});
