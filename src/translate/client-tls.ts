@@ -74,13 +74,9 @@ export function serverNames(
 ): ServerNames {
   const own = host.startsWith('*') ? undefined : host;
   const sni = tls.sni ?? (own === undefined || isIpAddress(own) ? undefined : own);
-  const [names = []] = [
-    tls.subjectAltNames,
-    subjectAltNames,
-    tls.sni === undefined ? [] : [tls.sni],
-    own === undefined ? [] : [own],
-  ].filter(({ length }) => length > 0);
-  return { sni, names: tls.insecureSkipVerify ? [] : names };
+  const implied = tls.sni ?? own;
+  const names = [tls.subjectAltNames, subjectAltNames, implied === undefined ? [] : [implied]];
+  return { sni, names: tls.insecureSkipVerify ? [] : (names.find(({ length }) => length > 0) ?? []) };
 }
 
 /** Which of the names come from each request: only HTTP has any. */
