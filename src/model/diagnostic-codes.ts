@@ -72,7 +72,8 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0411: 'A RateLimit is for a service of another namespace, which it may not limit; it has no effect.',
   TRY0412: 'A RateLimit stands before a port of this host at which nothing can be limited; it has no effect there.',
   TRY0413: 'The server of a RateLimit is not known, so that it counts as one that does not answer.',
-  TRY0414: 'TLS of an ingress listener of a Sidecar cannot be had: the mesh’s comes first, or certificates have no place.',
+  TRY0414:
+    'TLS of an ingress listener of a Sidecar cannot be had: the mesh’s comes first, or certificates have no place.',
   TRY0420: 'A server of a Gateway on this host serves nothing: no VirtualService is bound to it.',
   TRY0421: 'A server of a Gateway on this host cannot be served; the others are.',
   TRY0701: "The fleet's list of publishers is missing or does not verify; the last good one holds.",
@@ -89,6 +90,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0430:
     'An upstream is of a service whose place only its caller knows (resolution NONE or DYNAMIC_DNS); calls there fail.',
   TRY0431: 'Captured connections of two services cannot be told apart; the first service gets them all.',
+  TRY0432: 'A Sidecar or `exportTo` keeps a declared upstream out of its caller’s scope; calls to it fail.',
   TRY0501: 'A failover between localities never happens, as nothing tells which endpoints fail.',
   TRY0502: 'A fault is for 0 % of the requests.',
   TRY0503: 'Of two DestinationRules for one host the newer one says again what the older one says; it does not count.',

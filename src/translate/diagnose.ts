@@ -24,6 +24,7 @@ import { collisions, type HostListener, hostListeners } from './host-listeners.t
 import { bestSpecificity } from './host-pattern.ts';
 import { diagnoseIngress } from './inbound-diagnostics.ts';
 import { diagnoseRateLimits } from './rate-limit-diagnostics.ts';
+import { scopeReport } from './scope-report.ts';
 import { chooseRules, effectivePolicy, joinRules } from './traffic-policy.ts';
 import { upstreamTarget } from './upstream-target.ts';
 
@@ -222,6 +223,7 @@ export function diagnose(mesh: Mesh, host: Host): readonly Diagnostic[] {
     ...host.upstreams.flatMap((upstream) => ofUpstream(mesh, host, calling, upstream) ?? []),
     ...ofNamedAddresses(host.namedUpstreams ?? []),
     ...(host.namedUpstreams ?? []).flatMap((upstream) => ofNamed(mesh, host, calling, upstream)),
+    ...scopeReport(mesh, host),
     ...egressReport(mesh, host),
     ...ofCallers(host),
     ...diagnoseGateways(mesh, host),
