@@ -7,7 +7,7 @@ import type { Mesh } from '../model/mesh.ts';
 import { parseWorkloadSpiffeId } from '../model/spiffe-id.ts';
 import { parseRequest, type WrittenRequest } from './called-request.ts';
 import type { Configuration } from './configuration.ts';
-import { type DescribedWorkload, findWorkload } from './described-workload.ts';
+import { type DescribedWorkload, findWorkload, NO_LOCALITY } from './described-workload.ts';
 import { explain } from './explain.ts';
 import { type Caller, callerIdentity } from './explain-host.ts';
 import { servedPorts } from './served-ports.ts';
@@ -45,9 +45,27 @@ export function explainOffline(
   question: Question,
   described: DescribedWorkload | undefined,
 ): Explanation {
+  const request = parseRequest(question);
+  if (described !== undefined) return explain(configuration.mesh, callerOf(configuration, described), request);
   const { name, namespace } = splitName(question.from ?? '');
-  const workload = described ?? findWorkload(configuration, `${namespace}/${name}`);
-  return explain(configuration.mesh, callerOf(configuration, workload), parseRequest(question));
+  const found = namedCaller(configuration, namespace, name);
+  const stranger = { namespace, name, labels: {}, serviceAccount: name, address: undefined, locality: NO_LOCALITY };
+  const answer = explain(configuration.mesh, callerOf(configuration, found ?? stranger), request);
+  return found === undefined ? { ...answer, request: { ...answer.request, callerKnown: false } } : answer;
+}
+
+/** A workload or service of that name, else a workload with that `app` label or service account. */
+function namedCaller(configuration: Configuration, namespace: string, name: string): DescribedWorkload | undefined {
+  try {
+    return findWorkload(configuration, `${namespace}/${name}`);
+  } catch (error) {
+    if (!(error instanceof TrysailError)) throw error;
+  }
+  const entry = configuration.resources.workloadEntries.find(
+    ({ meta, workload }) =>
+      meta.namespace === namespace && (workload.labels['app'] === name || workload.serviceAccount === name),
+  );
+  return entry === undefined ? undefined : findWorkload(configuration, `${namespace}/${entry.meta.name}`);
 }
 
 /**

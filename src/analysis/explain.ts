@@ -256,6 +256,7 @@ export function explain(mesh: Mesh, caller: Caller, request: CalledRequest): Exp
   return {
     request: {
       from: `${caller.name}.${caller.namespace}`,
+      callerKnown: true,
       kind: request.kind,
       host: request.host,
       port: request.port,

@@ -13,12 +13,12 @@ import type { Style } from './status-text.ts';
 type Row = readonly [string, string];
 
 function headline({ request }: Explanation, style: Style): string {
-  const { kind, method, host, port, path, sni, from } = request;
+  const { kind, method, host, port, path, sni, from, callerKnown } = request;
   const what =
     kind === 'http'
       ? `${method ?? ''} http://${host}:${port}${path ?? ''}`
       : `${kind}://${host}:${port}${sni === undefined || sni === host ? '' : ` (SNI ${sni})`}`;
-  return `${style.heading(what)} from ${from}`;
+  return `${style.heading(what)} from ${from}${callerKnown ? '' : style.doubtful(' (in no file: taken to have no labels)')}`;
 }
 
 function verdict({ outcome, action, note }: Explanation, style: Style): readonly string[] {

@@ -13,6 +13,8 @@ export interface Explanation {
   readonly request: {
     /** `web.default`. */
     readonly from: string;
+    /** Whether there is a workload of that name; else it is taken to have no labels. */
+    readonly callerKnown: boolean;
     readonly kind: 'http' | 'tls' | 'tcp';
     readonly host: string;
     readonly port: number;

@@ -125,6 +125,21 @@ test('explain says when nothing is known, and what is no request', async (t) => 
   const dir = await shop(t);
   const unknown = await trysail('explain', '-f', dir, '--from', 'web-1', '--to', 'tcp://nobody:5432', '-o', 'json');
   assert.match(unknown.out, /"outcome": "passthrough"/);
+  const stranger = await trysail(
+    'explain',
+    '-f',
+    dir,
+    '--from',
+    'batch.jobs',
+    '--to',
+    'http://reviews.default.mesh:9080',
+  );
+  assert.match(
+    stranger.out,
+    /^GET http:\/\/reviews\.default\.mesh:9080\/ from batch\.jobs \(in no file: taken to have no labels\)\n {2}→ /,
+  );
+  const byLabel = await trysail('explain', '-f', dir, '--from', 'web', '--to', 'http://reviews:9080');
+  assert.match(byLabel.out, / from web-1\.default\n/);
   const wrong = await trysail('explain', '-f', dir, '--from', 'web-1', '--to', 'ftp://nobody');
   assert.deepEqual(
     [wrong.code, wrong.err.startsWith('trysail: "ftp://nobody" is not something to call.\n')],
