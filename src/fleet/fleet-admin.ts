@@ -1,6 +1,6 @@
 /** What the owner of the configuration root does: begin a fleet, say who may publish what, and take that back. */
 import { createPublicKey, randomBytes } from 'node:crypto';
-import type { KvEntry } from '../consul/kv.ts';
+import { type KvEntry, type KvOperation, MAX_TRANSACTION_OPERATIONS } from '../consul/kv.ts';
 import { TrysailError } from '../lib/errors.ts';
 import { type MeshDocument, type Publisher, readMeshDocument, TYPES } from './documents.ts';
 import type { OpenFleet } from './fleet.ts';
@@ -109,27 +109,38 @@ export async function fleetExists({ kv }: Pick<FleetStore, 'kv'>): Promise<boole
   return (await kv.get(MESH_KEY)).value !== undefined;
 }
 
+interface MeshChange {
+  readonly to: Partial<MeshDocument>;
+  /** Heads that must be what they were. */
+  readonly unmoved?: readonly KvOperation[];
+}
+
 async function changeMesh(
   { store }: OpenFleet,
   root: SigningKey,
-  change: (publishers: Publishers) => Promise<Partial<MeshDocument>>,
+  change: (publishers: Publishers) => Promise<MeshChange>,
 ): Promise<void> {
   const publishers = await store.publishers();
   if (!store.roots.some(({ id }) => id === root.id))
     throw new TrysailError('FLEET_FORBIDDEN', `The key ${root.id} is not the root key of this fleet.`, {
       remedy: 'Name the root’s private key by --root-key.',
     });
-  const { document, hash } = publishers;
+  const { document, hash, modifyIndex: index } = publishers;
+  const { to, unmoved = [] } = await change(publishers);
   const next: MeshDocument = {
     ...document,
-    ...(await change(publishers)),
+    ...to,
     revision: document.revision + 1,
     previous: hash,
     atMs: Math.max(Date.now(), document.atMs + 1),
   };
-  const written = await store.kv.put(MESH_KEY, sealMesh(next, root), { cas: publishers.modifyIndex });
-  if (written) return;
-  throw new TrysailError('FLEET_CONFLICT', 'Somebody else changed the list of publishers at the same time.', {
+  const { committed } = await store.kv.transact([
+    { verb: 'cas', key: MESH_KEY, value: sealMesh(next, root), index },
+    // A fleet of more namespaces than a transaction holds is repaired should somebody publish at this very moment.
+    ...unmoved.slice(0, MAX_TRANSACTION_OPERATIONS - 1),
+  ]);
+  if (committed) return;
+  throw new TrysailError('FLEET_CONFLICT', 'Somebody else published, or changed the list, at the same time.', {
     remedy: 'Look at it with "trysail publisher list", and run this again.',
   });
 }
@@ -158,7 +169,7 @@ export async function addPublisher(fleet: OpenFleet, root: SigningKey, added: Ne
         `There is a publisher of this name or key already: ${same.name}${same.revokedAtMs === undefined ? '' : ' (revoked)'}.`,
         { remedy: 'Choose another name and another key; revoke the old one with "trysail publisher revoke".' },
       );
-    return { publishers: [...document.publishers, publisherOf(added)] };
+    return { to: { publishers: [...document.publishers, publisherOf(added)] } };
   });
 }
 
@@ -177,12 +188,15 @@ export async function revokePublisher(fleet: OpenFleet, root: SigningKey, name: 
         remedy: 'See "trysail publisher list".',
       });
     const floors = { ...document.floors };
+    const unmoved: KvOperation[] = [];
     for (const namespace of (await store.namespaces()).filter((one) => mayPublish(found, one))) {
-      const { held } = await store.current(namespace, publishers);
-      if (held !== undefined) floors[namespace] = { revision: held.head.revision, hash: held.hash };
+      const { held, modifyIndex: index } = await store.current(namespace, publishers);
+      if (held === undefined) continue;
+      floors[namespace] = { revision: held.head.revision, hash: held.hash };
+      unmoved.push({ verb: 'check-index', key: headKey(namespace), index });
     }
     const revoked = { ...found, revokedAtMs: Date.now() };
-    return { publishers: document.publishers.map((one) => (one === found ? revoked : one)), floors };
+    return { to: { publishers: document.publishers.map((one) => (one === found ? revoked : one)), floors }, unmoved };
   });
 }
 
@@ -192,7 +206,7 @@ export async function setLocalResources(
   root: SigningKey,
   localResources: MeshDocument['localResources'],
 ): Promise<void> {
-  await changeMesh(fleet, root, async () => ({ localResources }));
+  await changeMesh(fleet, root, async () => ({ to: { localResources } }));
 }
 
 /** Whether changes are frozen, by whom, since when (ISO 8601), why. */

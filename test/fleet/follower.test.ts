@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { KvStore } from '../../src/consul/kv.ts';
 import { applyResources, publishedResources } from '../../src/fleet/fleet.ts';
-import { publicHalf } from '../../src/fleet/fleet-admin.ts';
+import { publicHalf, revokePublisher, setLocalResources } from '../../src/fleet/fleet-admin.ts';
 import { FleetFollower } from '../../src/fleet/follower.ts';
 import { bodyKey, headKey, MESH_KEY } from '../../src/fleet/layout.ts';
 import { silentLog } from '../../src/lib/log.ts';
@@ -200,6 +200,20 @@ test('a list of publishers by another root, and one of before, are refused; a de
   await lab.client.kv.delete(headKey('shop'));
   await eventually('the head is gone', () => assert.deepEqual(codes(host), ['TRY0702']));
   assert.deepEqual(host.statuses(), { 'shop/web': 200 });
+});
+
+test('the root says whether resource files of hosts count, and a revocation reaches hosts', async (t) => {
+  const lab = await startFleet(t);
+  await lab.apply(answering('web', 200));
+  const host = await startHost(t, lab, ['shop']);
+  await eventually('it is in force', () => assert.equal(host.statuses()['shop/web'], 200));
+  assert.equal(host.follower.localResources, 'deny');
+  await setLocalResources(lab.fleet, lab.root, 'allow');
+  await eventually('files count', () => assert.equal(host.follower.localResources, 'allow'));
+  await revokePublisher(lab.fleet, lab.root, 'admin');
+  await eventually('the list is there', () => assert.equal(host.follower.meshRevision, 3));
+  assert.deepEqual([host.statuses(), codes(host)], [{ 'shop/web': 200 }, []]);
+  await assert.rejects(lab.apply(answering('web', 201)), { code: 'FLEET_FORBIDDEN' });
 });
 
 test('a namespace that comes later, one that nothing was published in, and one that is no longer followed', async (t) => {
