@@ -164,6 +164,7 @@ export async function run(report: Report): Promise<void> {
   report(`translation.${size}.resources`, first.value, '');
   report(`translation.${size}.translate`, first.ms, 'ms');
   report(`translation.${size}.heap`, heapMb() - before, 'MB');
+  report(`translation.${size}.rss`, process.memoryUsage.rss() / 2 ** 20, 'MB');
   report(`translation.${size}.translateAgain`, pipeline.anew(), 'ms');
 
   const steps = { rule: [], endpoint: [] } as Record<'rule' | 'endpoint', { build: number; translate: number }[]>;
