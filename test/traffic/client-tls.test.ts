@@ -135,6 +135,18 @@ test('sni and subjectAltNames of the rule go before the name of the service', as
   assert.deepEqual([answer.status, answer.body], [200, JSON.stringify({ sni: 'front.example.com', client: '' })]);
 });
 
+test('behind a wildcard the server is asked for, and known by, the host of each request', async (t) => {
+  const shop = await startCaller(
+    t,
+    await tlsServer(t, SERVER),
+    (folder) => ({ mode: 'SIMPLE', caCertificates: join(folder, 'ca.pem') }),
+    { host: '*.example.com' },
+  );
+  const answer = await shop.call({ host: API });
+  assert.deepEqual([answer.status, answer.body], [200, JSON.stringify({ sni: API, client: '' })]);
+  assert.equal((await shop.call({ host: 'other.example.com' })).status, 503);
+});
+
 test('insecureSkipVerify takes any server', async (t) => {
   const shop = await startCaller(t, await tlsServer(t, SERVER), () => ({ mode: 'SIMPLE', insecureSkipVerify: true }), {
     host: 'elsewhere.example.com',
