@@ -159,6 +159,11 @@ export function statusText(status: Status, problems: readonly Problem[], nowMs: 
     ),
     ...table(
       style,
+      ['LEARNT', 'LAST USED'],
+      (status.learnt ?? []).map(({ service, lastUsed }) => [service, `${ago(lastUsed, nowMs)} ago`]),
+    ),
+    ...table(
+      style,
       ['FLEET NAMESPACE', 'REVISION', 'PUBLISHED', 'PUBLISHER', 'CURRENT'],
       (status.fleet?.namespaces ?? [])
         .filter(({ revision }) => revision !== undefined)
