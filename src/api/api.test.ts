@@ -119,7 +119,7 @@ test('a folder that does not exist is named', async (t) => {
 
 test('an unknown route, a wrong method, a body that is no JSON and one that is too large are refused', async (t) => {
   const { socket } = await serve(t);
-  const known = 'GET /v1/status, POST /v1/rotate, POST /v1/reload, POST /v1/capture';
+  const known = 'GET /v1/status, POST /v1/rotate, POST /v1/reload, GET /v1/analyze, POST /v1/explain, POST /v1/capture';
   assert.deepEqual(await raw(socket, 'GET', '/v1/nothing?x'), {
     status: 404,
     text: JSON.stringify({ error: { code: 'API_NO_SUCH_ROUTE', message: 'no route GET /v1/nothing', remedy: known } }),

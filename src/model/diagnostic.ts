@@ -28,14 +28,21 @@ export interface Diagnostic {
 
 const ORDER: Readonly<Record<Severity, number>> = { error: 0, warning: 1, info: 2 };
 
-/** Most severe first, then by file, line, code and object: the order in which people read them. */
+/** By code units: the same on every host, whatever its language. */
+function compareText(a = '', b = ''): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+/** Most severe first, then by file, line, code, object, path and message: a total order, as people read them. */
 export function compareDiagnostics(a: Diagnostic, b: Diagnostic): number {
   return (
     ORDER[a.severity] - ORDER[b.severity] ||
-    (a.source?.file ?? '').localeCompare(b.source?.file ?? '') ||
+    compareText(a.source?.file, b.source?.file) ||
     (a.source?.line ?? 0) - (b.source?.line ?? 0) ||
-    a.code.localeCompare(b.code) ||
-    (a.object ?? '').localeCompare(b.object ?? '')
+    compareText(a.code, b.code) ||
+    compareText(a.object, b.object) ||
+    compareText(a.path, b.path) ||
+    compareText(a.message, b.message)
   );
 }
 

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { formatDiagnostic } from '../model/diagnostic.ts';
 import { parseResources, type ReadingState, type ResourceFile, readResources } from './resource-reader.ts';
+import { KINDS } from './resource-set.ts';
 
 function virtualService(name: string, destination = 'b', metadata = ''): string {
   return `apiVersion: networking.istio.io/v1
@@ -69,8 +70,8 @@ const NONE = '(the resource is not applied)';
 const bad: readonly (readonly [string, string, string])[] = [
   [
     'an Istio kind that is not supported',
-    'apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: a}\n',
-    `a.yaml:2: error TRY0003 Gateway default/a kind: the kind Gateway is part of Istio's API and not supported yet ${NONE}. Remove the resource.`,
+    'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\n',
+    `a.yaml:2: error TRY0003 AuthorizationPolicy default/a kind: the kind AuthorizationPolicy is part of Istio's API and not supported yet ${NONE}. Remove the resource.`,
   ],
   [
     'a misspelt kind',
@@ -79,8 +80,13 @@ const bad: readonly (readonly [string, string, string])[] = [
   ],
   [
     'a kind of somebody else',
+    'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n',
+    `a.yaml:2: error TRY0002 Deployment default/a kind: "Deployment" (apps/v1) is not a kind that is known ${NONE}. Use one of: ${Object.keys(KINDS).join(', ')}.`,
+  ],
+  [
+    'the Gateway of another API',
     'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: a}\n',
-    `a.yaml:2: error TRY0002 Gateway default/a kind: "Gateway" (gateway.networking.k8s.io/v1) is not a kind that is known ${NONE}. Use one of: VirtualService, DestinationRule, PeerAuthentication, ServiceEntry, WorkloadEntry, Service.`,
+    `a.yaml:1: error TRY0002 Gateway default/a apiVersion: "gateway.networking.k8s.io/v1" is not a version of Gateway ${NONE}. Use one of: networking.istio.io/v1, networking.istio.io/v1beta1, networking.istio.io/v1alpha3.`,
   ],
   [
     "Kubernetes' own Service",

@@ -56,10 +56,13 @@ export function hostListeners(mesh: Mesh, host: Host, { bindsNames }: HostCallin
   ];
 }
 
-/** Whether two listeners cannot both be there. */
+const isIpv6 = ({ address }: SocketAddress): boolean => address.includes(':');
+
+/** Whether two listeners cannot both be there. All addresses of one family are not in the other one's way. */
 function collide(a: HostListener['at'], b: HostListener['at']): boolean {
   if ('path' in a || 'path' in b) return listenerName(a) === listenerName(b);
-  return a.port === b.port && (a.address === b.address || ANY.has(a.address) || ANY.has(b.address));
+  if (a.port !== b.port || isIpv6(a) !== isIpv6(b)) return false;
+  return a.address === b.address || ANY.has(a.address) || ANY.has(b.address);
 }
 
 /** Each listener that cannot be there because of an earlier one, with that. */

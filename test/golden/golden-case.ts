@@ -1,13 +1,15 @@
-/** A golden case: Istio YAML and a host in, Envoy resources out. */
+/** A golden case: Istio YAML and a host in, Envoy resources and diagnostics out. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import * as z from 'zod/mini';
+import { compareDiagnostics, type Diagnostic } from '../../src/model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
 import type { SpiffeId } from '../../src/model/spiffe-id.ts';
 import { buildMesh } from '../../src/sources/build-mesh.ts';
 import { parseMeshConfig } from '../../src/sources/mesh-config.ts';
 import { parseResources } from '../../src/sources/resource-reader.ts';
+import { diagnose } from '../../src/translate/diagnose.ts';
 import { Translator } from '../../src/translate/translator.ts';
 import type { Resources } from '../../src/xds/resource.ts';
 import { resourcesJson } from '../../src/analysis/resources-json.ts';
@@ -16,14 +18,20 @@ import { hostFile, hostOf, identitiesOf } from './golden-host.ts';
 export interface GoldenCase {
   readonly name: string;
   readonly dir: string;
-  /** What is wrong with the input, by code, and what was expected to be. */
-  readonly diagnostics: readonly string[];
-  readonly expectedDiagnostics: readonly string[];
   readonly resources: Resources;
   /** Whose certificates the resources name. */
   readonly identities: readonly SpiffeId[];
   /** The text of `envoy.yaml`. */
   readonly output: string;
+  /** The text of `diagnostics.yaml`: what is said of the input, most severe first. */
+  readonly diagnostics: string;
+  readonly said: readonly Diagnostic[];
+}
+
+/** As people read it: where, what, and what to do about it. */
+function written({ code, severity, object, source, path, message, remedy }: Diagnostic): object {
+  const place = source === undefined ? undefined : `${source.file}:${source.line}`;
+  return { code, severity, object, place, path, message, remedy };
 }
 
 function readOptional(path: string): string | undefined {
@@ -47,11 +55,17 @@ export function loadCase(dir: string, name: string): GoldenCase {
   const host = hostOf(spec, config);
   const translator = new Translator();
   const resources = translator.translate(mesh, host);
+  const said = [
+    ...(parsed?.diagnostics ?? []),
+    ...mesh.diagnostics,
+    ...diagnose(mesh, host),
+    ...translator.failures,
+  ].sort(compareDiagnostics);
   return {
     name,
     dir: path,
-    diagnostics: [...(parsed?.diagnostics ?? []), ...mesh.diagnostics, ...translator.failures].map(({ code }) => code).toSorted(),
-    expectedDiagnostics: spec.diagnostics ?? [],
+    said,
+    diagnostics: stringify(said.map(written), { lineWidth: 0 }),
     resources,
     identities: identitiesOf(host),
     output: resourcesJson(resources, spec.show)

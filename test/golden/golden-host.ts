@@ -16,8 +16,6 @@ export const hostFile = z.strictObject({
   about: z.string(),
   /** The kinds of resources that the case is about. */
   show: z.array(z.enum(KINDS)),
-  /** Codes of the diagnostics that the input gets, sorted. */
-  diagnostics: z.optional(z.array(z.string())),
   /** Absent: no identity. */
   callAs: z.optional(z.string()),
   locality: z.optional(z.string()),
