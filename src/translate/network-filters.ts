@@ -69,7 +69,7 @@ function directionFields(
   return {
     serverName,
     forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.APPEND_FORWARD,
-    setCurrentClientCertDetails: { uri: true },
+    setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
   };
 }
 
@@ -87,7 +87,10 @@ function pathNormalization(
   };
 }
 
-/** Websockets pass in both versions of HTTP; streams may idle; the addresses are those of the applications' own hops. */
+/**
+ * Websockets pass in both versions of HTTP; streams may idle; the addresses are those of the applications' own hops; whether
+ * a body is wanted (`Expect: 100-continue`) is for the service to say.
+ */
 export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
   const { dynamicDnsMs } = spec;
   const config: HttpConnectionManager = {
@@ -101,6 +104,7 @@ export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
     ...(spec.trustedHops !== undefined && { xffNumTrustedHops: spec.trustedHops }),
     ...pathNormalization(spec.pathNormalization),
     streamIdleTimeout: duration(0),
+    proxy100Continue: true,
     upgradeConfigs: [{ upgradeType: 'websocket' }],
     http2ProtocolOptions: { allowConnect: true },
     accessLog: accessLog(spec.accessLogFile),

@@ -6,7 +6,7 @@ import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.
 import type { Service } from '../model/service.ts';
 import type { Resource } from '../xds/resource.ts';
 import { addressDomains, nameDomains } from './host-domains.ts';
-import type { Route } from './http-routes.ts';
+import { ROUTE_CONFIG_RULES, type Route } from './http-routes.ts';
 import { isIpAddress } from './ip-address.ts';
 import { duration } from './messages.ts';
 import { routeMatch } from './route-match.ts';
@@ -94,7 +94,7 @@ function unknownHosts(unknown: UnknownHosts): Uint8Array {
 
 /** @param virtualHosts encoded, with domains that no two of them share */
 export function sharedRouteConfig(name: string, virtualHosts: readonly Uint8Array[], unknown: UnknownHosts): Resource {
-  const head = create(RouteConfigurationSchema, { name, validateClusters: false });
+  const head = create(RouteConfigurationSchema, { name, ...ROUTE_CONFIG_RULES });
   const writer = new BinaryWriter().raw(toBinary(RouteConfigurationSchema, head));
   const { number } = RouteConfigurationSchema.field.virtualHosts;
   for (const host of [...virtualHosts, unknownHosts(unknown)]) writer.tag(number, WireType.LengthDelimited).bytes(host);

@@ -1,7 +1,15 @@
 /** Every protocol through both sidecars of a real Envoy, whatever the service's TLS. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { call, callHttp2, exchange, http2Application, httpApplication, tcpApplication } from './applications.ts';
+import {
+  call,
+  callHttp2,
+  exchange,
+  http2Application,
+  httpApplication,
+  type Seen,
+  tcpApplication,
+} from './applications.ts';
 import { testAuthority } from './certificates.ts';
 import { spiffe } from './mesh-literals.ts';
 import { startSidecars } from './sidecars.ts';
@@ -35,7 +43,7 @@ for (const tls of MODES) {
     assert.match(seen.headers['x-request-id'] ?? '', /^[0-9a-f-]{36}$/);
     const peer = seen.headers['x-forwarded-client-cert'];
     if (tls === 'plain') assert.equal(peer, undefined);
-    else assert.match(peer ?? '', new RegExp(`^By=${spiffe('reviews')};Hash=[0-9a-f]+;URI=${spiffe('caller')}$`));
+    else assert.match(peer ?? '', new RegExp(`^By=${spiffe('reviews')};Hash=[0-9a-f]+;Subject="";URI=${spiffe('caller')}$`));
     assert.match((await exchange(upstreamPort, UPGRADE)) ?? '', /^HTTP\/1\.1 101 /);
     // Between sidecars HTTP/2 is negotiated where all of them have TLS.
     assert.equal((await client.stat(`${CLUSTER}.upstream_cx_http2_total`)) > 0, tls === 'required');
@@ -128,6 +136,23 @@ test('a detected service whose instance is declared HTTP', async (t) => {
     application: (port) => httpApplication(t, port),
   });
   assert.match((await call(upstreamPort)).body, /"httpVersion":"1.1"/);
+});
+
+test('whether a body is wanted is for the service to say', async (t) => {
+  let seen: readonly Seen[] = [];
+  const { upstreamPort } = await startSidecars(t, {
+    authority,
+    protocol: 'HTTP',
+    application: async (port) => {
+      seen = await httpApplication(t, port);
+    },
+  });
+  const head = 'POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n';
+  assert.match((await exchange(upstreamPort, head)) ?? '', /^HTTP\/1\.1 100 Continue\r\n/);
+  assert.deepEqual(
+    seen.map(({ headers }) => headers.expect),
+    ['100-continue'],
+  );
 });
 
 test('useClientProtocol keeps the version of HTTP', async (t) => {
