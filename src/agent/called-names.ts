@@ -3,9 +3,9 @@ import type { Host } from '../model/host.ts';
 import { DEFAULT_NAMESPACE, serviceHosts, serviceOfHost } from '../model/host-names.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/service.ts';
-import { type Client, callerCalling, capturedCallers, hostCalling, isMeshed } from '../translate/calling.ts';
-import { dnsNames } from '../translate/dns-names.ts';
-import { type Scope, scopeOf, sidecarOf } from '../translate/scope.ts';
+import { dnsNames } from '../translate/dns/dns-names.ts';
+import { type Client, callerCalling, capturedCallers, hostCalling, isMeshed } from '../translate/view/calling.ts';
+import { type Scope, scopeOf, sidecarOf } from '../translate/view/scope.ts';
 
 /** The canonical host that a DNS name stands for; undefined for names that no service of this mesh can have. */
 export function meantHost({ services, config }: Pick<Mesh, 'services' | 'config'>, name: string): string | undefined {

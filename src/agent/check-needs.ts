@@ -10,7 +10,7 @@ import type { MeshConfig } from '../model/mesh-config.ts';
 import type { HostNeeds, NeededApplication, NeededPort } from '../platform/vm/checks/host-check.ts';
 import { dnsDomains, MESH_DOMAIN } from '../platform/vm/dns-domains.ts';
 import { PATHS } from '../platform/vm/paths.ts';
-import { mergeServers } from '../translate/gateway-servers.ts';
+import { mergeServers } from '../translate/gateway/gateway-servers.ts';
 import { readResources } from './read-resources.ts';
 import type { AgentSettings, ServiceSettings } from './settings.ts';
 import { isProxied } from './settings-complete.ts';

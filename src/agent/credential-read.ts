@@ -9,8 +9,8 @@ import { splitPem } from '../identity/certificate.ts';
 import { PrivateKey } from '../identity/private-key.ts';
 import { errorCode } from '../lib/errors.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import { rootFilesSecret } from '../translate/file-secrets.ts';
-import { certificateSecret, validationSecret } from '../translate/secrets.ts';
+import { rootFilesSecret } from '../translate/tls/file-secrets.ts';
+import { certificateSecret, validationSecret } from '../translate/tls/secrets.ts';
 import type { Resource } from '../xds/resource.ts';
 
 /** A certificate with its key is a few kilobytes; bundles of roots are at most a few hundred. */

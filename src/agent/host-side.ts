@@ -2,7 +2,7 @@
 import type { CaptureReport, CaptureRequest } from '../api/capture.ts';
 import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import { mtlsMode } from '../translate/peer-authentication.ts';
+import { mtlsMode } from '../translate/inbound/peer-authentication.ts';
 import type { Allocations } from './allocations.ts';
 import { letEnvoyHoldRules, needsCapture } from './capture-need.ts';
 import type { CaptureSide } from './capture-side.ts';

@@ -7,7 +7,7 @@ import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Host, NamedUpstream } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
-import { dnsAddresses } from '../translate/dns-names.ts';
+import { dnsAddresses } from '../translate/dns/dns-names.ts';
 import { importedHosts, mayBeCalled, meantHost } from './called-names.ts';
 import type { LearntServices } from './learnt-services.ts';
 import { usedServices } from './service-use.ts';

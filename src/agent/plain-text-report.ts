@@ -3,7 +3,7 @@ import type { PlainText } from '../api/status.ts';
 import type { Host, Workload } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { MtlsMode } from '../model/peer-authentication.ts';
-import { mtlsMode } from '../translate/peer-authentication.ts';
+import { mtlsMode } from '../translate/inbound/peer-authentication.ts';
 
 /** Whether a policy says PERMISSIVE of the port, or it is so because none says anything. */
 function isWritten(mesh: Mesh, workload: Workload, port: number): boolean {

@@ -6,7 +6,7 @@ import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { DnsDomainsFile, dnsDomains, dnsDomainsFile, MESH_DOMAIN } from '../platform/vm/dns-domains.ts';
-import { dnsTable } from '../translate/dns-names.ts';
+import { dnsTable } from '../translate/dns/dns-names.ts';
 import { ResolverWatch } from './resolver-watch.ts';
 
 const POLL_MS = 500;

@@ -1,6 +1,6 @@
 /** The host's certificates as the resources that Envoy asks for by SDS. */
 import type { IdentityMaterial } from '../identity/identity-keeper.ts';
-import { certificateSecret, ROOT_SECRET, validationSecret } from '../translate/secrets.ts';
+import { certificateSecret, ROOT_SECRET, validationSecret } from '../translate/tls/secrets.ts';
 import type { Resource } from '../xds/resource.ts';
 
 /** Secrets by name: one a SPIFFE id, and the roots. A certificate that did not change keeps its object. */

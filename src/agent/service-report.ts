@@ -6,8 +6,8 @@ import type { Mesh } from '../model/mesh.ts';
 import type { ServiceTls } from '../model/service.ts';
 import type { RegisteredHealth } from '../register/entry.ts';
 import type { RegistrarStatus } from '../register/registrar-status.ts';
-import { reportGateways as gatewayServers } from '../translate/gateway-report.ts';
-import { upstreamTarget } from '../translate/upstream-target.ts';
+import { reportGateways as gatewayServers } from '../translate/gateway/gateway-report.ts';
+import { upstreamTarget } from '../translate/outbound/upstream-target.ts';
 import { serviceKey } from './inbound-ways.ts';
 import type { AgentSettings } from './settings.ts';
 

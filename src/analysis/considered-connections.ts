@@ -5,10 +5,10 @@ import type { Mesh } from '../model/mesh.ts';
 import { describeObject } from '../model/resource-meta.ts';
 import type { Service, ServicePort } from '../model/service.ts';
 import type { VirtualService } from '../model/virtual-service.ts';
-import { specificity } from '../translate/host-pattern.ts';
-import type { MeshView } from '../translate/mesh-view.ts';
-import { type ConnectionRoute, type TcpRoutesSpec, tcpRoutes, tlsRoutes } from '../translate/tcp-routes.ts';
-import { connectionRules, viewedConnections } from '../translate/viewed-connections.ts';
+import { type ConnectionRoute, type TcpRoutesSpec, tcpRoutes, tlsRoutes } from '../translate/connections/tcp-routes.ts';
+import { connectionRules, viewedConnections } from '../translate/connections/viewed-connections.ts';
+import { specificity } from '../translate/view/host-pattern.ts';
+import type { MeshView } from '../translate/view/mesh-view.ts';
 import { place } from './considered.ts';
 
 export interface CalledConnection {

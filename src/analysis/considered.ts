@@ -5,7 +5,7 @@ import type { SourceLocation } from '../model/diagnostic.ts';
 import type { ConsideredRoute } from '../model/explanation.ts';
 import { describeObject } from '../model/resource-meta.ts';
 import type { HttpMatch, HttpRoute, VirtualService } from '../model/virtual-service.ts';
-import { type HttpRoutesSpec, httpRoutes, isCatchAll } from '../translate/http-routes.ts';
+import { type HttpRoutesSpec, httpRoutes, isCatchAll } from '../translate/http/http-routes.ts';
 import type { CalledRequest } from './called-request.ts';
 import { textAt } from './json-access.ts';
 import { routeMisfit } from './route-matcher.ts';

@@ -6,8 +6,8 @@ import { canonicalHost } from '../model/host-names.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Locality, Service } from '../model/service.ts';
 import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
-import { bestSpecificity } from '../translate/host-pattern.ts';
-import { isVisible } from '../translate/visibility.ts';
+import { bestSpecificity } from '../translate/view/host-pattern.ts';
+import { isVisible } from '../translate/view/visibility.ts';
 import type { CalledRequest } from './called-request.ts';
 
 export interface Caller {

@@ -8,13 +8,13 @@ import type { ExplainedDestination, Explanation, Outcome } from '../model/explan
 import type { Mesh } from '../model/mesh.ts';
 import { describeObject } from '../model/resource-meta.ts';
 import type { Service, ServicePort } from '../model/service.ts';
-import { type Client, clientKey } from '../translate/calling.ts';
-import { type HttpRoutesSpec, httpRoutes } from '../translate/http-routes.ts';
-import { MeshView } from '../translate/mesh-view.ts';
-import { outboundCaptureName } from '../translate/outbound-capture.ts';
-import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '../translate/passthrough.ts';
+import { type HttpRoutesSpec, httpRoutes } from '../translate/http/http-routes.ts';
+import { outboundCaptureName } from '../translate/outbound/outbound-capture.ts';
+import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '../translate/outbound/passthrough.ts';
 import { Translator } from '../translate/translator.ts';
 import { CLUSTER, LISTENER, LOAD_ASSIGNMENT, ROUTE_CONFIG } from '../translate/type-urls.ts';
+import { type Client, clientKey } from '../translate/view/calling.ts';
+import { MeshView } from '../translate/view/mesh-view.ts';
 import type { Resources, TypeUrl } from '../xds/resource.ts';
 import type { CalledRequest } from './called-request.ts';
 import { chooseChain, lastFilter } from './chain-choice.ts';

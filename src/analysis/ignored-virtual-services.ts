@@ -4,10 +4,10 @@ import type { IgnoredVirtualService } from '../model/explanation.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { describeObject } from '../model/resource-meta.ts';
 import type { Service } from '../model/service.ts';
-import type { Client } from '../translate/calling.ts';
-import { gatewaysOf } from '../translate/client-conditions.ts';
-import { bestSpecificity } from '../translate/host-pattern.ts';
-import { isVisible } from '../translate/visibility.ts';
+import { gatewaysOf } from '../translate/http/client-conditions.ts';
+import type { Client } from '../translate/view/calling.ts';
+import { bestSpecificity } from '../translate/view/host-pattern.ts';
+import { isVisible } from '../translate/view/visibility.ts';
 import { place } from './considered.ts';
 
 /** @param holds the one that has a say, as `describeObject` names it */

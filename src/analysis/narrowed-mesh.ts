@@ -2,7 +2,7 @@
 import type { Mesh } from '../model/mesh.ts';
 import type { Service } from '../model/service.ts';
 import { destinationsOf } from '../sources/virtual-service-destinations.ts';
-import { bestSpecificity, specificity } from '../translate/host-pattern.ts';
+import { bestSpecificity, specificity } from '../translate/view/host-pattern.ts';
 
 /**
  * The mesh with the service, the VirtualServices that name it, and the services to which these lead, alone. All rules

@@ -7,7 +7,7 @@ import { canonicalHost } from '../model/host-names.ts';
 import type { Service } from '../model/service.ts';
 import { assignAddresses } from '../model/service-addresses.ts';
 import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
-import { isVisible } from '../translate/visibility.ts';
+import { isVisible } from '../translate/view/visibility.ts';
 import type { Configuration } from './configuration.ts';
 import type { DescribedWorkload } from './described-workload.ts';
 import { type ServedPort, servedPorts } from './served-ports.ts';

@@ -5,6 +5,16 @@ import { formatListen, type Host, type NamedUpstream, type Upstream } from '../m
 import type { Mesh } from '../model/mesh.ts';
 import type { Service, ServicePort } from '../model/service.ts';
 import { MESH_GATEWAY } from '../model/virtual-service.ts';
+import { clusterCallers } from './clusters/cluster-callers.ts';
+import { securityOf } from './clusters/cluster-security.ts';
+import { chooseRules, effectivePolicy, joinRules } from './clusters/traffic-policy.ts';
+import { egressReport } from './egress/egress-report.ts';
+import { diagnoseGateways } from './gateway/gateway-report.ts';
+import { gatewaysOf } from './http/client-conditions.ts';
+import { diagnoseIngress } from './inbound/inbound-diagnostics.ts';
+import { collisions, type HostListener, hostListeners } from './listeners/host-listeners.ts';
+import { upstreamTarget } from './outbound/upstream-target.ts';
+import { diagnoseRateLimits } from './rate-limit/rate-limit-diagnostics.ts';
 import {
   bindableAddresses,
   type Calling,
@@ -14,19 +24,9 @@ import {
   hostCalling,
   isMeshed,
   upstreamCalling,
-} from './calling.ts';
-import { gatewaysOf } from './client-conditions.ts';
-import { clusterCallers } from './cluster-callers.ts';
-import { securityOf } from './cluster-security.ts';
-import { egressReport } from './egress-report.ts';
-import { diagnoseGateways } from './gateway-report.ts';
-import { collisions, type HostListener, hostListeners } from './host-listeners.ts';
-import { bestSpecificity } from './host-pattern.ts';
-import { diagnoseIngress } from './inbound-diagnostics.ts';
-import { diagnoseRateLimits } from './rate-limit-diagnostics.ts';
-import { scopeReport } from './scope-report.ts';
-import { chooseRules, effectivePolicy, joinRules } from './traffic-policy.ts';
-import { upstreamTarget } from './upstream-target.ts';
+} from './view/calling.ts';
+import { bestSpecificity } from './view/host-pattern.ts';
+import { scopeReport } from './view/scope-report.ts';
 
 function ofUpstream(mesh: Mesh, host: Host, calling: HostCalling, upstream: Upstream): Diagnostic | undefined {
   const { serviceHost, servicePort, listen } = upstream;

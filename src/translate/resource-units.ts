@@ -2,9 +2,9 @@
 import { errorMessage } from '../lib/errors.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Resource, Resources, TypeUrl } from '../xds/resource.ts';
-import type { Client } from './calling.ts';
 import { Memo } from './memo.ts';
 import { CLUSTER, LISTENER, LOAD_ASSIGNMENT, ROUTE_CONFIG, SECRET } from './type-urls.ts';
+import type { Client } from './view/calling.ts';
 
 export type Kind = 'secrets' | 'clusters' | 'loadAssignments' | 'listeners' | 'routeConfigs';
 

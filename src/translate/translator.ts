@@ -3,16 +3,16 @@ import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Resources } from '../xds/resource.ts';
-import { type HostCalling, hostCalling } from './calling.ts';
-import { labelsDecide } from './client-labels.ts';
-import { dnsListener, dnsListenerName } from './dns-listener.ts';
-import { dnsTable } from './dns-names.ts';
-import { InboundSide } from './inbound-side.ts';
+import { dnsListener, dnsListenerName } from './dns/dns-listener.ts';
+import { dnsTable } from './dns/dns-names.ts';
+import { InboundSide } from './inbound/inbound-side.ts';
 import { listenerName } from './names.ts';
-import { OutboundSide } from './outbound-side.ts';
+import { OutboundSide } from './outbound/outbound-side.ts';
 import { PatchStage } from './patches/patch-stage.ts';
 import { type Recomputed, ResourceUnits } from './resource-units.ts';
-import { touchedByRules } from './rule-changes.ts';
+import { type HostCalling, hostCalling } from './view/calling.ts';
+import { labelsDecide } from './view/client-labels.ts';
+import { touchedByRules } from './view/rule-changes.ts';
 
 export type { Recomputed } from './resource-units.ts';
 

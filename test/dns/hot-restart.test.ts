@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { dnsListener } from '../../src/translate/dns-listener.ts';
+import { dnsListener } from '../../src/translate/dns/dns-listener.ts';
 import { TYPE_URL } from '../../src/xds/resource.ts';
 import { type Child, startChild } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';

@@ -9,7 +9,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { certificateSecret, validationSecret } from '../../src/translate/secrets.ts';
+import { certificateSecret, validationSecret } from '../../src/translate/tls/secrets.ts';
 import { type Resource, type Resources, TYPE_URL } from '../../src/xds/resource.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { envoyBinary } from '../support/tools.ts';

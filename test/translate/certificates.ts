@@ -2,7 +2,7 @@
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import { certificateSecret, ROOT_SECRET, validationSecret } from '../../src/translate/secrets.ts';
+import { certificateSecret, ROOT_SECRET, validationSecret } from '../../src/translate/tls/secrets.ts';
 import type { Resource } from '../../src/xds/resource.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Host } from '../../src/model/host.ts';
 import type { Service } from '../../src/model/service.ts';
-import { egressReport } from '../../src/translate/egress-report.ts';
+import { egressReport } from '../../src/translate/egress/egress-report.ts';
 import { host, mesh, service, upstream } from './mesh-literals.ts';
 
 function external(name: string, rest: Partial<Service> = {}): Service {

@@ -4,7 +4,7 @@ import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import * as fc from 'fast-check';
 import { ClusterLoadAssignmentSchema } from '../../src/gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import type { Endpoint } from '../../src/model/service.ts';
-import { encodeLoadAssignment } from '../../src/translate/load-assignment.ts';
+import { encodeLoadAssignment } from '../../src/translate/clusters/load-assignment.ts';
 import { endpoint, SERVICE_PORT } from './mesh-literals.ts';
 
 const SPEC = { cluster: 'c', servicePort: SERVICE_PORT, marksTls: true, spread: undefined };

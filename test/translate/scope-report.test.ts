@@ -4,7 +4,7 @@ import { formatDiagnostic } from '../../src/model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
 import { buildMesh } from '../../src/sources/build-mesh.ts';
 import { parseResources } from '../../src/sources/resource-reader.ts';
-import { scopeReport } from '../../src/translate/scope-report.ts';
+import { scopeReport } from '../../src/translate/view/scope-report.ts';
 
 const SERVICES = ['reviews', 'ledger'].map((name) => ({
   apiVersion: 'networking.istio.io/v1',

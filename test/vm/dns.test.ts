@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { dnsDomains, dnsDomainsText } from '../../src/platform/vm/dns-domains.ts';
-import { dnsTable } from '../../src/translate/dns-names.ts';
+import { dnsTable } from '../../src/translate/dns/dns-names.ts';
 import { Translator } from '../../src/translate/translator.ts';
 import { eventually } from '../support/eventually.ts';
 import { envoyBinary } from '../support/tools.ts';

@@ -1,6 +1,6 @@
 /** IST0145: Gateways for the same hosts ask for one port or host; decided as a gateway host would. */
 import { type Diagnostic } from '../../model/diagnostic.ts';
-import { mergeServers } from '../../translate/gateway-servers.ts';
+import { mergeServers } from '../../translate/gateway/gateway-servers.ts';
 import { type AnalysisRule, labelKey } from '../analysis-rule.ts';
 
 export const gatewayConflict: AnalysisRule = {

@@ -1,6 +1,6 @@
 /** IST0101, IST0132: a VirtualService is bound to a Gateway that there is not, or whose servers have none of its hosts. */
 import { MESH_GATEWAY } from '../../model/virtual-service.ts';
-import { within } from '../../translate/gateway-rules.ts';
+import { within } from '../../translate/gateway/gateway-rules.ts';
 import { type AnalysisRule, finding } from '../analysis-rule.ts';
 
 export const gatewayReference: AnalysisRule = {

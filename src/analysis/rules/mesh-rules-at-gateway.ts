@@ -1,7 +1,7 @@
 /** IST0140: routes of the mesh choose among subsets of a service, and a gateway leads to it past them. */
 import { describeObject } from '../../model/resource-meta.ts';
 import { MESH_GATEWAY } from '../../model/virtual-service.ts';
-import { gatewaysOf } from '../../translate/client-conditions.ts';
+import { gatewaysOf } from '../../translate/http/client-conditions.ts';
 import { type AnalysisRule, finding } from '../analysis-rule.ts';
 
 export const meshRulesAtGateway: AnalysisRule = {

@@ -1,7 +1,7 @@
 /** IST0130, IST0131: routes that a route before them leaves nothing for, and matches that one before them repeats. */
 import type { Diagnostic } from '../../model/diagnostic.ts';
 import type { HttpMatch, VirtualService } from '../../model/virtual-service.ts';
-import { matchesEverything } from '../../translate/route-match.ts';
+import { matchesEverything } from '../../translate/http/route-match.ts';
 import { type AnalysisRule, finding } from '../analysis-rule.ts';
 
 /** Whether a match takes every request of every caller at every port. */

@@ -2,8 +2,8 @@
 import type { EnvoyFilter, EnvoyPatch } from '../../model/envoy-filter.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import { compareAge } from '../../model/resource-meta.ts';
-import type { Client } from '../calling.ts';
-import { hasLabels } from '../client-labels.ts';
+import type { Client } from '../view/calling.ts';
+import { hasLabels } from '../view/client-labels.ts';
 
 /** Lower priority first; then the root namespace; then age. https://istio.io/latest/docs/reference/config/networking/envoy-filter/ */
 export function orderedFilters({

@@ -1,0 +1,100 @@
+/** All that this host does in the role of a gateway: a listener for each port, with routes, certificates and clusters. */
+import type { GatewayRole, Host } from '../../model/host.ts';
+import type { Mesh } from '../../model/mesh.ts';
+import { callerState } from '../clusters/cluster-callers.ts';
+import { dynamicDnsOf } from '../clusters/dynamic-dns.ts';
+import type { OutboundClusters } from '../clusters/outbound-clusters.ts';
+import { Memo } from '../memo.ts';
+import { listenerName } from '../names.ts';
+import type { ResourceUnits } from '../resource-units.ts';
+import { useCertificateFiles, useRootFiles } from '../tls/file-secrets.ts';
+import { type Calling, gatewayCalling } from '../view/calling.ts';
+import type { MeshView } from '../view/mesh-view.ts';
+import { gatewayListener } from './gateway-chains.ts';
+import { type GatewayContext, type PlannedRule, planPort } from './gateway-plan.ts';
+import { gatewayRoutes } from './gateway-routes.ts';
+import { type MergedServers, mergeServers } from './gateway-servers.ts';
+
+export interface GatewaysSpec {
+  readonly units: ResourceUnits;
+  readonly mesh: Mesh;
+  readonly host: Host;
+  /** Whether the host has callers that must be told apart. */
+  readonly apart: boolean;
+  readonly clusters: OutboundClusters;
+  readonly view: (calling: Calling) => MeshView;
+}
+
+export class GatewaySide {
+  readonly #merged = new Memo<MergedServers>();
+  /** Of each role, the same object: views are kept by it. */
+  readonly #calling = new Memo<Calling>();
+
+  readonly #planned = new Memo<PlannedRule | undefined>();
+  /** Encoded virtual hosts, by the name of their route configuration. */
+  #hosts = new Map<string, Memo<Uint8Array>>();
+
+  /** Makes what the host's gateways need; to be called while clusters are being asked for. */
+  translate(spec: GatewaysSpec): void {
+    const before = this.#hosts;
+    this.#hosts = new Map();
+    for (const [i, role] of (spec.host.gateways ?? []).entries())
+      this.#gateway(spec, role, i === 0 ? undefined : `${role.namespace}/${role.name}`, before);
+    this.#merged.sweep();
+    this.#planned.sweep();
+    this.#calling.sweep();
+  }
+
+  #gateway(
+    spec: GatewaysSpec,
+    role: GatewayRole,
+    suffix: string | undefined,
+    before: ReadonlyMap<string, Memo<Uint8Array>>,
+  ): void {
+    const { units, mesh, host, apart, clusters } = spec;
+    const key = `${role.namespace}/${role.name}`;
+    const calling = this.#calling.get(key, [role], () => gatewayCalling(role));
+    const view = spec.view(calling);
+    const of: GatewayContext = {
+      mesh,
+      host,
+      role,
+      calling,
+      view,
+      suffix,
+      planned: this.#planned,
+      need: ({ target }) => {
+        if (target !== undefined) clusters.add(view, target, calling);
+      },
+      needPlain: (target) => clusters.addPassed(view, target),
+      secrets: ({ certificates, roots }) => ({
+        certificates: certificates.map((files) => useCertificateFiles(units, files)),
+        roots: roots === undefined ? undefined : useRootFiles(units, roots),
+      }),
+    };
+    const { ports } = this.#merged.get(key, [mesh.gateways, role], () => mergeServers(mesh.gateways, role));
+    for (const port of ports) {
+      const { chains, routes } = planPort(of, port);
+      for (const { name, servers, inputs } of routes) {
+        const hosts = before.get(name) ?? new Memo<Uint8Array>();
+        this.#hosts.set(name, hosts);
+        units.make('routeConfigs', name, [port, mesh.config, role, ...inputs], () =>
+          gatewayRoutes({ name, port: port.number, servers }, hosts),
+        );
+      }
+      if (chains.length === 0) continue;
+      const listener = {
+        listen: port.listen,
+        chains,
+        inspectsTls: port.kind === 'tls',
+        caller: apart ? callerState(calling) : undefined,
+        dynamicDnsMs: dynamicDnsOf(mesh),
+        accessLogFile: mesh.config.accessLogFile,
+        pathNormalization: mesh.config.pathNormalization,
+        trustedHops: role.trustedHops,
+        proxyProtocol: role.proxyProtocol ?? false,
+      };
+      units.make('listeners', listenerName(port.listen), [JSON.stringify(listener)], () => gatewayListener(listener));
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/** Rate limits that do nothing on this host, though somebody means them to. */
+import type { Diagnostic } from '../../model/diagnostic.ts';
+import { formatListen, type Host, type Workload } from '../../model/host.ts';
+import type { Mesh } from '../../model/mesh.ts';
+import type { RateLimit } from '../../model/rate-limit.ts';
+import { describeObject } from '../../model/resource-meta.ts';
+import { inboundPorts, isProxied } from '../inbound/inbound-ports.ts';
+import { protocolKind } from '../protocol-kind.ts';
+import { serverTarget } from './rate-limit-calls.ts';
+import { chooseRateLimits } from './rate-limit-choice.ts';
+
+function diagnostic(
+  { meta }: RateLimit,
+  path: string,
+  rest: Pick<Diagnostic, 'code' | 'message' | 'remedy'>,
+): Diagnostic {
+  return { severity: 'warning', object: describeObject(meta), path, source: meta.source, ...rest };
+}
+
+function unlimited(rateLimit: RateLimit, workload: Workload, why: string, remedy: string): Diagnostic {
+  const message = `requests to ${workload.serviceHost} are not limited on this host: ${why}`;
+  return diagnostic(rateLimit, 'spec.host', { code: 'TRY0412', message, remedy });
+}
+
+function ofWorkload(mesh: Mesh, workload: Workload): readonly Diagnostic[] {
+  const { rateLimits, services, config } = mesh;
+  const service = services.get(workload.serviceHost);
+  const chosen = (inbound: Parameters<typeof chooseRateLimits>[2]): readonly RateLimit[] =>
+    chooseRateLimits(rateLimits, workload, inbound, service, config.rootNamespace);
+  if (!isProxied(workload) || workload.mode === 'observe')
+    return workload.inbound === undefined
+      ? []
+      : chosen(workload.inbound).map((rateLimit) =>
+          unlimited(rateLimit, workload, `its mode is "${workload.mode ?? 'full'}"`, 'Set "mode: full" in agent.yaml.'),
+        );
+  return inboundPorts(mesh, workload)
+    .filter(({ taken }) => protocolKind(taken.protocol) === 'tcp')
+    .flatMap(({ taken }) =>
+      chosen(taken).map((rateLimit) =>
+        unlimited(
+          rateLimit,
+          workload,
+          `${formatListen(taken.listen)} carries ${taken.protocol}, which has no requests`,
+          'Set the protocol of the port to HTTP, HTTP2 or GRPC, or name other "ports".',
+        ),
+      ),
+    );
+}
+
+/** What the limits before the workloads of `host` cannot do. */
+export function diagnoseRateLimits(mesh: Mesh, host: Host): readonly Diagnostic[] {
+  if (mesh.rateLimits.length === 0) return [];
+  const own = new Set(host.workloads.map(({ serviceHost }) => serviceHost));
+  const servers = mesh.rateLimits.flatMap((rateLimit) => {
+    const { server } = rateLimit;
+    if (server === undefined || !own.has(rateLimit.host) || serverTarget(mesh, server) !== undefined) return [];
+    const service = mesh.services.get(server.host);
+    const ports = service?.ports.map(({ number }) => number).join(', ') ?? '';
+    return [
+      diagnostic(rateLimit, 'spec.server', {
+        code: 'TRY0413',
+        message: `${
+          service === undefined
+            ? `nothing is known of ${server.host}`
+            : server.port === undefined
+              ? `${server.host} has several ports (${ports})`
+              : `${server.host} has no port ${server.port}`
+        }; requests are ${server.failClosed ? 'refused with 503' : 'not limited'}`,
+        remedy:
+          service === undefined
+            ? 'Correct the name, or register the service.'
+            : 'Set "server.port" to one of its ports.',
+      }),
+    ];
+  });
+  return [...servers, ...host.workloads.flatMap((workload) => ofWorkload(mesh, workload))];
+}

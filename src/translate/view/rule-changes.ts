@@ -1,0 +1,53 @@
+/** Which services a change of rules can concern, so that what is built for the others need not be looked at. */
+import type { Mesh } from '../../model/mesh.ts';
+import { specificity } from './host-pattern.ts';
+
+/** Whether rules for a service may be others than before. */
+export type Touched = (service: { readonly host: string; readonly aliases: readonly string[] }) => boolean;
+
+/**
+ * The elements that are in one of the lists alone; undefined when those of both have changed their order, which is a
+ * change of its own.
+ */
+function difference<T>(before: readonly T[], after: readonly T[]): readonly T[] | undefined {
+  if (before === after) return [];
+  const old = new Set(before);
+  const now = new Set(after);
+  const kept = before.filter((one) => now.has(one));
+  const stayed = after.filter((one) => old.has(one));
+  if (!kept.every((one, i) => one === stayed[i])) return undefined;
+  return [...before.filter((one) => !now.has(one)), ...after.filter((one) => !old.has(one))];
+}
+
+/** Beyond this, looking at everything costs no more. */
+const MOST_PATTERNS = 200;
+
+/**
+ * What the change from one mesh to another concerns, when only VirtualServices and DestinationRules are others; undefined
+ * for any other change, and where one rule decides what others mean (a Sidecar's imports).
+ */
+export function touchedByRules(before: Mesh, after: Mesh): Touched | undefined {
+  const parts = Object.keys(after) as (keyof Mesh)[];
+  const others = parts.some(
+    (part) =>
+      part !== 'virtualServices' &&
+      part !== 'destinationRules' &&
+      part !== 'diagnostics' &&
+      before[part] !== after[part],
+  );
+  if (others || after.sidecars.length > 0) return undefined;
+  const virtualServices = difference(before.virtualServices, after.virtualServices);
+  const rules = difference(before.destinationRules, after.destinationRules);
+  if (virtualServices === undefined || rules === undefined) return undefined;
+  const patterns = [...new Set([...virtualServices.flatMap(({ hosts }) => hosts), ...rules.map(({ host }) => host)])];
+  if (patterns.length > MOST_PATTERNS) return undefined;
+  const exact = new Set(patterns);
+  const wide = patterns.filter((pattern) => pattern.startsWith('*'));
+  const covers = (name: string): boolean =>
+    exact.has(name) || wide.some((pattern) => specificity(pattern, name) !== undefined);
+  return ({ host, aliases }) =>
+    covers(host) ||
+    aliases.some(covers) ||
+    // A rule may speak of one of the names that a wildcard service covers.
+    (host.startsWith('*') && patterns.some((pattern) => specificity(host, pattern) !== undefined));
+}
