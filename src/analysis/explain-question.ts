@@ -28,10 +28,10 @@ function splitName(written: string): { readonly name: string; readonly namespace
 
 /** Who a described workload calls as. */
 function callerOf(configuration: Configuration, workload: DescribedWorkload): Caller {
-  const served = servedPorts(configuration, workload)[0]?.service.name;
+  const served = servedPorts(configuration, workload)[0];
   const { namespace, labels, locality } = workload;
-  const name = workload.name ?? served ?? 'workload';
-  const account = workload.serviceAccount ?? served ?? name;
+  const name = workload.name ?? served?.service.name ?? 'workload';
+  const account = workload.serviceAccount ?? served?.account ?? name;
   return { namespace, name, labels, locality, identity: callerIdentity(configuration.mesh, namespace, account) };
 }
 

@@ -30,7 +30,7 @@ const SERVICE_ADDRESSES: Readonly<Record<Exclude<HostMode, 'gateway'>, AddressRa
 
 function identityOf({ mesh }: Configuration, workload: DescribedWorkload, served: readonly ServedPort[]): SpiffeId {
   const { trustDomain } = mesh.config;
-  const { namespace, serviceAccount = served[0]?.service.name ?? workload.name ?? 'default' } = workload;
+  const { namespace, serviceAccount = served[0]?.account ?? workload.name ?? 'default' } = workload;
   const id = workloadSpiffeId({ trustDomain, namespace, serviceAccount });
   if (id !== undefined) return id;
   throw new TrysailError('WORKLOAD_UNKNOWN', `${namespace}/${serviceAccount} makes no valid SPIFFE id`, {
@@ -44,14 +44,18 @@ function ownAddresses({ addresses = [] }: Service): readonly string[] {
   return [4, 6].flatMap((family) => single.find((address) => isIP(address) === family) ?? []);
 }
 
-/** Services that the workload sees and can call by a name, each with the address that a host gives it. */
+/**
+ * Services that the workload sees and can call by a name, each with the address that a host gives it. Where calls are
+ * captured, what lies outside of the mesh is called at its own addresses, and found by these, by Host or by server name.
+ */
 function namedUpstreams(
   { mesh }: Configuration,
   workload: DescribedWorkload,
   mode: Exclude<HostMode, 'gateway'>,
 ): readonly NamedUpstream[] {
   const visible = [...mesh.services.values()].filter(
-    ({ host, exportTo = [], namespace }) => !host.includes('*') && isVisible(exportTo, namespace, workload.namespace),
+    ({ host, exportTo = [], namespace, external }) =>
+      !host.includes('*') && isVisible(exportTo, namespace, workload.namespace) && !(external && mode === 'capture'),
   );
   const own = new Map(mode === 'capture' ? visible.map((service) => [service.host, ownAddresses(service)]) : []);
   const without = visible.map(({ host }) => host).filter((host) => (own.get(host) ?? []).length === 0);

@@ -10,6 +10,22 @@ export interface ServedPort {
   readonly port: ServicePort;
   /** Port of the workload. */
   readonly number: number;
+  /** Whom it is there, by what configuration says of that endpoint; else by the service's name. */
+  readonly account: string;
+}
+
+/** Endpoints have the WorkloadEntry's namespace and name as their id, or their address and place in the ServiceEntry. */
+function accountOf({ mesh, resources }: Configuration, service: Service, { id }: Endpoint): string {
+  const entry = resources.workloadEntries.find(({ meta }) => id === `${meta.namespace}/${meta.name}`);
+  if (entry !== undefined) return entry.workload.serviceAccount ?? service.name;
+  const written = resources.serviceEntries
+    .filter(
+      ({ meta, hosts }) =>
+        meta.namespace === service.namespace &&
+        hosts.some((host) => canonicalHost(mesh.config, host, meta.namespace) === service.host),
+    )
+    .flatMap(({ endpoints }) => endpoints.filter(({ address }, i) => id === `${address}#${i}`));
+  return written[0]?.serviceAccount ?? service.name;
 }
 
 function isItself(workload: DescribedWorkload, { namespace }: Service, endpoint: Endpoint): boolean {
@@ -33,6 +49,7 @@ function selecting({ mesh, resources }: Configuration, workload: DescribedWorklo
         service,
         port,
         number: entry.ports.find(({ number }) => number === port.number)?.targetPort ?? port.number,
+        account: service.name,
       }));
     });
   });
@@ -46,8 +63,13 @@ export function servedPorts(configuration: Configuration, workload: DescribedWor
       ? []
       : (mesh.endpoints.get(service.host) ?? [])
           .filter((endpoint) => isItself(workload, service, endpoint))
-          .flatMap(({ ports }) =>
-            service.ports.map((port) => ({ service, port, number: ports[port.number] ?? port.number })),
+          .flatMap((endpoint) =>
+            service.ports.map((port) => ({
+              service,
+              port,
+              number: endpoint.ports[port.number] ?? port.number,
+              account: accountOf(configuration, service, endpoint),
+            })),
           ),
   );
   const served = new Map<number, ServedPort>();

@@ -78,6 +78,38 @@ test('render describes a workload that no file has, with the port of the service
   assert.match(out, /virtualInbound +0\.0\.0\.0:15006 +port 9080 TLS mesh +HTTP → inbound\|9080\|\|/);
 });
 
+const OUTSIDE = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: web }
+spec:
+  hosts: [web]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{ number: 8080, name: http, protocol: HTTP }]
+  endpoints: [{ address: 10.0.0.1, serviceAccount: frontend }, { address: 10.0.0.2, serviceAccount: backstage }]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: api }
+spec:
+  hosts: [api.example.com]
+  resolution: DNS
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+`;
+
+test('render has the endpoint’s identity, and finds what lies outside by Host where calls are captured', async (t) => {
+  const args = ['render', '-f', await shop(t, OUTSIDE), '--workload', 'default/web/10.0.0.2', '-o', 'yaml'];
+  const captured = await trysail(...args, '--mode', 'capture');
+  const own = /name: (spiffe:\S+)/g;
+  const names = new Set([...captured.out.matchAll(own)].map(([, id]) => id));
+  assert.deepEqual([...names], ['spiffe://cluster.local/ns/default/sa/backstage']);
+  assert.match(captured.out, /^name: "80"$/m);
+  assert.match(captured.out, /domains:\n +- api\.example\.com\n/);
+  const loopback = await trysail(...args);
+  assert.match(loopback.out, /^name: 127\.240\.\d+\.\d+_80$/m);
+});
+
 test('render tells errors, and names workloads that there are', async (t) => {
   const dir = await shop(t, SHOP.replace('timeout: 5s', 'timout: 5s'));
   const faulty = await trysail('render', '-f', dir, '--workload', 'default/web-1');
