@@ -88,7 +88,7 @@ const duration = fc.constantFrom('1ms', '1s', '0.001s', '1h', '876000h', '0s');
 const percentage = fc.record({ value: fc.constantFrom(0, 100, 0.00001, 50.55555, 99.99999, 101) });
 
 /** A few of the fields: with many, hardly a route would be without a fault. */
-function some(
+export function some(
   fields: Readonly<Record<string, fc.Arbitrary<unknown>>>,
 ): fc.Arbitrary<Readonly<Record<string, unknown>>> {
   const maybe = Object.entries(fields).map(([name, value]) =>
