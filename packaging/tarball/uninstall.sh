@@ -22,7 +22,7 @@ rm -rf /usr/lib/trysail /usr/share/doc/trysail /run/trysail /run/trysail-envoy /
 rm -f /usr/bin/trysail /usr/lib/systemd/system/trysail*.service /usr/lib/systemd/system/trysail-dns.path \
   /usr/lib/systemd/system-generators/trysail-unit-order \
   /usr/lib/sysusers.d/trysail.conf /usr/lib/tmpfiles.d/trysail.conf /usr/share/man/man1/trysail.1.gz /usr/share/bash-completion/completions/trysail
-rmdir /etc/trysail/resources.d /etc/trysail 2>/dev/null || true
+rmdir /etc/trysail/resources.d /etc/trysail/credentials /etc/trysail 2>/dev/null || true
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
   systemctl reset-failed 'trysail*' >/dev/null 2>&1 || true

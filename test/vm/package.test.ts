@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
+import { testAuthority } from '../translate/certificates.ts';
 import { canBootMachines } from './capability.ts';
 import { startNetwork } from './network.ts';
 import {
@@ -22,6 +23,39 @@ import {
 const reason = await canBootMachines();
 const UNITS = ['trysail', 'trysail-envoy', 'trysail-drain', 'trysail-server', 'trysail-capture', 'trysail-dns'];
 const MOST_EXPOSURE = 2;
+
+const GATEWAY = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: application }
+spec:
+  hosts: [application.test]
+  ports: [{ number: 8000, name: http, protocol: HTTP }]
+  resolution: STATIC
+  endpoints: [{ address: 127.0.0.1 }]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: public }
+spec:
+  selector: { istio: edge }
+  servers:
+  - port: { number: 80, name: http, protocol: HTTP }
+    hosts: [www.test]
+    tls: { httpsRedirect: true }
+  - port: { number: 443, name: https, protocol: HTTPS }
+    hosts: [www.test]
+    tls: { mode: SIMPLE, credentialName: www }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: www }
+spec:
+  hosts: [www.test]
+  gateways: [public]
+  http:
+  - route: [{ destination: { host: application.test } }]
+`;
 
 test('the Debian package: install, run, upgrade, downgrade, remove, purge', { skip: reason ?? false }, async (t) => {
   const packages = await buildPackages(t, 'deb');
@@ -113,6 +147,36 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
     await untilServed(machine, 8090);
     assert.equal((await machine.unitState('trysail')).mainPid, agent);
     assert.equal(await envoyPid(machine), envoy);
+  });
+
+  await t.test('a gateway serves ports 80 and 443, with a certificate of the folder that is there for it', async () => {
+    const [file, resources] = ['/etc/trysail/agent.yaml', '/etc/trysail/resources.d/gateway.yaml'];
+    assert.equal((await machine.run('stat -c "%U %G %a" /etc/trysail/credentials')).trim(), 'root trysail 750');
+    const authority = await testAuthority();
+    const pair = await authority.issue('www.test');
+    await machine.run('install -d -m 0750 -g trysail /etc/trysail/credentials/www');
+    for (const [name, text] of [
+      ['tls.crt', pair.certificateChainPem],
+      ['tls.key', pair.privateKeyPem],
+    ] as const) {
+      await machine.write(`/etc/trysail/credentials/www/${name}`, text, 0o640);
+      await machine.run(`chgrp trysail /etc/trysail/credentials/www/${name}`);
+    }
+    await machine.write('/root/root.pem', authority.rootPem);
+    await machine.write(resources, GATEWAY);
+    const yaml = await machine.run(`cat ${file}`);
+    await machine.write(file, `${yaml}gateways: [{ name: edge }]\n`);
+    await machine.run('trysail reload');
+    const get = 'curl -sSf -m 2 -o /dev/null -w "%{http_code} %{redirect_url}" --cacert /root/root.pem';
+    const at = `--resolve www.test:443:${machine.address} --resolve www.test:80:${machine.address}`;
+    await eventually(
+      'HTTPS is served',
+      async () => assert.equal((await machine.run(`${get} ${at} https://www.test/`)).trim(), '200'),
+      20_000,
+    );
+    assert.equal(await machine.run(`${get} ${at} http://www.test/`), '301 https://www.test/');
+    await machine.write(file, yaml);
+    await machine.run(`rm -r ${resources} /etc/trysail/credentials/www /root/root.pem; trysail reload`);
   });
 
   await t.test('Envoy serves while the agent is stopped, killed, hung', async () => {
