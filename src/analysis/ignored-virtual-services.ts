@@ -7,12 +7,13 @@ import type { Service } from '../model/service.ts';
 import { gatewaysOf } from '../translate/http/client-conditions.ts';
 import type { Client } from '../translate/view/calling.ts';
 import { bestSpecificity } from '../translate/view/host-pattern.ts';
+import { hasAuthority } from '../translate/view/virtual-service-choice.ts';
 import { isVisible } from '../translate/view/visibility.ts';
 import { place } from './considered.ts';
 
 /** @param holds the one that has a say, as `describeObject` names it */
 export function ignoredVirtualServices(
-  { virtualServices }: Mesh,
+  { virtualServices, config }: Mesh,
   service: Service,
   client: Client,
   holds: string | undefined,
@@ -27,15 +28,21 @@ export function ignoredVirtualServices(
     const gateways = gatewaysOf(virtualService);
     const reason = !isVisible(exportTo, meta.namespace, client.namespace)
       ? `it is not exported to namespace ${client.namespace}`
-      : !gateways.includes('mesh')
-        ? `it is for ${gateways.join(', ')}, not for the mesh`
-        : http.length === 0
-          ? 'it has no HTTP routes'
-          : chosen === undefined || chosenRank === undefined
-            ? 'none of its routes is for this caller and port, or its Sidecar does not import it'
-            : rank < chosenRank
-              ? `${describeObject(chosen.meta)} names the host more closely`
-              : `${describeObject(chosen.meta)} is older, and two for one host are not joined`;
+      : !hasAuthority(meta, {
+            client: client.namespace,
+            service: service.namespace,
+            root: config.rootNamespace,
+          })
+        ? `it was published in ${meta.namespace}, which is neither the caller's nor the service's namespace`
+        : !gateways.includes('mesh')
+          ? `it is for ${gateways.join(', ')}, not for the mesh`
+          : http.length === 0
+            ? 'it has no HTTP routes'
+            : chosen === undefined || chosenRank === undefined
+              ? 'none of its routes is for this caller and port, or its Sidecar does not import it'
+              : rank < chosenRank
+                ? `${describeObject(chosen.meta)} names the host more closely`
+                : `${describeObject(chosen.meta)} is older, and two for one host are not joined`;
     return [{ virtualService: describeObject(meta), source: place(meta.source), reason }];
   });
 }

@@ -9,6 +9,11 @@ export interface ResourceMeta {
   readonly source: SourceLocation;
   /** Istio's precedence: lower is older and wins. Ties go to name, then namespace. */
   readonly age: number;
+  /**
+   * Published to the fleet by somebody who may speak for this namespace: of what others call it says no more than these
+   * namespaces allow. Absent: of a file of this host, whose owner may say anything.
+   */
+  readonly published?: true;
 }
 
 /** `VirtualService default/reviews`, as diagnostics name it. */

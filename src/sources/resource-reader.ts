@@ -109,7 +109,8 @@ function singleEntry(
   if (entry !== undefined && entries.length === 1 && entry.key === key) {
     const { passed } = entry;
     if (passed === undefined) return entry;
-    return { ...entry, passed: { ...passed, createdMs: passed.createdMs ?? createdMs } };
+    const resource = { ...passed.resource, meta: { ...passed.resource.meta, published: true as const } };
+    return { ...entry, passed: { ...passed, resource, createdMs: passed.createdMs ?? createdMs } };
   }
   const found = entries.map((one) => (one.key === undefined ? 'something else' : describeKey(one.key))).join(', ');
   const line = document?.line ?? 1;

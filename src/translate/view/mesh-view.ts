@@ -25,7 +25,7 @@ import type { Client } from './calling.ts';
 import { asksForClientLabels } from './client-labels.ts';
 import { type ResolvedDestination, resolveDestination, type Target } from './destination.ts';
 import { type Scope, scopeOf, sidecarOf } from './scope.ts';
-import { chooseVirtualService } from './virtual-service-choice.ts';
+import { chooseVirtualService, hasAuthority } from './virtual-service-choice.ts';
 import { isVisible } from './visibility.ts';
 
 /** The routes of a VirtualService for the client's requests to one port, with all that they lead to. */
@@ -172,17 +172,26 @@ export class MeshView {
     return this.#blocks.get(key, [policy, defaults], () => effectivePolicy(policy, port.number, subset, defaults));
   }
 
+  #hears({ meta }: VirtualService, service: string | undefined): boolean {
+    return hasAuthority(meta, { client: this.#client.namespace, service, root: this.#mesh?.config.rootNamespace });
+  }
+
   /** The VirtualService that decides about HTTP requests to a port of a service, or of a name that is none. */
-  virtualService(service: Pick<Service, 'host' | 'aliases'>, port: number): VirtualService | undefined {
+  virtualService(
+    service: Pick<Service, 'host' | 'aliases'> & Partial<Pick<Service, 'namespace'>>,
+    port: number,
+  ): VirtualService | undefined {
     const all = this.#mesh?.virtualServices ?? [];
     const client = this.#client;
     const scope = this.#scope;
-    return this.#virtualServices.get(routeConfigName(service.host, port), [all, service, scope], () =>
+    const inputs = [all, service, scope, this.#mesh?.config.rootNamespace];
+    return this.#virtualServices.get(routeConfigName(service.host, port), inputs, () =>
       chooseVirtualService(
         all,
         service,
         client.namespace,
         (virtualService) =>
+          this.#hears(virtualService, service.namespace) &&
           (scope?.imports(virtualService, port) ?? true) &&
           hasHttpRoutes({ virtualService, gateway: MESH_GATEWAY, port, client }),
       ),
@@ -213,7 +222,9 @@ export class MeshView {
       viewedConnections(
         connectionRules(all).filter(
           (one) =>
-            isVisible(one.exportTo, one.meta.namespace, client.namespace) && (scope?.imports(one, port.number) ?? true),
+            isVisible(one.exportTo, one.meta.namespace, client.namespace) &&
+            this.#hears(one, service.namespace) &&
+            (scope?.imports(one, port.number) ?? true),
         ),
         service,
         port,

@@ -1,4 +1,5 @@
 /** Which VirtualService speaks for a service. */
+import type { ResourceMeta } from '../../model/resource-meta.ts';
 import type { Service } from '../../model/service.ts';
 import type { VirtualService } from '../../model/virtual-service.ts';
 import { hostIndexes } from './host-index.ts';
@@ -8,8 +9,19 @@ import { isVisible } from './visibility.ts';
 const indexOf = hostIndexes<VirtualService>(({ hosts }) => hosts);
 
 /**
- * The one with the most specific host; among equals the oldest of those that say anything, whatever its namespace. There
- * is no merging.
+ * Whether a VirtualService may say where a client's calls to a service go. What was published to the fleet counts from the
+ * client's, the service's and the root namespace alone: nobody changes calls between two namespaces that are others'.
+ * @param service undefined: of a name that is no service
+ */
+export function hasAuthority(
+  { namespace, published }: Pick<ResourceMeta, 'namespace' | 'published'>,
+  of: { readonly client: string; readonly service: string | undefined; readonly root: string | undefined },
+): boolean {
+  return published !== true || [of.client, of.service, of.root].includes(namespace);
+}
+
+/**
+ * The one with the most specific host; among equals the oldest of those that say anything. There is no merging.
  * @param virtualServices oldest first
  * @param namespace the client's
  * @param speaks whether a VirtualService says anything of the calls in question
