@@ -6,9 +6,9 @@ import type { Mesh } from '../model/mesh.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
 import { parseMeshConfig } from '../sources/mesh-config.ts';
+import { readResourceFiles } from '../sources/resource-files.ts';
 import { parseResources, type ResourceFile } from '../sources/resource-reader.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
-import { readResourceFiles } from './resource-files.ts';
 
 /** What some files say. */
 export interface Configuration {

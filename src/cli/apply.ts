@@ -1,7 +1,8 @@
 /** `trysail apply` and `trysail diff`: resource files become the fleet's configuration. */
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { ApplyRequest } from '../fleet/fleet.ts';
 import { changeLines, changeSummary, diagnosticText, diffLines, revisionLines } from './change-text.ts';
+import { DEFAULT_WORKLOADS, envoyChangeData, envoyChangeLines, envoyChangesOf } from './envoy-changes-text.ts';
 import { EXIT } from './exit-codes.ts';
 import {
   addFleetOptions,
@@ -15,12 +16,18 @@ import {
 } from './fleet-options.ts';
 import { type OutputFormat, outputOption, serialise } from './output.ts';
 
-interface FileOptions extends FleetOptions {
-  readonly filename: readonly string[];
+interface FileOptions extends FleetOptions, EnvoyOptions {
+  readonly file: readonly string[];
   readonly namespace: string;
   readonly prune?: boolean;
-  readonly meshConfig?: string;
+  readonly mesh?: string;
   readonly output: OutputFormat;
+}
+
+/** What is shown of the changes in Envoys. */
+interface EnvoyOptions {
+  readonly full?: boolean;
+  readonly workloads: number;
 }
 
 interface ApplyOptions extends FileOptions, KeyOptions {
@@ -28,37 +35,59 @@ interface ApplyOptions extends FileOptions, KeyOptions {
   readonly dryRun?: boolean;
 }
 
-async function requestOf({ filename, namespace, prune, meshConfig }: FileOptions): Promise<ApplyRequest> {
+async function requestOf({ file, namespace, prune, mesh }: FileOptions): Promise<ApplyRequest> {
   const { readManifestFiles, readManifests } = await import('../fleet/manifest.ts');
-  const manifests = readManifests(await readManifestFiles(filename), namespace);
+  const manifests = readManifests(await readManifestFiles(file), namespace);
   const pruned = prune === true ? [...new Set([namespace, ...manifests.map((one) => one.namespace)])] : [];
-  if (meshConfig === undefined) return { manifests, prune: pruned };
+  if (mesh === undefined) return { manifests, prune: pruned };
   const { loadMeshConfig } = await import('../agent/agent-files.ts');
-  const { config } = await loadMeshConfig(meshConfig);
+  const { config } = await loadMeshConfig(mesh);
   return { manifests, prune: pruned, config };
 }
 
 function addFileOptions(command: Command): Command {
   return command
-    .requiredOption('-f, --filename <path>', 'A file, a folder with all below it, or - (repeatable).', collect)
+    .requiredOption(
+      '-f, --file <path>',
+      'A file or folder of resources, "-" for standard input; may be repeated.',
+      collect,
+    )
     .option('-n, --namespace <name>', 'The namespace of resources that name none.', 'default')
     .option('--prune', 'Delete what is published in their namespaces and not in the files.')
-    .option('--mesh-config <file>', 'Path of the meshconfig.yaml to check against.')
+    .option('--mesh <file>', 'The mesh configuration (meshconfig.yaml) to check against; its defaults without it.')
+    .option('--full', 'Show each changed resource of Envoy, not its name alone.')
+    .option('--workloads <count>', 'So many kinds of workloads are rendered.', count, DEFAULT_WORKLOADS)
     .addOption(outputOption());
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new InvalidArgumentError('Write a whole number.');
 }
 
 async function propose(options: FileOptions): Promise<void> {
   const { proposeApply } = await import('../fleet/fleet.ts');
   const request = await requestOf(options);
-  const { changes, diagnostics } = await withFleet(options, async (fleet) => proposeApply(fleet, request));
+  const [{ changes, diagnostics }, envoy] = await withFleet(options, async (fleet) => {
+    const proposal = await proposeApply(fleet, request);
+    return [
+      proposal,
+      await envoyChangesOf(fleet, proposal, { config: request.config, maxWorkloads: options.workloads }),
+    ];
+  });
   process.stderr.write(diagnosticText(diagnostics));
   const differing = changes.filter(({ action }) => action !== 'unchanged');
+  const full = options.full === true;
   process.stdout.write(
     options.output === 'text'
       ? differing.length === 0
         ? 'Nothing would change.\n'
-        : diffLines(changes).join('\n')
-      : await serialise({ changes: changes.map(changeSummary), diagnostics }, options.output),
+        : `${[...diffLines(changes), ...(await envoyChangeLines(envoy, full))].join('\n')}\n`
+      : await serialise(
+          { changes: changes.map(changeSummary), diagnostics, envoy: envoyChangeData(envoy, full) },
+          options.output,
+        ),
   );
   process.exitCode = diagnostics.some(({ severity }) => severity === 'error')
     ? EXIT.invalidConfiguration

@@ -41,7 +41,7 @@ export function addWorkloadOptions(command: Command): Command {
   const heading = 'A workload that is not in the files:';
   return command
     .option('--workload <namespace/name>', 'A WorkloadEntry, or a service for its first endpoint.')
-    .addOption(new Option('--namespace <name>', 'Its namespace (default: default).').helpGroup(heading))
+    .addOption(new Option('-n, --namespace <name>', 'Its namespace (default: default).').helpGroup(heading))
     .addOption(new Option('--labels <key=value,…>', 'Its labels.').helpGroup(heading))
     .addOption(
       new Option('--service-account <name>', 'Whose certificate it has (default: that of its service).').helpGroup(

@@ -17,7 +17,7 @@ import { resourceNamed } from './kind-name.ts';
 
 interface DeleteOptions extends FleetOptions, KeyOptions {
   readonly namespace: string;
-  readonly filename?: readonly string[];
+  readonly file?: readonly string[];
   readonly message?: string;
 }
 
@@ -29,10 +29,10 @@ async function namesOf(resources: readonly string[], options: DeleteOptions): Pr
       remedy: 'Write kind/name, such as virtualservice/reviews.',
     });
   });
-  const { filename = [], namespace } = options;
-  if (filename.length === 0) return named;
+  const { file = [], namespace } = options;
+  if (file.length === 0) return named;
   const { readManifestFiles, readManifests } = await import('../fleet/manifest.ts');
-  return [...named, ...readManifests(await readManifestFiles(filename), namespace)];
+  return [...named, ...readManifests(await readManifestFiles(file), namespace)];
 }
 
 export function registerDeleteCommand(program: Command): void {
@@ -41,7 +41,7 @@ export function registerDeleteCommand(program: Command): void {
     .description("Take resources out of the fleet's configuration.")
     .argument('[resources...]', 'Each as kind/name.')
     .option('-n, --namespace <name>', 'In this namespace.', 'default')
-    .option('-f, --filename <path>', 'The resources of a file or folder, or of - (repeatable).', collect)
+    .option('-f, --file <path>', 'The resources of a file or folder, "-" for standard input; may be repeated.', collect)
     .addOption(messageOption())
     .addHelpText(
       'after',

@@ -9,7 +9,7 @@ export const EXIT = {
   failed: 1,
   /** The command line is wrong. */
   usage: 2,
-  /** The configuration has errors: `check`, and `agent`, which does not start then. */
+  /** The configuration has errors: `check`, `apply`, which publishes nothing then, and `agent`, which does not start. */
   invalidConfiguration: 3,
   /** `check --strict`, `analyze --fail-on`: warnings and no errors. */
   warnings: 4,
@@ -40,6 +40,9 @@ const BY_ERROR: Readonly<Record<string, ExitCode>> = {
   JOIN_INCOMPLETE: EXIT.unhealthy,
   CONFIGURATION_INVALID: EXIT.invalidConfiguration,
   MESH_CONFIG_INVALID: EXIT.invalidConfiguration,
+  FLEET_INVALID: EXIT.invalidConfiguration,
+  FLEET_MANIFEST: EXIT.invalidConfiguration,
+  FLEET_KIND_UNKNOWN: EXIT.usage,
   CHECK_UNKNOWN: EXIT.usage,
   REQUEST_INVALID: EXIT.usage,
   OPTIONS_INVALID: EXIT.usage,

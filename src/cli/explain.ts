@@ -1,5 +1,6 @@
 /** `trysail explain`: what becomes of one request, by which rule; from files, or from the running agent. */
 import { type Command, Option } from 'commander';
+import { TrysailError } from '../lib/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import { socketOption } from './api-socket.ts';
 import {
@@ -38,8 +39,11 @@ async function fromFiles(options: ExplainOptions): Promise<Explanation> {
   const configuration = await readConfiguration(filesOf(options));
   tellDiagnostics(configuration.diagnostics.filter(({ severity }) => severity === 'error'));
   process.exitCode = exitCodeFor(configuration.diagnostics);
-  const workload =
-    options.from === undefined || isDescribed(options) ? await workloadOf(configuration, options) : undefined;
+  if (options.from === undefined && !isDescribed(options))
+    throw new TrysailError('OPTIONS_INVALID', 'nobody is named who calls', {
+      remedy: 'Name a workload or service of the files by --from web.default, or describe it: --labels app=web.',
+    });
+  const workload = isDescribed(options) ? await workloadOf(configuration, options) : undefined;
   return explainOffline(configuration, questionOf(options), workload);
 }
 
@@ -77,7 +81,10 @@ export function registerExplainCommand(program: Command): void {
   const command = program
     .command('explain')
     .description('Show what becomes of a request, by which rule, and why by no others.')
-    .option('--from <name.namespace>', 'Who calls: a workload or service (default: the first of this host).')
+    .option(
+      '--from <name.namespace>',
+      'Who calls: a workload or service (without -f the first of this host unless named).',
+    )
     .requiredOption('--to <url>', 'What is called: http://name:port/path, tls://name:port, tcp://name:port.')
     .option('-X, --method <method>', 'Its method.', 'GET')
     .addOption(new Option('-H, --header <name: value>', 'A header of it; may be repeated.').argParser(collect))

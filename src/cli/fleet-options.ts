@@ -85,6 +85,7 @@ export async function withFleet<T>(options: FleetOptions, work: (fleet: OpenFlee
 export async function signingKeyOf({ key }: KeyOptions): Promise<SigningKey> {
   if (key !== undefined) return readSigningKey(key);
   throw new TrysailError('FLEET_KEY_FILE', 'No key to sign the change with.', {
-    remedy: 'Name the publisher’s private key by --key or TRYSAIL_PUBLISHER_KEY.',
+    remedy:
+      'Name your private key by --key or TRYSAIL_PUBLISHER_KEY. "trysail publisher key" makes one, which the root’s owner allows by "trysail publisher add".',
   });
 }

@@ -1,4 +1,5 @@
 /** `trysail fleet` and `trysail publisher`: what the owner of the configuration's root does. */
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Argument, type Command, Option } from 'commander';
 import type { PublisherSummary } from '../fleet/fleet-admin.ts';
@@ -53,6 +54,7 @@ async function init(options: InitOptions): Promise<void> {
         remedy: 'Add publishers to it with "trysail publisher add"; its root key signs that.',
       });
     const [rootFile, keyFile] = [join(dir, 'fleet-root.key'), join(dir, `${publisher}.key`)];
+    await mkdir(dir, { recursive: true, mode: 0o700 });
     const root = await writeNewKey(rootFile);
     const first = await writeNewKey(keyFile);
     await initialiseFleet(
@@ -81,7 +83,7 @@ export function registerFleetCommands(program: Command): void {
     fleet
       .command('init')
       .description('Make the root key and a first publisher, and begin the configuration in Consul.')
-      .option('--dir <folder>', 'Where the keys go.', '.')
+      .option('--dir <folder>', 'Where the keys go; made if it is not there.', '.')
       .option('--publisher <name>', 'The name of the first publisher.', 'admin')
       .addOption(localOption())
       .addHelpText(
@@ -137,8 +139,8 @@ function publishersText(publishers: readonly PublisherSummary[]): string {
   const rows = publishers.map((one) => [
     one.name,
     one.key,
-    one.namespaces.join(','),
-    one.kinds.join(','),
+    one.namespaces.join(', '),
+    one.kinds.join(', '),
     one.mayFreeze ? 'yes' : 'no',
     one.revokedAt === undefined ? 'active' : `revoked ${one.revokedAt}`,
   ]);
@@ -178,7 +180,8 @@ Example:
         'after',
         `
 Example:
-  trysail publisher add shop-team --public-key shop.pub.pem --namespace shop --root-key keys/fleet-root.key`,
+  trysail publisher add shop-team --public-key shop.pub.pem --namespace shop --kind VirtualService --kind DestinationRule \\
+    --root-key keys/fleet-root.key`,
       ),
   ).action(async (name: string, options: AddOptions) => {
     const { addPublisher } = await import('../fleet/fleet-admin.ts');
@@ -192,15 +195,24 @@ Example:
     process.stdout.write(`${name} may publish ${kinds.join(', ')} in ${options.namespace.join(', ')}.\n`);
   });
 
-  addFleetOptions(publisher.command('list').description('List who may publish what.').addOption(outputOption())).action(
-    async (options: FleetOptions & { readonly output: OutputFormat }) => {
-      const { listPublishers } = await import('../fleet/fleet-admin.ts');
-      const publishers = await withFleet(options, listPublishers);
-      process.stdout.write(
-        options.output === 'text' ? publishersText(publishers) : await serialise(publishers, options.output),
-      );
-    },
-  );
+  addFleetOptions(
+    publisher
+      .command('list')
+      .description('List who may publish what.')
+      .addOption(outputOption())
+      .addHelpText(
+        'after',
+        `
+Example:
+  trysail publisher list`,
+      ),
+  ).action(async (options: FleetOptions & { readonly output: OutputFormat }) => {
+    const { listPublishers } = await import('../fleet/fleet-admin.ts');
+    const publishers = await withFleet(options, listPublishers);
+    process.stdout.write(
+      options.output === 'text' ? publishersText(publishers) : await serialise(publishers, options.output),
+    );
+  });
 
   addFleetOptions(
     publisher

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Command } from 'commander';
-import { COMMANDS } from './commands.ts';
+import { COMMAND_GROUPS, COMMANDS } from './commands.ts';
 import { commandIn, createProgram } from './program.ts';
 
 function allCommands(command: Command): readonly Command[] {
@@ -45,6 +45,32 @@ test('commands are listed sorted by name, each with the description that it give
       summary: program.commands.find((command) => command.name() === name)?.description(),
     })),
   );
+});
+
+test('trysail --help lists every command under the heading of its group', async () => {
+  const program = await createProgram([]);
+  const help = program.helpInformation();
+  const headings = Object.values(COMMAND_GROUPS).map((heading) => help.indexOf(`\n${heading}\n`));
+  assert.ok(headings.every((at) => at > 0));
+  assert.deepEqual(
+    headings,
+    headings.toSorted((a, b) => a - b),
+  );
+  assert.ok(!help.includes('\nCommands:\n'));
+});
+
+test('options that several commands have bear one name', async () => {
+  const program = await createProgram(undefined);
+  const flags = new Map<string, Set<string>>();
+  for (const command of allCommands(program))
+    for (const { short, long } of command.options)
+      if (short !== undefined && long !== undefined) flags.set(short, (flags.get(short) ?? new Set()).add(long));
+  assert.deepEqual(
+    [...flags].filter(([, names]) => names.size > 1).map(([short, names]) => [short, ...names]),
+    [],
+  );
+  const all = allCommands(program).flatMap(({ options }) => options.map(({ long }) => long));
+  for (const other of ['--filename', '--files', '--mesh-file', '--format']) assert.ok(!all.includes(other), other);
 });
 
 test('commandIn() finds the command among flags, and after help', () => {

@@ -1,7 +1,7 @@
 /** The command line: `trysail <command>`, with one command defined in full and the others by name alone. */
 import { Command } from 'commander';
 import { VERSION } from '../api/version.ts';
-import { COMMANDS, type CommandEntry } from './commands.ts';
+import { COMMAND_GROUPS, COMMANDS, type CommandEntry } from './commands.ts';
 
 /** What `trysail` alone prints. */
 export const GUIDE = `Trysail ${VERSION}: Istio's API on plain virtual machines, on Consul and Envoy.
@@ -17,6 +17,9 @@ Of configuration, wherever it is:
   trysail analyze    What is wrong or doubtful in it?
   trysail render     What is Envoy told by it?
 
+Of all hosts, in Consul:
+  trysail fleet init Begin; then diff, apply, get, history, rollback, freeze.
+
 Where the mesh's certificates are made:
   trysail ca init    Make a certificate authority.
   trysail server     Run it.
@@ -30,6 +33,7 @@ function programWithoutCommands(): Command {
     .description("Istio's API on plain virtual machines, on Consul and Envoy.")
     .version(VERSION, '-V, --version', 'Print the version.')
     .helpOption('-h, --help', 'Print what a command does and how it is called.')
+    .commandsGroup(COMMAND_GROUPS.other)
     .helpCommand('help [command]', 'Print what a command does and how it is called.')
     .configureHelp({ sortSubcommands: true, sortOptions: true })
     .showHelpAfterError('(add --help to see how it is called)')
@@ -42,9 +46,12 @@ function programWithoutCommands(): Command {
  */
 export async function createProgram(names: readonly string[] | undefined): Promise<Command> {
   const program = programWithoutCommands();
-  for (const entry of COMMANDS) {
+  // Groups are printed in the order of their first commands.
+  const groups = Object.keys(COMMAND_GROUPS);
+  for (const entry of COMMANDS.toSorted((a, b) => groups.indexOf(a.group) - groups.indexOf(b.group))) {
     if (names === undefined || names.includes(entry.name)) await entry.register(program);
     else program.command(entry.name).description(entry.summary);
+    program.commands.find((command) => command.name() === entry.name)?.helpGroup(COMMAND_GROUPS[entry.group]);
   }
   return program;
 }

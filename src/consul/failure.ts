@@ -29,7 +29,9 @@ export function connectionFailure(asked: Asked, cause: unknown): TrysailError {
     ENOTFOUND: 'Check the host name in consul.address.',
   };
   return new TrysailError('CONSUL_UNREACHABLE', `${about} cannot be reached: ${errorMessage(cause)}.`, {
-    remedy: remedy[code] ?? 'Check that the Consul agent runs and listens at consul.address.',
+    remedy:
+      remedy[code] ??
+      'Check that the Consul agent runs and listens there: consul.address in agent.yaml, --consul of a command.',
     cause,
   });
 }

@@ -1,8 +1,7 @@
 /** The files that a user applies: each document becomes one resource that says its namespace itself. */
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type Document, isDocument, LineCounter, parseAllDocuments, stringify } from 'yaml';
-import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { TrysailError } from '../lib/errors.ts';
+import { readResourceFiles } from '../sources/resource-files.ts';
 import { FLEET_LIMITS } from './layout.ts';
 
 /** One resource as it is to be published. */
@@ -37,41 +36,13 @@ export interface ManifestFile {
   readonly text: string;
 }
 
-const RESOURCE_FILE = /^[^.].*\.(ya?ml|json)$/;
-
-async function filesOf(path: string): Promise<readonly string[]> {
-  if (!(await stat(path)).isDirectory()) return [path];
-  const found = await readdir(path, { withFileTypes: true, recursive: true });
-  return found
-    .filter((entry) => entry.isFile() && RESOURCE_FILE.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
-}
-
-async function standardInput(): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-/** Files, folders with all below them, and `-` for standard input. @throws TrysailError `FLEET_FILES` */
+/**
+ * The files that `paths` name, as `readResourceFiles` finds them; `-` is standard input.
+ * @throws TrysailError `RESOURCES_UNREADABLE`
+ */
 export async function readManifestFiles(paths: readonly string[]): Promise<readonly ManifestFile[]> {
-  const files: ManifestFile[] = [];
-  for (const path of paths) {
-    try {
-      if (path === '-') files.push({ file: 'standard input', text: await standardInput() });
-      else for (const file of await filesOf(path)) files.push({ file, text: await readFile(file, 'utf8') });
-    } catch (error) {
-      throw new TrysailError('FLEET_FILES', `${path} cannot be read: ${errorMessage(error)}.`, {
-        remedy: 'Name files, folders, or - for standard input by -f.',
-        cause: error,
-      });
-    }
-  }
-  if (files.length > 0) return files;
-  throw new TrysailError('FLEET_FILES', `There are no resource files in ${paths.join(', ')}.`, {
-    remedy: 'Name files that end in .yaml, .yml or .json, or folders that have some.',
-  });
+  const files = await readResourceFiles(paths);
+  return files.map(({ file, text }) => ({ file: file === '-' ? 'standard input' : file, text }));
 }
 
 function invalid(file: string, line: number, why: string, remedy: string): TrysailError {

@@ -49,7 +49,7 @@ export function publicKeysOf(pem: string, file: string): readonly VerifyingKey[]
   throw new TrysailError('FLEET_KEY_INVALID', `${file} holds no Ed25519 public key in PEM.`, {
     remedy: pem.includes('PRIVATE KEY')
       ? 'This is a private key: keep it where changes are published, and give hosts the .pub.pem beside it.'
-      : 'Use the .pub.pem file that "trysail fleet init" or "trysail publisher create" wrote.',
+      : 'Use the .pub.pem file that "trysail fleet init" or "trysail publisher key" wrote.',
   });
 }
 
@@ -117,7 +117,7 @@ export async function readSigningKey(file: string): Promise<SigningKey> {
   } catch (error) {
     if (error instanceof TrysailError) throw error;
     throw new TrysailError('FLEET_KEY_FILE', `The key ${file} cannot be read: ${errorMessage(error)}.`, {
-      remedy: 'Name the private key by --key; "trysail publisher create" makes one.',
+      remedy: 'Name the private key by --key; "trysail publisher key" makes one.',
       cause: error,
     });
   }
@@ -128,7 +128,7 @@ export async function readSigningKey(file: string): Promise<SigningKey> {
     // Said below.
   }
   throw new TrysailError('FLEET_KEY_INVALID', `${file} holds no Ed25519 private key in PEM.`, {
-    remedy: 'Use the .key file that "trysail fleet init" or "trysail publisher create" wrote.',
+    remedy: 'Use the .key file that "trysail fleet init" or "trysail publisher key" wrote.',
   });
 }
 
@@ -139,7 +139,8 @@ export async function readPublicKeys(file: string): Promise<readonly VerifyingKe
     pem = await readFile(file, 'utf8');
   } catch (error) {
     throw new TrysailError('FLEET_KEY_FILE', `The public key ${file} cannot be read: ${errorMessage(error)}.`, {
-      remedy: 'Name the root’s public key by --root (on hosts: mesh.fleet.trust).',
+      remedy:
+        'Name the root’s public key, which "trysail fleet init" made, by --root or TRYSAIL_FLEET_ROOT (on hosts: mesh.fleet.trust).',
       cause: error,
     });
   }

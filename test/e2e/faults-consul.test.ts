@@ -90,7 +90,7 @@ test('Consul comes late, forgets, and knows more than us', async (t) => {
         said,
         new RegExp(`^Consul at ${address} \\(GET /v1/health/service/\\w+\\) cannot be reached: .*ECONNREFUSED`),
       );
-      assert.match(said, /Check that the Consul agent runs and listens at consul\.address\.$/);
+      assert.match(said, /Check that the Consul agent runs and listens there: consul\.address in agent\.yaml.*\.$/);
       assert.match(
         diagnosed(status, 'TRY0604'),
         /error TRY0604 .*cannot be reached.*backend.*Check that the Consul agent/,

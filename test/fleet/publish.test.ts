@@ -1,6 +1,6 @@
 // Publishing to a real Consul: who may, what is refused, what concurrent publishers and enemies do to each other.
 import assert from 'node:assert/strict';
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
@@ -243,7 +243,6 @@ test('the commands, as a user calls them', async (t) => {
   const dir = await tempDir(t);
   const consul = await startConsul(t);
   const keys = join(dir, 'keys');
-  await mkdir(keys);
   const consulOption = ['--consul', consul.address.replace('http://', '')];
   const access = [...consulOption, '--root', join(keys, 'fleet-root.pub.pem')];
   const [root, admin, team] = ['fleet-root.key', 'admin.key', 'team.key'].map((name) => join(keys, name));
@@ -263,6 +262,10 @@ test('the commands, as a user calls them', async (t) => {
   assert.match(await run(0, 'get', '-A', ...access), /Nothing is published/);
   assert.match(await run(10, 'diff', '-f', file, '-n', 'shop', ...access), /created DestinationRule shop\/ratings/);
   assert.match(await run(1, 'apply', '-f', file, ...access), /No key to sign/);
+  assert.match(await run(2, 'get', 'virtualservise', ...access), /Did you mean "VirtualService"\?/);
+  const faulty = join(keys, '.faulty.yaml');
+  await writeFile(faulty, await readFile(file, 'utf8').then((text) => text.replace('"host"', '"hast"')));
+  assert.match(await run(3, 'apply', '-f', faulty, '--key', admin, ...access), /faulty\.yaml:\d+: error/);
   const published = await run(0, 'apply', '-f', dir, '-n', 'shop', '--key', admin, '-m', 'first', ...access);
   assert.match(published, /created +DestinationRule shop\/ratings\nshop is at revision 1\./);
   assert.match(await run(0, 'diff', '-f', file, '-n', 'shop', ...access), /Nothing would change/);

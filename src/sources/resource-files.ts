@@ -2,7 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
-import type { ResourceFile } from '../sources/resource-reader.ts';
+import type { ResourceFile } from './resource-reader.ts';
 
 const RESOURCE_FILE = /^[^.].*\.(ya?ml|json)$/;
 /** Larger files are refused, in bytes. */
@@ -41,7 +41,7 @@ async function filesBelow(dir: string): Promise<readonly string[]> {
  * it, but for hidden ones, `node_modules`, and files without a word of a resource; a file that is named itself whatever
  * its name and content; `-` is standard input.
  * @param leaveOut a file that is none of resources, such as the mesh configuration
- * @throws TrysailError `RESOURCES_UNREADABLE`
+ * @throws TrysailError `RESOURCES_UNREADABLE`, also where no file is left
  */
 export async function readResourceFiles(paths: readonly string[], leaveOut?: string): Promise<readonly ResourceFile[]> {
   const names = new Set<string>();
@@ -68,5 +68,8 @@ export async function readResourceFiles(paths: readonly string[], leaveOut?: str
       throw unreadable(name, error);
     }
   }
-  return files;
+  if (files.length > 0) return files;
+  throw new TrysailError('RESOURCES_UNREADABLE', `there are no resources in ${paths.join(', ')}`, {
+    remedy: 'Name folders with files that end in .yaml, .yml or .json and have an apiVersion and a kind.',
+  });
 }

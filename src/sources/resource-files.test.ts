@@ -37,3 +37,8 @@ test('readResourceFiles() takes what may be resources of folders, sorted, and wh
 test('readResourceFiles() names what cannot be read', async () => {
   await assert.rejects(readResourceFiles(['/nowhere/at/all']), { code: 'RESOURCES_UNREADABLE' });
 });
+
+test('readResourceFiles() says that there is nothing, so that no check of it succeeds', async (t) => {
+  const dir = await folder(t, { 'agent.yaml': 'services: []' });
+  await assert.rejects(readResourceFiles([dir]), { code: 'RESOURCES_UNREADABLE', message: /no resources in/ });
+});
