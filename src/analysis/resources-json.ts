@@ -15,10 +15,16 @@ function sortKeys(value: JsonValue): JsonValue {
   return Object.fromEntries(entries.map(([key, child]) => [key, sortKeys(child)]));
 }
 
-function sortedJson(typeUrl: string, { value }: Resource): JsonObject {
+/** One resource, its keys in one order. */
+export function sortedResourceJson(typeUrl: string, { value }: Resource): JsonObject {
   const sorted = sortKeys({ '@type': typeUrl, ...resourceJson(typeUrl, value) });
   if (!isObject(sorted)) throw new Error(`${typeUrl} is no message`);
   return sorted;
+}
+
+/** The same as text: equal for resources that say the same. */
+export function resourceText(typeUrl: string, resource: Resource): string {
+  return JSON.stringify(sortedResourceJson(typeUrl, resource));
 }
 
 /** All resources of the types whose URL ends in one of `kinds` (such as `Cluster`), sorted by type and name. */
@@ -26,5 +32,5 @@ export function resourcesJson(resources: Resources, kinds?: readonly string[]): 
   return [...resources]
     .filter(([typeUrl]) => kinds === undefined || kinds.some((kind) => typeUrl.endsWith(`.${kind}`)))
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([typeUrl, byName]) => [...byName.values()].map((resource) => sortedJson(typeUrl, resource)));
+    .flatMap(([typeUrl, byName]) => [...byName.values()].map((resource) => sortedResourceJson(typeUrl, resource)));
 }

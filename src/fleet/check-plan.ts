@@ -3,33 +3,12 @@ import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
 import { parseResources, type ResourceFile } from '../sources/resource-reader.ts';
-import type { Held } from './accept-head.ts';
 import type { NamespaceChanges } from './compose-head.ts';
-import { entryKey } from './documents.ts';
-import { resourceFiles } from './fleet-resources.ts';
 import { type Manifest, writtenLine } from './manifest.ts';
-
-/** A namespace with the bodies of its resources, by hash. */
-export interface Loaded {
-  readonly held: Held;
-  readonly bodies: ReadonlyMap<string, string>;
-}
+import { type Loaded, plannedFiles } from './planned-files.ts';
 
 /** Where the user wrote what is to be published, by `kind/namespace/name`. */
 export type Places = ReadonlyMap<string, Pick<Manifest, 'source' | 'lines'>>;
-
-function keptFiles({ held, bodies }: Loaded, changes: NamespaceChanges | undefined): readonly ResourceFile[] {
-  const gone = new Set([...(changes?.puts ?? []), ...(changes?.deletes ?? [])].map(entryKey));
-  const entries = new Map([...held.entries].filter(([key]) => !gone.has(key)));
-  return resourceFiles({ namespace: held.namespace, entries }, (hash) => bodies.get(hash));
-}
-
-function newFiles({ current: { namespace }, puts }: NamespaceChanges): readonly ResourceFile[] {
-  return puts.map(({ kind, name, text }) => {
-    const key = `${kind}/${namespace}/${name}`;
-    return { file: `new:${key}`, text, single: { key, createdMs: 0 } };
-  });
-}
 
 /** A place in the text of a new resource as the place where the user wrote it. */
 function placed(diagnostic: Diagnostic, places: Places): Diagnostic {
@@ -59,18 +38,9 @@ export function checkPlan(
   places: Places,
   config: MeshConfig = DEFAULT_MESH_CONFIG,
 ): readonly Diagnostic[] {
-  const changesOf = (namespace: string): NamespaceChanges | undefined =>
-    changes.find(({ current }) => current.namespace === namespace);
-  const after = analyse(
-    [...all.flatMap((loaded) => keptFiles(loaded, changesOf(loaded.held.namespace))), ...changes.flatMap(newFiles)],
-    config,
-  );
-  const before = new Set(
-    analyse(
-      all.flatMap((loaded) => keptFiles(loaded, undefined)),
-      config,
-    ).map(identity),
-  );
+  const files = plannedFiles(all, changes);
+  const after = analyse(files.after, config);
+  const before = new Set(analyse(files.before, config).map(identity));
   return after
     .filter((one) => one.source?.file.startsWith('new:') === true || !before.has(identity(one)))
     .map((one) => placed(one, places))

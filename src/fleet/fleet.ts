@@ -4,7 +4,8 @@ import { tokenFromFile } from '../consul/token-file.ts';
 import { TrysailError } from '../lib/errors.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
-import { checkPlan, type Loaded, type Places } from './check-plan.ts';
+import { type CatalogueNow, catalogueNow } from './catalogue-now.ts';
+import { checkPlan, type Places } from './check-plan.ts';
 import type { NamespaceChanges } from './compose-head.ts';
 import { type Entry, entryKey } from './documents.ts';
 import { FleetStore } from './fleet-store.ts';
@@ -12,6 +13,7 @@ import { historyOf, pastHeads, type Revision, withoutRevocations } from './histo
 import { FLEET_LIMITS } from './layout.ts';
 import type { Manifest } from './manifest.ts';
 import { type Base, describeChanges, planApply, planRollback, type ResourceChange } from './plan.ts';
+import { type Loaded, type PlannedFiles, plannedFiles } from './planned-files.ts';
 import { type Plan, publish } from './publish.ts';
 import type { Publishers } from './publishers.ts';
 import { readPublicKeys, type SigningKey } from './signing-key.ts';
@@ -28,6 +30,8 @@ export interface FleetAccess {
 
 export interface OpenFleet {
   readonly store: FleetStore;
+  /** Consul's catalogue; absent: nobody asks for it. */
+  readonly consul?: Pick<ConsulClient, 'catalogServices' | 'health'>;
   close(): void;
 }
 
@@ -50,7 +54,7 @@ export function openConsul(access: ConsulAccess): Pick<ConsulClient, 'kv' | 'clo
 export async function openFleet(access: FleetAccess): Promise<OpenFleet> {
   const roots = await readPublicKeys(access.root);
   const client = clientOf(access);
-  return { store: new FleetStore(client.kv, roots), close: () => client.close() };
+  return { store: new FleetStore(client.kv, roots), consul: client, close: () => client.close() };
 }
 
 /** A resource that is published. */
@@ -111,6 +115,8 @@ export interface ChangeReport {
 export interface Proposal {
   readonly changes: readonly ResourceChange[];
   readonly diagnostics: readonly Diagnostic[];
+  /** All resources of the fleet, as they are and as they would be. */
+  readonly files: PlannedFiles;
 }
 
 interface Planned extends Proposal {
@@ -144,8 +150,9 @@ async function planned(store: FleetStore, publishers: Publishers, request: Apply
     changes.push(...describeChanges(base, plan, own));
     if (isChange(plan)) namespaces.push(plan);
   }
-  const diagnostics = checkPlan([...bases.values()].flatMap(loadedOf), namespaces, places, config);
-  return { changes, namespaces, diagnostics };
+  const all = [...bases.values()].flatMap(loadedOf);
+  const diagnostics = checkPlan(all, namespaces, places, config);
+  return { changes, namespaces, diagnostics, files: plannedFiles(all, namespaces) };
 }
 
 /** What applying would change. Never writes. @throws TrysailError `FLEET_…`, `CONSUL_…` */
@@ -176,9 +183,9 @@ async function carryOut(
   key: SigningKey,
   action: Plan['action'],
   message: string | undefined,
-  plan: (publishers: Publishers) => Promise<Planned>,
+  plan: (publishers: Publishers) => Promise<Omit<Planned, 'files'>>,
 ): Promise<ChangeReport> {
-  let last: Planned = { changes: [], namespaces: [], diagnostics: [] };
+  let last: Omit<Planned, 'files'> = { changes: [], namespaces: [], diagnostics: [] };
   const { heads } = await publish(store, key, async (publishers) => {
     last = await plan(publishers);
     refuseErrors(last.diagnostics);
@@ -238,6 +245,11 @@ export async function deleteResources(
   });
 }
 
+/** All services of Consul with their instances; undefined where nobody asks. @throws TrysailError `CONSUL_…` */
+export async function fleetCatalogue({ consul }: OpenFleet, maxServices: number): Promise<CatalogueNow | undefined> {
+  return consul === undefined ? undefined : catalogueNow(consul, maxServices);
+}
+
 /** What is kept of the history of a namespace, newest first. @throws TrysailError `FLEET_…`, `CONSUL_…` */
 export async function namespaceHistory({ store }: OpenFleet, namespace: string): Promise<readonly Revision[]> {
   return historyOf(store, namespace, await store.publishers());
@@ -275,10 +287,12 @@ async function planBack(
     names.filter((name) => name !== namespace).map(async (name) => load(store, name, publishers)),
   );
   const all = [base, ...others].flatMap(loadedOf);
+  const namespaces = isChange(plan) ? [plan] : [];
   return {
     changes: describeChanges(base, plan),
-    namespaces: isChange(plan) ? [plan] : [],
-    diagnostics: checkPlan(all, isChange(plan) ? [plan] : [], new Map()),
+    namespaces,
+    diagnostics: checkPlan(all, namespaces, new Map()),
+    files: plannedFiles(all, namespaces),
   };
 }
 

@@ -1,0 +1,107 @@
+/** What a change of the fleet's configuration changes in Envoys, as text and as data. */
+import type { ChangedWorkload, EnvoyChange, EnvoyChanges } from '../analysis/envoy-changes.ts';
+import type { OpenFleet, Proposal } from '../fleet/fleet.ts';
+import { errorMessage } from '../lib/errors.ts';
+import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
+import { lineDiff } from './line-diff.ts';
+import { printable } from './output.ts';
+
+/** Services of Consul that are looked at. */
+const MAX_SERVICES = 2000;
+/** Changed resources that one line names. */
+const NAMED = 6;
+const LEFT_NAMED = 5;
+
+/** What is rendered unless somebody says otherwise. */
+export const DEFAULT_WORKLOADS = 20;
+
+export interface EnvoyChangesOptions {
+  readonly config: MeshConfig | undefined;
+  readonly maxWorkloads: number;
+}
+
+/** What the proposal would change in Envoys; services of Consul are left out, with a word, where they cannot be read. */
+export async function envoyChangesOf(
+  fleet: OpenFleet,
+  { changes, files }: Pick<Proposal, 'changes' | 'files'>,
+  { config = DEFAULT_MESH_CONFIG, maxWorkloads }: EnvoyChangesOptions,
+): Promise<EnvoyChanges> {
+  const { fleetCatalogue } = await import('../fleet/fleet.ts');
+  const { envoyChanges } = await import('../analysis/envoy-changes.ts');
+  const read = await fleetCatalogue(fleet, MAX_SERVICES).catch((error: unknown) => {
+    process.stderr.write(`Services of Consul are left out of what follows: ${printable(errorMessage(error))}\n`);
+    return undefined;
+  });
+  if (read !== undefined && read.left > 0)
+    process.stderr.write(
+      `${read.left} services of Consul are left out of what follows: only ${MAX_SERVICES} are read.\n`,
+    );
+  const touched = new Set(changes.filter(({ action }) => action !== 'unchanged').map(({ namespace }) => namespace));
+  return envoyChanges({ ...files, config, catalogue: read?.catalogue, maxWorkloads }, touched);
+}
+
+function titleOf({ namespace, name, hosts, mode }: ChangedWorkload): string {
+  const role = mode === 'gateway' ? 'gateway, ' : '';
+  return `${printable(name)}.${namespace} (${role}${hosts} host${hosts === 1 ? '' : 's'})`;
+}
+
+const wordsOf = ({ type, name, change }: EnvoyChange): string => `${type} ${printable(name)} ${change}`;
+
+async function fullLines({ type, name, change, before, after }: EnvoyChange): Promise<readonly string[]> {
+  const { stringify } = await import('yaml');
+  const text = (value: object | undefined): string | undefined =>
+    value === undefined ? undefined : stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
+  return [
+    `  ${wordsOf({ type, name, change, before, after })}`,
+    ...lineDiff(text(before), text(after)).map((line) => `    ${line}`),
+  ];
+}
+
+/** One line a kind of workload; with `full` each changed resource as the difference of its YAML. */
+export async function envoyChangeLines(
+  { workloads, unchanged, left }: EnvoyChanges,
+  full: boolean,
+): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for (const workload of workloads) {
+    const { changes } = workload;
+    if (full) {
+      lines.push(`${titleOf(workload)}:`);
+      for (const change of changes) lines.push(...(await fullLines(change)));
+    } else {
+      const named = changes.slice(0, NAMED).map(wordsOf);
+      const more = changes.length - named.length;
+      lines.push(`${titleOf(workload)}: ${named.join(', ')}${more > 0 ? `, and ${more} more` : ''}`);
+    }
+  }
+  const rest = [
+    ...(workloads.length === 0 ? ['No Envoy that is known would change.'] : []),
+    ...(unchanged > 0 ? [`Unchanged: ${unchanged} more kind${unchanged === 1 ? '' : 's'} of workloads.`] : []),
+    ...(left.length > 0
+      ? [
+          `Not looked at: ${left
+            .slice(0, LEFT_NAMED)
+            .map(({ workload, why }) => `${printable(workload)} (${printable(why)})`)
+            .join(', ')}${left.length > LEFT_NAMED ? `, and ${left.length - LEFT_NAMED} more` : ''}.`,
+        ]
+      : []),
+  ];
+  return ['Envoy:', ...[...lines, ...rest].map((line) => `  ${line}`)];
+}
+
+/** For `-o json`; with `full` each resource before and after. */
+export function envoyChangeData({ workloads, unchanged, left }: EnvoyChanges, full: boolean): object {
+  return {
+    workloads: workloads.map(({ changes, ...workload }) => ({
+      ...workload,
+      changes: changes.map(({ type, name, change, before, after }) => ({
+        type,
+        name,
+        change,
+        ...(full ? { before, after } : {}),
+      })),
+    })),
+    unchanged,
+    notRendered: left,
+  };
+}
