@@ -43,12 +43,13 @@ function misfit({ serverNames, destinationSubnets }: ConnectionRoute, called: Ca
 /** One alternative, with the route that translation makes of it, if it counts for the caller and port. */
 interface Alternative {
   readonly name: string;
+  readonly source: string;
   readonly made: ConnectionRoute | undefined;
 }
 
 function alternatives(spec: TcpRoutesSpec, isTls: boolean): readonly Alternative[] {
   const { virtualService } = spec;
-  const { tls = [], tcp = [] } = virtualService;
+  const { tls = [], tcp = [], meta } = virtualService;
   const alone = (part: Pick<VirtualService, 'tls' | 'tcp'>): TcpRoutesSpec => ({
     ...spec,
     virtualService: { ...virtualService, tls: [], tcp: [], ...part },
@@ -57,12 +58,14 @@ function alternatives(spec: TcpRoutesSpec, isTls: boolean): readonly Alternative
     ...(isTls ? tls : []).flatMap((route, i) =>
       route.match.map((match, j) => ({
         name: `tls[${i}]${route.match.length > 1 ? `.match[${j}]` : ''}`,
+        source: place(route.source ?? meta.source),
         made: tlsRoutes(alone({ tls: [{ ...route, match: [match] }] }))[0],
       })),
     ),
     ...tcp.flatMap((route, i) =>
       (route.match.length === 0 ? [undefined] : route.match).map((match, j) => ({
         name: `tcp[${i}]${route.match.length > 1 ? `.match[${j}]` : ''}`,
+        source: place(route.source ?? meta.source),
         made: tcpRoutes(alone({ tcp: [{ ...route, match: match === undefined ? [] : [match] }] }))[0],
       })),
     ),
@@ -71,6 +74,30 @@ function alternatives(spec: TcpRoutesSpec, isTls: boolean): readonly Alternative
 
 const clustersOf = (route: ConnectionRoute | undefined): string =>
   (route?.destinations ?? []).map((one) => one.cluster).join(' ');
+
+/**
+ * The TLS and TCP routes of one VirtualService, in their order.
+ * @param isTls whether TLS routes count
+ * @param clusters that the connection is led to; undefined: where another VirtualService leads it
+ */
+export function considerRoutes(
+  spec: TcpRoutesSpec,
+  isTls: boolean,
+  called: CalledConnection,
+  clusters: readonly string[] | undefined,
+): readonly ConsideredRoute[] {
+  let isTaken = clusters === undefined;
+  return alternatives(spec, isTls).map(({ name, source, made }): ConsideredRoute => {
+    if (made === undefined)
+      return { route: name, source, result: 'skipped', reason: 'it is not for this port, gateway or caller' };
+    const reason = misfit(made, called);
+    if (reason !== undefined) return { route: name, source, result: 'passed', reason };
+    if (isTaken || clustersOf(made) !== clusters?.join(' '))
+      return { route: name, source, result: 'unreached', reason: 'another takes the connection' };
+    isTaken = true;
+    return { route: name, source, result: 'taken', reason: undefined };
+  });
+}
 
 /**
  * The VirtualService whose TLS or TCP routes hold for a port, and what became of each of them; undefined: none has any.
@@ -96,17 +123,5 @@ export function considerConnection(
   if (chosen === undefined) return undefined;
   const spec: TcpRoutesSpec = { virtualService: chosen, gateway: 'mesh', port: port.number, ...common };
   const isTls = port.protocol === 'TLS' || port.protocol === 'HTTPS';
-  const source = place(chosen.meta.source);
-  let isTaken = false;
-  const considered = alternatives(spec, isTls).map(({ name, made }): ConsideredRoute => {
-    if (made === undefined)
-      return { route: name, source, result: 'skipped', reason: 'it is not for this port, gateway or caller' };
-    const reason = misfit(made, called);
-    if (reason !== undefined) return { route: name, source, result: 'passed', reason };
-    if (isTaken || clustersOf(made) !== clusters.join(' '))
-      return { route: name, source, result: 'unreached', reason: 'another takes the connection' };
-    isTaken = true;
-    return { route: name, source, result: 'taken', reason: undefined };
-  });
-  return { virtualService: describeObject(chosen.meta), considered };
+  return { virtualService: describeObject(chosen.meta), considered: considerRoutes(spec, isTls, called, clusters) };
 }

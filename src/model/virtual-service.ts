@@ -41,12 +41,16 @@ export interface TcpRoute {
   /** Alternatives; empty matches everything. */
   readonly match: readonly TcpMatch[];
   readonly destinations: readonly RouteDestination[];
+  /** Where it is written; `line` is that of the route itself. */
+  readonly source?: SourceLocation;
 }
 
 export interface TlsRoute {
   /** Alternatives; at least one. */
   readonly match: readonly (TcpMatch & { readonly sniHosts: readonly string[] })[];
   readonly destinations: readonly RouteDestination[];
+  /** Where it is written; `line` is that of the route itself. */
+  readonly source?: SourceLocation;
 }
 
 export type StringMatch =

@@ -52,9 +52,17 @@ export const virtualServiceKind = defineKind({
       ...(gateways.length > 0 && { gateways }),
       http: http.map((route, i) => buildHttpRoute(route, ['http', i], context)),
       ...(tls.length > 0 && {
-        tls: tls.map((route, i) => buildTlsRoute(route, hosts, namespace, ['tls', i], report)),
+        tls: tls.map((route, i) => ({
+          ...buildTlsRoute(route, hosts, namespace, ['tls', i], report),
+          source: locate(['tls', i]),
+        })),
       }),
-      ...(tcp.length > 0 && { tcp: tcp.map((route, i) => buildTcpRoute(route, namespace, ['tcp', i], report)) }),
+      ...(tcp.length > 0 && {
+        tcp: tcp.map((route, i) => ({
+          ...buildTcpRoute(route, namespace, ['tcp', i], report),
+          source: locate(['tcp', i]),
+        })),
+      }),
       exportTo: spec.exportTo ?? [],
     };
   },
