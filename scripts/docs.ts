@@ -6,9 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SETTINGS, type Setting } from '../src/agent/settings-list.ts';
 import { DIAGNOSTIC_CODES } from '../src/model/diagnostic-codes.ts';
-import { type FieldRow, fieldRows } from '../src/sources/field-table.ts';
-import { KINDS, UNSUPPORTED_KINDS } from '../src/sources/resource-set.ts';
-import type { UnsupportedField } from '../src/sources/unsupported-fields.ts';
+import { apiPage, cell } from './api-page.ts';
 
 const NOTICE = '<!-- Written by scripts/docs.ts; change the definitions in the source, then run it. -->';
 
@@ -48,10 +46,6 @@ upstreams:
     listen: 127.0.0.1:9082
 \`\`\`
 `;
-
-function cell(text: string): string {
-  return text.replaceAll('|', String.raw`\|`).replaceAll('\n', ' ');
-}
 
 function settingRow({ path, about, form, absent }: Setting): string {
   const key = path.slice(path.lastIndexOf('.') + 1);
@@ -115,61 +109,11 @@ ${Object.keys(DIAGNOSTIC_CODES)
 `;
 }
 
-function limitText({ effect, only, except, matching, remedy }: UnsupportedField): string {
-  const values = [
-    ...(only === undefined ? [] : [only.join(', ')]),
-    ...(except === undefined ? [] : [`other than ${except.join(', ')}`]),
-    ...(matching === undefined ? [] : [matching.name]),
-  ].join('; ');
-  const what = effect === 'refused' ? '**refused**' : 'no effect';
-  return `${what}${values === '' ? '' : ` (${values})`}: ${remedy}`;
-}
-
-function fieldState({ limits }: FieldRow): string {
-  return limits.length === 0 ? 'yes' : limits.map(limitText).join(' ');
-}
-
-function kindSection(kind: (typeof KINDS)[string]): string {
-  return [
-    `## ${kind.kind}`,
-    '',
-    `\`${kind.apiVersions.join('`, `')}\``,
-    '',
-    '| field of `spec` | value | works |',
-    '|---|---|---|',
-    ...fieldRows(kind).map((row) => `| \`${row.path}\` | ${cell(row.form)} | ${cell(fieldState(row))} |`),
-    '',
-  ].join('\n');
-}
-
-/** The page on all fields of all kinds. */
-export function apiPage(): string {
-  const kinds = Object.values(KINDS);
-  return `# The API, field by field
-
-${NOTICE}
-
-What Trysail does with each field of each kind. **yes**: as Istio documents it, or as [resources.md](resources.md) does
-for our own kinds. **refused**: the resource is not applied, since it would do something else than it says (\`TRY0003\`); it
-keeps its last good version. **no effect**: the rest is applied (\`TRY0005\`). \`[]\` stands for every element of a list, \`*\`
-for every key. Fields may be written in Protobuf's spelling too (\`per_try_timeout\`).
-
-${kinds.map(kindSection).join('\n')}
-## Kinds that are known and not supported
-
-${Object.entries(UNSUPPORTED_KINDS)
-  .map(([kind, group]) => `- \`${kind}\` (${group})`)
-  .join('\n')}
-
-A resource of such a kind is refused with an error (\`TRY0003\`), and protects and changes nothing.
-`;
-}
-
 /** By file name in docs/. */
 export const PAGES: Readonly<Record<string, () => string>> = {
   'agent-yaml.md': settingsPage,
   'diagnostics.md': diagnosticsPage,
-  'istio-api.md': apiPage,
+  'istio-api.md': () => apiPage(NOTICE),
 };
 
 if (import.meta.main) {

@@ -8,6 +8,8 @@ import { loadAgentSettings } from '../../src/agent/settings-load.ts';
 import { EXIT } from '../../src/cli/exit-codes.ts';
 import { formatDiagnostic } from '../../src/model/diagnostic.ts';
 import { DIAGNOSTIC_CODES } from '../../src/model/diagnostic-codes.ts';
+import { fieldRows } from '../../src/sources/field-table.ts';
+import { KINDS } from '../../src/sources/resource-set.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -27,6 +29,24 @@ for (const [name, render] of Object.entries(PAGES))
   test(`docs/${name} is what the source says`, () => {
     assert.equal(page(name), render(), `run: scripts/node scripts/docs.ts`);
   });
+
+test('docs/istio-api.md leaves out no field, and nothing that is said of one', () => {
+  const sections = new Map(
+    page('istio-api.md')
+      .split(/^## /m)
+      .map((section) => [section.slice(0, section.indexOf('\n')), section]),
+  );
+  const patterns = new Set(['exact', 'prefix', 'regex']);
+  for (const [name, kind] of Object.entries(KINDS)) {
+    const section = sections.get(name) ?? '';
+    const words = new Set([...section.matchAll(/`([^`]+)`/g)].flatMap(([, path = '']) => path.split(/[.[\]]+/)));
+    for (const { path, limits } of fieldRows(kind)) {
+      const field = path.split(/[.[\]]+/).findLast((word) => word !== '' && word !== '*') ?? '';
+      assert.ok(patterns.has(field) || words.has(field), `${name} ${path}`);
+      for (const { remedy } of limits) assert.ok(section.includes(remedy.replaceAll('|', '\\|')), remedy);
+    }
+  }
+});
 
 test('every diagnostic code that the source uses is defined, and every one that is defined is used', () => {
   const used = new Set<string>();
