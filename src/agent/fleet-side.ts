@@ -11,6 +11,7 @@ import { mergeResources } from '../sources/merge-resources.ts';
 import { EMPTY_RESOURCES, type ResourceSet } from '../sources/resource-set.ts';
 import { type Configuration, upstreamHosts } from './configuration.ts';
 import { clientOf } from './consul-side.ts';
+import { type TrustedNamespaces, trustedResources } from './fleet-trust.ts';
 import type { FleetSettings } from './settings.ts';
 
 /** Each namespace is one blocking query. */
@@ -24,18 +25,23 @@ export interface FleetSideOptions {
   readonly onChange: (resources: ResourceSet) => void;
 }
 
+/** The namespaces whose word counts here, whatever it speaks of. */
+function trustedNamespaces({ settings, config, host }: Configuration): TrustedNamespaces {
+  const own = [...host.workloads, ...(host.callers ?? []), ...settings.services, ...(host.gateways ?? [])];
+  const { namespaces = [] } = settings.mesh.fleet ?? {};
+  return new Set([config.rootNamespace, ...own.map(({ namespace }) => namespace), ...namespaces]);
+}
+
 /** The namespaces whose resources can matter to this host. */
-export function namespacesOf({ settings, config, host }: Configuration, resources: ResourceSet): ReadonlySet<string> {
+export function namespacesOf(configuration: Configuration, resources: ResourceSet): ReadonlySet<string> {
+  const { config, host } = configuration;
   const upstreams = upstreamHosts(host);
   const called = upstreams.flatMap((name) => serviceOfHost(config, name)?.namespace ?? []);
   // The destinations of routes are called too, and their own namespace says how.
   const destinations = [
     ...interestOf({ config, resources, upstreamHosts: upstreams, gateways: host.gateways ?? [] }),
   ].map((name) => serviceOfConsulName(name).namespace);
-  const own = [...host.workloads, ...(host.callers ?? []), ...settings.services].map(({ namespace }) => namespace);
-  const gateways = (host.gateways ?? []).map(({ namespace }) => namespace);
-  const { namespaces = [] } = settings.mesh.fleet ?? {};
-  return new Set([config.rootNamespace, ...own, ...gateways, ...namespaces, ...called, ...destinations]);
+  return new Set([...trustedNamespaces(configuration), ...called, ...destinations]);
 }
 
 export class FleetSide {
@@ -96,6 +102,7 @@ export class FleetSide {
   /** Goes on with another configuration of this host. */
   configure(next: Configuration): void {
     this.#configuration = next;
+    this.#merge();
     this.#follow();
   }
 
@@ -118,7 +125,9 @@ export class FleetSide {
   #merge(): void {
     const { resources, localResources } = this.follower;
     const local = localResources === 'allow' ? this.#local : this.#ignored();
-    this.#merged = mergeResources(this.#merged, resources, local);
+    const trusted = trustedNamespaces(this.#configuration);
+    const counting = trustedResources(resources, trusted, this.#configuration.config);
+    this.#merged = mergeResources(this.#merged, counting, local);
   }
 
   /** No resource files, and the word that there are some. */

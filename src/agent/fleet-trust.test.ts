@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
+import { parseResources } from '../sources/resource-reader.ts';
+import { trustedResources } from './fleet-trust.ts';
+
+const TEXT = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside, namespace: called}
+spec: {hosts: [api.example.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: own, namespace: called}
+spec: {hosts: [legacy.called.mesh], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: called}
+spec: {selector: {app: edge}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: at-gateway, namespace: called}
+spec: {hosts: [www.example.com], gateways: [shop/edge], http: [{directResponse: {status: 418}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: both, namespace: called}
+spec: {hosts: [reviews], gateways: [shop/edge, mesh], http: [{directResponse: {status: 418}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: calls, namespace: called}
+spec: {hosts: [reviews], http: [{directResponse: {status: 418}}]}
+`;
+
+const RESOURCES = parseResources([{ file: 'in.yaml', text: TEXT }]);
+const SEEN = ['serviceEntries', 'gateways', 'virtualServices'] as const;
+
+function names(trusted: readonly string[]): readonly string[] {
+  const counting = trustedResources(RESOURCES, new Set(trusted), DEFAULT_MESH_CONFIG);
+  return SEEN.flatMap((list) => counting[list].map(({ meta }) => meta.name)).toSorted();
+}
+
+test('of a namespace that is followed because it is called only its own names and calls within the mesh count', () => {
+  assert.deepEqual(RESOURCES.diagnostics, []);
+  assert.deepEqual(names(['shop']), ['both', 'calls', 'own']);
+  const { virtualServices } = trustedResources(RESOURCES, new Set(['shop']), DEFAULT_MESH_CONFIG);
+  assert.deepEqual(
+    virtualServices.map(({ gateways }) => gateways),
+    [['mesh'], undefined],
+  );
+});
+
+test('of a trusted namespace everything counts, and lists stay the same', () => {
+  assert.deepEqual(names(['called']), ['at-gateway', 'both', 'calls', 'edge', 'outside', 'own']);
+  const counting = trustedResources(RESOURCES, new Set(['called']), DEFAULT_MESH_CONFIG);
+  for (const list of SEEN) assert.equal(counting[list], RESOURCES[list]);
+});
+
+test('the same rule without its gateways is the same object again', () => {
+  const of = () => trustedResources(RESOURCES, new Set(['shop']), DEFAULT_MESH_CONFIG).virtualServices[0];
+  assert.equal(of(), of());
+});
