@@ -21,7 +21,12 @@ export function describeObject(meta: Pick<ResourceMeta, 'kind' | 'namespace' | '
   return `${meta.kind} ${meta.namespace}/${meta.name}`;
 }
 
+/** By code units, as Istio compares: the same on every host, whatever its language. */
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
+}
+
 /** Oldest first, then by name, then by namespace. */
 export function compareAge(a: ResourceMeta, b: ResourceMeta): number {
-  return a.age - b.age || a.name.localeCompare(b.name) || a.namespace.localeCompare(b.namespace);
+  return a.age - b.age || compareText(a.name, b.name) || compareText(a.namespace, b.namespace);
 }
