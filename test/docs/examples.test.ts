@@ -11,6 +11,7 @@ import { buildMesh } from '../../src/sources/build-mesh.ts';
 import { parseMeshConfig } from '../../src/sources/mesh-config.ts';
 import { MESH_CONFIG_UNSUPPORTED, meshConfigSchema } from '../../src/sources/mesh-config-schema.ts';
 import { parseResources } from '../../src/sources/resource-reader.ts';
+import { KINDS } from '../../src/sources/resource-set.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -68,18 +69,34 @@ test('agent.yaml of docs/adopt.md is valid', async (t) => {
   );
 });
 
-for (const [page, marker] of [
-  ['README.md', 'kind: VirtualService'],
-  ['docs/resources.md', 'kind: Service\n'],
-  ['docs/resources.md', 'kind: WorkloadEntry'],
-  ['docs/adopt.md', 'kind: Service\n'],
-  ['docs/adopt.md', 'kind: PeerAuthentication'],
-  ['docs/gateways.md', 'name: public'],
-  ['docs/gateways.md', 'name: partner'],
-] as const)
-  test(`${marker.trim()} of ${page} is valid`, () => {
-    const resources = parseResources([{ file: page, text: yamlWith(page, marker) }]);
+/** Blocks of YAML that are resources, by page and first line. */
+const RESOURCES = PAGES.flatMap((page) =>
+  [...text(page).matchAll(/```ya?ml\n([\s\S]*?)```/g)]
+    .filter(([, body = '']) => /^apiVersion:/m.test(body))
+    .map(({ 1: body = '', index }) => ({
+      file: page,
+      line: text(page).slice(0, index).split('\n').length + 1,
+      text: body,
+    })),
+);
+
+test('pages have an example of every kind that is supported', () => {
+  const shown = new Set(RESOURCES.flatMap((each) => [...each.text.matchAll(/^kind: (\w+)/gm)].map(([, kind]) => kind)));
+  assert.deepEqual(
+    Object.keys(KINDS).filter((kind) => !shown.has(kind)),
+    [],
+  );
+});
+
+for (const { file, line, text: example } of RESOURCES)
+  test(`the resources at ${file}:${line} are valid`, () => {
+    const resources = parseResources([{ file, text: example }]);
     assert.deepEqual(resources.diagnostics.map(formatDiagnostic), []);
+    const documents = example.match(/^apiVersion:/gm) ?? [];
+    const read = Object.values(resources)
+      .flatMap((list: readonly unknown[]) => list)
+      .filter((each) => each !== undefined);
+    assert.equal(read.length, documents.length);
   });
 
 test('the fleet without Consul of docs/resources.md has its workload, by mutual TLS', () => {
