@@ -130,4 +130,9 @@ test('docs/meshconfig.md has a valid example, and every key with its default', (
   const keys = [...known, ...Object.keys(catalogue).map((key) => `catalogue.${key}`)];
   const documented = new Set([...text('docs/meshconfig.md').matchAll(/^\| `([^`]+)` \|/gm)].map(([, key]) => key));
   assert.deepEqual(documented, new Set(keys.map((key) => key.replace(/Ms$/, ''))));
+  const [, without = ''] = text('docs/meshconfig.md').split("## Fields of Istio's without effect");
+  assert.deepEqual(
+    [...without.matchAll(/`([a-z]\w+)`/gi)].map(([, key = '']) => key).filter((key) => !/^TRY\d/.test(key)),
+    MESH_CONFIG_UNSUPPORTED.toSorted(),
+  );
 });
