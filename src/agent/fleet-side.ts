@@ -99,11 +99,17 @@ export class FleetSide {
     return this.resources;
   }
 
-  /** Goes on with another configuration of this host. */
-  configure(next: Configuration): void {
+  /**
+   * Goes on with another configuration of this host. Resolves when Consul has answered for the namespaces that are new, so
+   * that their rules are there before their services are called; after `ms` in any case.
+   */
+  async configure(next: Configuration, ms: number, signal: AbortSignal): Promise<void> {
     this.#configuration = next;
+    const before = this.#merged;
     this.#merge();
-    this.#follow();
+    const isMore = this.#follow();
+    if (this.#merged !== before) this.#onChange(this.resources);
+    if (isMore) await this.follower.firstAnswers(ms, signal);
   }
 
   async stop(): Promise<void> {
@@ -118,8 +124,9 @@ export class FleetSide {
     this.#onChange(this.resources);
   }
 
-  #follow(): void {
-    this.follower.setNamespaces(namespacesOf(this.#configuration, this.resources));
+  /** Returns whether that changed what is followed. */
+  #follow(): boolean {
+    return this.follower.setNamespaces(namespacesOf(this.#configuration, this.resources));
   }
 
   #merge(): void {

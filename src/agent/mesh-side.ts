@@ -39,6 +39,8 @@ const FIRST_ANSWERS_MS = 3000;
 const CONFIRMATION_MS = 1000;
 /** How long the start waits for certificates that are files of this host. */
 const CREDENTIALS_MS = 1000;
+/** How long what is called anew waits for the fleet's rules of its namespace; whoever calls it waits as well. */
+const NAMESPACES_MS = 1000;
 const XDS_CLOSE_MS = 500;
 /** How long the rules of the kernel may take to follow. */
 const RULES_MS = 5000;
@@ -278,7 +280,8 @@ export class MeshSide {
    * Goes on with another configuration of the same host. Peers are served without a gap: what they use now stays open
    * until they have learnt of what replaces it.
    */
-  configure(next: Configuration): void {
+  async configure(next: Configuration): Promise<void> {
+    await this.fleet?.configure(next, NAMESPACES_MS, this.#ended.signal);
     this.#configuration = next;
     clearTimeout(this.#forgetting);
     this.#formerCallers = this.#serving.callers ?? [];
@@ -288,8 +291,10 @@ export class MeshSide {
   }
 
   /** Goes on with the same configuration and another host: services that are called by name come and go. */
-  callByName(host: Host): void {
-    this.#configuration = { ...this.#configuration, host };
+  async callByName(host: Host): Promise<void> {
+    const next = { ...this.#configuration, host };
+    await this.fleet?.configure(next, NAMESPACES_MS, this.#ended.signal);
+    this.#configuration = next;
     this.consul?.useInterest({
       ...this.#configuration,
       upstreamHosts: upstreamHosts(host),

@@ -111,7 +111,7 @@ export class Reloading {
       const { parts, allocations, host } = this.#options;
       allocations.call(services);
       parts.host = await allocations.host(parts.settings, parts.config);
-      mesh.callByName(parts.host);
+      await mesh.callByName(parts.host);
       host.resolve();
     });
   }
@@ -130,7 +130,7 @@ export class Reloading {
       .configure(settings, parts.host)
       .catch((error: unknown) => log.error({ error: errorMessage(error) }, 'the program of Envoy'));
     await host.prepare(settings);
-    mesh.configure({ settings, config, host: parts.host });
+    await mesh.configure({ settings, config, host: parts.host });
     host.resolve();
   }
 }

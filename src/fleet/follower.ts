@@ -69,6 +69,8 @@ export class FleetFollower {
   #unsaved: string | undefined;
   #state: ReadingState | undefined;
   #turn: Promise<void> = Promise.resolve();
+  /** Changes of what is followed that are under way. */
+  #moving = 0;
   #wanted = false;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -139,18 +141,24 @@ export class FleetFollower {
     this.#publishers.start();
   }
 
-  /** Follows these from now on. What is kept of a namespace that comes new is in force at once. */
-  setNamespaces(namespaces: ReadonlySet<string>): void {
+  /**
+   * Follows these from now on, and no others. What is kept of a namespace that comes new is in force at once. Returns
+   * whether anything changes.
+   */
+  setNamespaces(namespaces: ReadonlySet<string>): boolean {
     const names = this.#bounded(namespaces);
-    if (names.size === this.#followed.size && [...names].every((name) => this.#followed.has(name))) return;
+    if (names.size === this.#followed.size && [...names].every((name) => this.#followed.has(name))) return false;
+    this.#moving += 1;
     this.#turn = this.#turn
       .then(async () => this.#follow(namespaces))
       .then(() => {
         if (this.#rebuild()) this.#options.onChange();
       })
-      .catch((error: unknown) =>
-        this.#options.log.error({ error: errorMessage(error) }, 'following namespaces failed'),
-      );
+      .catch((error: unknown) => this.#options.log.error({ error: errorMessage(error) }, 'following namespaces failed'))
+      .finally(() => {
+        this.#moving -= 1;
+      });
+    return true;
   }
 
   /** Waits, at most `ms`, until Consul has answered for everything, or has failed to, and it was judged. */
@@ -170,7 +178,8 @@ export class FleetFollower {
 
   #isSettled(): boolean {
     const watches = [...this.#followed.values()].map(({ watch }) => watch);
-    if (!this.#publishers.asked || watches.some(({ answered, failing }) => !answered && !failing)) return false;
+    if (this.#moving > 0 || !this.#publishers.asked || watches.some(({ answered, failing }) => !answered && !failing))
+      return false;
     return !this.#wanted && [...this.#followed.values()].every((one) => one.bytes === undefined || one.judged);
   }
 
@@ -190,7 +199,7 @@ export class FleetFollower {
     }
     for (const namespace of names) {
       if (this.#followed.has(namespace) || this.#stop.signal.aborted) continue;
-      const kept = await this.#kept.read(namespace).catch((error: unknown) => {
+      const kept = await this.#kept.read(namespace, this.#publishers.current).catch((error: unknown) => {
         this.#options.log.warn({ namespace, error: errorMessage(error) }, 'a kept namespace is not used');
         return undefined;
       });

@@ -1,0 +1,76 @@
+// Namespaces that a host has to do with later than at its start: their rules hold for the very first call.
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { eventually } from '../support/eventually.ts';
+import { startHost, trysail } from '../support/local-mesh.ts';
+import { freePorts } from '../support/ports.ts';
+import { answering, startFleet } from './fleet-lab.ts';
+
+function record(name: string, namespace: string): object {
+  return {
+    apiVersion: 'trysail.dev/v1',
+    kind: 'Service',
+    metadata: { name, namespace },
+    spec: { ports: [{ number: 80, name: 'main', protocol: 'HTTP' }], tls: 'migrating' },
+  };
+}
+
+test('the fleet’s rules of a namespace hold for the first call of a service that lies there', async (t) => {
+  const lab = await startFleet(t);
+  const [proxyPort = 0, port = 0, dnsPort = 0] = await freePorts(3);
+  for (const [name, namespace, status] of [
+    ['reviews', 'books', 418],
+    ['ledger', 'money', 419],
+  ] as const) {
+    await lab.apply(record(name, namespace), answering(name, status, namespace));
+    const { ok } = await fetch(`${lab.consul.address}/v1/agent/service/register`, {
+      method: 'PUT',
+      body: JSON.stringify({ ID: name, Name: `${namespace}--${name}`, Address: '127.0.0.1', Port: 9 }),
+    });
+    assert.ok(ok);
+  }
+  const host = await startHost(t, {
+    name: 'front',
+    address: '127.0.0.1',
+    dir: lab.dir,
+    resources: join(lab.dir, 'resources'),
+    consul: lab.consul.address,
+    services: [{ name: 'front', namespace: 'shop' }],
+    overrides: {
+      mesh: { resources: join(lab.dir, 'resources'), fleet: { trust: lab.trustFile } },
+      dns: { enabled: true, listen: `127.0.0.1:${dnsPort}`, addresses: ['127.235.0.0/16'] },
+      discovery: { proxy: `127.0.0.1:${proxyPort}` },
+    },
+  });
+  await host.ready();
+  const namespaces = async (): Promise<readonly string[]> =>
+    ((await host.status()).fleet?.namespaces ?? []).map(({ namespace }) => namespace);
+  const ask = async (at: number, name: string): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const options = { host: '127.0.0.1', port: at, headers: { host: name }, agent: false };
+      const call = request(options, (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      });
+      call.once('error', reject);
+      call.end();
+    });
+
+  await t.test('one that is learnt', async () => {
+    assert.ok(!(await namespaces()).includes('books'));
+    assert.equal(await ask(proxyPort, 'reviews.books.mesh'), 418);
+    assert.ok((await namespaces()).includes('books'));
+  });
+
+  await t.test('one that a reload declares', async () => {
+    const settings = JSON.parse(await readFile(host.configFile, 'utf8')) as Record<string, unknown>;
+    const upstreams = [{ service: { name: 'ledger', namespace: 'money' }, port: 80, listen: `127.0.0.1:${port}` }];
+    await writeFile(host.configFile, JSON.stringify({ ...settings, upstreams }));
+    await trysail('reload', '--socket', join(host.runDir, 'api.sock'));
+    const first = await eventually('it is open', async () => ask(port, 'ledger'), 15_000);
+    assert.equal(first, 419);
+  });
+});
