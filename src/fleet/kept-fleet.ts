@@ -8,16 +8,16 @@ import * as z from 'zod/mini';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { errorCode } from '../lib/errors.ts';
 import type { Held } from './accept-head.ts';
-import { type Entry, entryKey, indexParts, readHeadDocument, readIndexPart } from './documents.ts';
-import { contentHash, isRefused } from './signed-document.ts';
+import { type Entry, entryKey, indexParts, readHeadDocument, readIndexPart, TYPES } from './documents.ts';
+import { FLEET_LIMITS } from './layout.ts';
+import type { Publishers } from './publishers.ts';
+import { contentHash, isRefused, openDocument } from './signed-document.ts';
 
 const headFile = z.object({
   version: z.literal(1),
   sealed: z.string(),
-  key: z.string(),
   index: z.array(z.string()),
 });
-const sealedDocument = z.object({ payload: z.string() });
 
 /** A namespace as an earlier agent held it. */
 export interface KeptNamespace {
@@ -53,17 +53,31 @@ export class KeptFleet {
     await writeFileAtomic(join(this.#dir, 'mesh.json'), sealed);
   }
 
-  /** A namespace; undefined where nothing of it is kept, or what is kept cannot be used. */
-  async read(namespace: string): Promise<KeptNamespace | undefined> {
+  /**
+   * A namespace; undefined where nothing of it is kept, or what is kept cannot be used: it must be of the fleet of the
+   * list that holds, and whole. A host that is given another root goes on from nothing of the old one's.
+   * @param publishers the list that holds; undefined: none does
+   */
+  async read(namespace: string, publishers: Publishers | undefined): Promise<KeptNamespace | undefined> {
+    if (publishers === undefined) return undefined;
     const dir = join(this.#dir, namespace);
     const text = await readOr(join(dir, 'head.json'), undefined);
     if (text === undefined) return undefined;
     const kept = z.parse(headFile, JSON.parse(text));
-    const { payload } = z.parse(sealedDocument, JSON.parse(kept.sealed));
-    const head = readHeadDocument(payload);
-    if (isRefused(head) || head.namespace !== namespace) return undefined;
+    const unknown = { refused: 'it is signed by nobody of this fleet' };
+    const opened = openDocument(
+      TYPES.head,
+      kept.sealed,
+      (id) => publishers.byKey.get(id)?.key ?? unknown,
+      2 * FLEET_LIMITS.headBytes,
+    );
+    if (isRefused(opened)) return undefined;
+    const head = readHeadDocument(opened.payload);
+    if (isRefused(head) || head.namespace !== namespace || head.fleet !== publishers.document.fleet) return undefined;
+    if (kept.index.length !== head.index.length) return undefined;
     const entries = new Map<string, Entry>();
-    for (const part of kept.index) {
+    for (const [i, part] of kept.index.entries()) {
+      if (contentHash(part) !== head.index[i]) return undefined;
       const changes = readIndexPart(part);
       if (isRefused(changes)) return undefined;
       for (const change of changes)
@@ -78,16 +92,16 @@ export class KeptFleet {
     const held: Held = {
       namespace,
       head,
-      hash: contentHash(payload),
+      hash: opened.hash,
       sealed: kept.sealed,
-      key: kept.key,
+      key: opened.key,
       entries,
     };
     return { held, bodies };
   }
 
   /** Writes a namespace: bodies that are not there yet, then the head. Rejects with the system's error. */
-  async write({ namespace, sealed, key, entries }: Held, bodyOf: (hash: string) => string | undefined): Promise<void> {
+  async write({ namespace, sealed, entries }: Held, bodyOf: (hash: string) => string | undefined): Promise<void> {
     const dir = join(this.#dir, namespace);
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const present = new Set(await readdir(dir));
@@ -98,7 +112,7 @@ export class KeptFleet {
       if (text !== undefined && !present.has(hash)) await writeFile(join(dir, hash), text, { mode: 0o600 });
     }
     const index = indexParts([...entries.values()]);
-    await writeFileAtomic(join(dir, 'head.json'), JSON.stringify({ version: 1, sealed, key, index }));
+    await writeFileAtomic(join(dir, 'head.json'), JSON.stringify({ version: 1, sealed, index }));
     for (const file of present)
       if (!wanted.has(file) && file !== 'head.json') await unlink(join(dir, file)).catch(() => undefined);
   }
