@@ -79,6 +79,14 @@ test('every error code of docs/errors.md is one of the source', () => {
   );
 });
 
+test('decisions have numbers of their own, and all are listed', () => {
+  const files = globSync('docs/decisions/0*.md', { cwd: root }).map((file) => file.split('/').at(-1) ?? '');
+  const numbers = files.map((file) => file.slice(0, 4));
+  assert.equal(new Set(numbers).size, numbers.length);
+  const listed = [...page('decisions/README.md').matchAll(/\]\((0[\w-]+\.md)\)/g)].map(([, file]) => file);
+  assert.deepEqual(listed, files.toSorted());
+});
+
 test('docs/errors.md lists the exit codes as they are', () => {
   const rows = [...page('errors.md').matchAll(/^\| (\d+) \| `(\w+)` \|/gm)].map(([, code, name]) => [
     name,
