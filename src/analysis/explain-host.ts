@@ -10,6 +10,9 @@ import { bestSpecificity } from '../translate/view/host-pattern.ts';
 import { isVisible } from '../translate/view/visibility.ts';
 import type { CalledRequest } from './called-request.ts';
 
+/** Where credentials are unless agent.yaml says otherwise. */
+export const CREDENTIALS_FOLDER = '/etc/trysail/credentials';
+
 export interface Caller {
   readonly namespace: string;
   readonly name: string;
@@ -95,6 +98,7 @@ export function callingHost(mesh: Mesh, caller: Caller, request: CalledRequest):
       ...(identity === undefined && { withoutCertificates: true }),
       namedUpstreams: named,
       callers: [{ identity, namespace, capturePort: CAPTURE_PORT }],
+      credentialsFolder: CREDENTIALS_FOLDER,
       healthListener: { address: '127.0.0.1', port: 15_021 },
     },
   };

@@ -10,11 +10,14 @@ import type { Configuration } from './configuration.ts';
 import { type DescribedWorkload, findWorkload, NO_LOCALITY } from './described-workload.ts';
 import { explain } from './explain.ts';
 import { type Caller, callerIdentity } from './explain-host.ts';
+import { explainGatewayOffline, explainGatewayOnHost } from './gateway-question.ts';
 import { servedPorts } from './served-ports.ts';
 
 export interface Question extends WrittenRequest {
   /** `web.default`, `web`: a workload or service, and its namespace. */
   readonly from?: string;
+  /** `default/public`: what arrives there from outside, instead of a call of the mesh. */
+  readonly gateway?: string;
 }
 
 function splitName(written: string): { readonly name: string; readonly namespace: string } {
@@ -38,7 +41,7 @@ function callerOf(configuration: Configuration, workload: DescribedWorkload): Ca
 /**
  * Answers from files.
  * @param described the caller, where options describe it; else `question.from` names it
- * @throws TrysailError `REQUEST_INVALID`, `WORKLOAD_UNKNOWN`
+ * @throws TrysailError `REQUEST_INVALID`, `WORKLOAD_UNKNOWN`, `GATEWAY_UNKNOWN`
  */
 export function explainOffline(
   configuration: Configuration,
@@ -46,6 +49,7 @@ export function explainOffline(
   described: DescribedWorkload | undefined,
 ): Explanation {
   const request = parseRequest(question);
+  if (question.gateway !== undefined) return explainGatewayOffline(configuration, question.gateway, described, request);
   if (described !== undefined) return explain(configuration.mesh, callerOf(configuration, described), request);
   const { name, namespace } = splitName(question.from ?? '');
   const found = namedCaller(configuration, namespace, name);
@@ -71,9 +75,10 @@ function namedCaller(configuration: Configuration, namespace: string, name: stri
 /**
  * Answers from the mesh that a host works with: the caller is one of its workloads or captured callers, the first one
  * where the question names none.
- * @throws TrysailError `REQUEST_INVALID`, `WORKLOAD_UNKNOWN`
+ * @throws TrysailError `REQUEST_INVALID`, `WORKLOAD_UNKNOWN`, `GATEWAY_UNKNOWN`
  */
 export function explainOnHost(mesh: Mesh, host: Host, question: Question): Explanation {
+  if (question.gateway !== undefined) return explainGatewayOnHost(mesh, host, question.gateway, parseRequest(question));
   const callers = [
     ...host.workloads.map(({ namespace, service, labels, identity }) => ({
       namespace,

@@ -3,132 +3,28 @@
  * resources as Envoy would lead it. The rules that these came from are found by the functions that made them.
  */
 import type { JsonObject } from '@bufbuild/protobuf';
-import { resourceJson } from '../envoy-api/resource-json.ts';
-import type { ExplainedDestination, Explanation, Outcome } from '../model/explanation.ts';
+import type { Explanation } from '../model/explanation.ts';
 import type { Mesh } from '../model/mesh.ts';
-import { describeObject } from '../model/resource-meta.ts';
 import type { Service, ServicePort } from '../model/service.ts';
 import { type HttpRoutesSpec, httpRoutes } from '../translate/http/http-routes.ts';
 import { outboundCaptureName } from '../translate/outbound/outbound-capture.ts';
-import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '../translate/outbound/passthrough.ts';
 import { Translator } from '../translate/translator.ts';
-import { CLUSTER, LISTENER, LOAD_ASSIGNMENT, ROUTE_CONFIG } from '../translate/type-urls.ts';
+import { LISTENER, ROUTE_CONFIG } from '../translate/type-urls.ts';
 import { type Client, clientKey } from '../translate/view/calling.ts';
 import { MeshView } from '../translate/view/mesh-view.ts';
-import type { Resources, TypeUrl } from '../xds/resource.ts';
 import type { CalledRequest } from './called-request.ts';
 import { chooseChain, lastFilter } from './chain-choice.ts';
-import { clusterFacts } from './cluster-facts.ts';
-import { type Consideration, consider, considerUnmapped, describeVirtualService, place } from './considered.ts';
+import { type Consideration, consider, considerUnmapped, describeVirtualService } from './considered.ts';
 import { considerConnection } from './considered-connections.ts';
 import { CAPTURE_PORT, type Called, type Caller, callingHost } from './explain-host.ts';
+import { type Answer, byRoute, largest, led, NOTHING, resourceOf, type Translated } from './explained-answer.ts';
 import { ignoredVirtualServices } from './ignored-virtual-services.ts';
 import { at, objectsAt, textAt } from './json-access.ts';
 import { narrowedMesh } from './narrowed-mesh.ts';
-import { headerFacts, routeFacts } from './route-facts.ts';
 import { chooseVirtualHost, routedPath, routeMisfit } from './route-matcher.ts';
 
-interface Asked extends Called {
-  readonly mesh: Mesh;
+interface Asked extends Called, Translated {
   readonly request: CalledRequest;
-  readonly resources: Resources;
-  readonly view: MeshView;
-}
-
-type Answer = Pick<
-  Explanation,
-  'protocol' | 'outcome' | 'note' | 'virtualService' | 'route' | 'source' | 'destinations' | 'action' | 'considered'
->;
-
-const NOTHING: Answer = {
-  protocol: undefined,
-  outcome: 'refused',
-  note: undefined,
-  virtualService: undefined,
-  route: undefined,
-  source: undefined,
-  destinations: [],
-  action: undefined,
-  considered: [],
-};
-
-function json({ resources }: Asked, type: TypeUrl, name: string): JsonObject | undefined {
-  const resource = resources.get(type)?.get(name);
-  return resource === undefined ? undefined : resourceJson(type, resource.value);
-}
-
-/** Names of clusters say what they are of: `outbound|9080|v1|reviews.default.mesh`, with the client where several differ. */
-function partsOf(cluster: string): {
-  readonly port: number;
-  readonly subset: string | undefined;
-  readonly host: string;
-} {
-  const [, port = '', subset = '', host = ''] = cluster.split('|');
-  return { port: Number(port), subset: subset === '' ? undefined : subset, host: host.split('~')[0] ?? '' };
-}
-
-function destination(asked: Asked, name: string, weight: number, headers: JsonObject): ExplainedDestination {
-  const { port, subset, host } = partsOf(name);
-  const cluster = json(asked, CLUSTER, name);
-  const facts = cluster === undefined ? undefined : clusterFacts(cluster, json(asked, LOAD_ASSIGNMENT, name));
-  const service = asked.mesh.services.get(host);
-  const rules = service === undefined ? [] : asked.view.rules(service);
-  return {
-    destination: host,
-    port,
-    subset,
-    weight,
-    cluster: name,
-    failure: failureOf(asked, service, subset, facts?.endpoints),
-    policy:
-      facts === undefined
-        ? undefined
-        : { ...facts, rules: rules.map(({ meta }) => ({ rule: describeObject(meta), source: place(meta.source) })) },
-    requestHeaders: headerFacts(headers, 'request'),
-    responseHeaders: headerFacts(headers, 'response'),
-  };
-
-  function failureOf(
-    { view }: Asked,
-    known: Service | undefined,
-    wanted: string | undefined,
-    endpoints: { readonly total: number; readonly healthy: number } | undefined,
-  ): string | undefined {
-    if (cluster === undefined) {
-      if (known === undefined) return `503 NC: nothing is known of ${host}`;
-      if (wanted !== undefined && view.subset(known, wanted) === undefined)
-        return `503 NC: no DestinationRule for ${host} has a subset "${wanted}"`;
-      if (!known.ports.some(({ number }) => number === port)) return `503 NC: ${host} has no port ${port}`;
-      return `503 NC: ${host} cannot be called from here`;
-    }
-    if (endpoints === undefined || endpoints.healthy > 0) return undefined;
-    return endpoints.total === 0 ? '503 UH: it has no endpoints' : '503 UH: none of its endpoints is healthy';
-  }
-}
-
-/** The clusters of a route or TCP proxy, with their shares in percent. */
-function destinations(asked: Asked, of: JsonObject): readonly ExplainedDestination[] {
-  const weighted = objectsAt(of, 'weighted_clusters', 'clusters');
-  if (weighted.length === 0) {
-    const name = textAt(of, 'cluster');
-    return name === '' ? [] : [destination(asked, name, 100, {})];
-  }
-  const total = weighted.reduce((sum, one) => sum + Number(textAt(one, 'weight') || '0'), 0);
-  return weighted.map((one) => {
-    const share = (100 * Number(textAt(one, 'weight') || '0')) / (total || 1);
-    return destination(asked, textAt(one, 'name'), Math.round(share * 1000) / 1000, one);
-  });
-}
-
-/** Outside of the mesh's services two clusters mean what their names say. */
-function outcomeOf(cluster: string): Outcome {
-  if (cluster === PASSTHROUGH_CLUSTER) return 'passthrough';
-  return cluster === BLACK_HOLE_CLUSTER ? 'refused' : 'forwarded';
-}
-
-function led(asked: Asked, of: JsonObject): Pick<Answer, 'outcome' | 'destinations'> {
-  const outcome = outcomeOf(textAt(of, 'cluster'));
-  return { outcome, destinations: outcome === 'forwarded' ? destinations(asked, of) : [] };
 }
 
 /** The routes that the service's VirtualService gives this caller. */
@@ -141,7 +37,7 @@ function specOf({ view, service, request }: Asked): HttpRoutesSpec | undefined {
 function overHttp(asked: Asked, manager: JsonObject): Answer {
   const { request } = asked;
   const inline = at(manager, 'route_config');
-  const config = inline ?? json(asked, ROUTE_CONFIG, textAt(manager, 'rds', 'route_config_name'));
+  const config = inline ?? resourceOf(asked, ROUTE_CONFIG, textAt(manager, 'rds', 'route_config_name'));
   const virtualHost = chooseVirtualHost(config, request.headers.get(':authority') ?? '');
   const routes = objectsAt(virtualHost, 'routes');
   const path = routedPath(request.path, manager);
@@ -161,21 +57,17 @@ function overHttp(asked: Asked, manager: JsonObject): Answer {
     considered: considered.considered,
   };
   if (taken === undefined) return { ...answer, outcome: 'not-found', note: 'no route fits: Envoy answers 404' };
-  const named: Answer = {
+  return {
     ...answer,
     route: considered.taken?.name ?? (textAt(taken, 'name') || 'default'),
     source: considered.taken?.source,
-    action: routeFacts(taken, request, `${path}${query}`),
+    ...byRoute(asked, taken, request, `${path}${query}`),
   };
-  if (taken['redirect'] !== undefined) return { ...named, outcome: 'redirected' };
-  if (taken['direct_response'] !== undefined) return { ...named, outcome: 'answered' };
-  const action = at(taken, 'route');
-  return { ...named, ...led(asked, action !== undefined && typeof action === 'object' ? (action as JsonObject) : {}) };
 }
 
 function answerOf(asked: Asked): Answer {
   const { request, address, service, view } = asked;
-  const listener = json(asked, LISTENER, outboundCaptureName(CAPTURE_PORT));
+  const listener = resourceOf(asked, LISTENER, outboundCaptureName(CAPTURE_PORT));
   const chain =
     listener === undefined
       ? undefined
@@ -248,10 +140,7 @@ export function explain(mesh: Mesh, caller: Caller, request: CalledRequest): Exp
   const met = isNamed && called.service !== undefined ? narrowedMesh(mesh, called.service) : mesh;
   const asked: Asked = { ...called, mesh, request, view, resources: new Translator().translate(met, called.host) };
   const answer = answerOf(asked);
-  const first = answer.destinations.reduce<ExplainedDestination | undefined>(
-    (best, one) => (best === undefined || one.weight > best.weight ? one : best),
-    undefined,
-  );
+  const first = largest(answer.destinations);
   const isHttp = request.kind === 'http';
   return {
     request: {

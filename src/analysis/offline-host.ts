@@ -10,6 +10,7 @@ import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
 import { isVisible } from '../translate/view/visibility.ts';
 import type { Configuration } from './configuration.ts';
 import type { DescribedWorkload } from './described-workload.ts';
+import { CREDENTIALS_FOLDER } from './explain-host.ts';
 import { type ServedPort, servedPorts } from './served-ports.ts';
 
 /**
@@ -115,6 +116,7 @@ function gatewayHost(
     upstreams: [],
     callerIdentity: identity,
     gateways: [{ namespace, name, serviceHost, labels, identity, address: at }],
+    credentialsFolder: CREDENTIALS_FOLDER,
     healthListener: { address: '127.0.0.1', port: HEALTH_PORT },
   };
 }
@@ -139,6 +141,7 @@ export function offlineHost(configuration: Configuration, workload: DescribedWor
     namedUpstreams: namedUpstreams(configuration, workload, mode),
     ...(mode === 'capture' && { callers: [{ identity, namespace, capturePort: OUTBOUND_PORT }] }),
     ...(mode === 'capture' && served.length > 0 && { inboundCapturePort: INBOUND_PORT }),
+    credentialsFolder: CREDENTIALS_FOLDER,
     healthListener: { address: '127.0.0.1', port: HEALTH_PORT },
   };
 }

@@ -29,6 +29,8 @@ export interface ExplainRequest {
   readonly to: string;
   /** `web.default`; absent: the first workload of this host. */
   readonly from?: string;
+  /** `default/public`: what arrives at this gateway of the host from outside. */
+  readonly gateway?: string;
   readonly method?: string;
   /** `name: value` each. */
   readonly headers?: readonly string[];
@@ -82,19 +84,21 @@ function optionalText(value: unknown, key: string): string | undefined {
 
 function explainRequest(body: unknown): ExplainRequest {
   if (typeof body !== 'object' || body === null) throw new TypeError('the body must be a JSON object');
-  const { to, from, method, headers, sni, ...unknown } = body as Readonly<Record<string, unknown>>;
+  const { to, from, gateway, method, headers, sni, ...unknown } = body as Readonly<Record<string, unknown>>;
   if (Object.keys(unknown).length > 0) throw new TypeError(`unknown key ${Object.keys(unknown).join(', ')}`);
   if (typeof to !== 'string') throw new TypeError('to must be a string');
   if (headers !== undefined && !(Array.isArray(headers) && headers.every((one) => typeof one === 'string')))
     throw new TypeError('headers must be a list of strings');
   const texts = {
     from: optionalText(from, 'from'),
+    gateway: optionalText(gateway, 'gateway'),
     method: optionalText(method, 'method'),
     sni: optionalText(sni, 'sni'),
   };
   return {
     to,
     ...(texts.from !== undefined && { from: texts.from }),
+    ...(texts.gateway !== undefined && { gateway: texts.gateway }),
     ...(texts.method !== undefined && { method: texts.method }),
     ...(texts.sni !== undefined && { sni: texts.sni }),
     ...(headers !== undefined && { headers }),

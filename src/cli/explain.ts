@@ -20,6 +20,7 @@ import { COLOUR_STYLE, PLAIN_STYLE } from './status-text.ts';
 
 interface ExplainOptions extends FileOptions, WorkloadOptions {
   readonly from?: string;
+  readonly gateway?: string;
   readonly to: string;
   readonly method: string;
   readonly header?: readonly string[];
@@ -39,7 +40,7 @@ async function fromFiles(options: ExplainOptions): Promise<Explanation> {
   const configuration = await readConfiguration(filesOf(options));
   tellDiagnostics(configuration.diagnostics.filter(({ severity }) => severity === 'error'));
   process.exitCode = exitCodeFor(configuration.diagnostics);
-  if (options.from === undefined && !isDescribed(options))
+  if (options.from === undefined && options.gateway === undefined && !isDescribed(options))
     throw new TrysailError('OPTIONS_INVALID', 'nobody is named who calls', {
       remedy: 'Name a workload or service of the files by --from web.default, or describe it: --labels app=web.',
     });
@@ -47,10 +48,11 @@ async function fromFiles(options: ExplainOptions): Promise<Explanation> {
   return explainOffline(configuration, questionOf(options), workload);
 }
 
-function questionOf({ from, to, method, header, sni }: ExplainOptions): Readonly<{
+function questionOf({ from, gateway, to, method, header, sni }: ExplainOptions): Readonly<{
   to: string;
   method: string;
   from?: string;
+  gateway?: string;
   headers?: readonly string[];
   sni?: string;
 }> {
@@ -58,6 +60,7 @@ function questionOf({ from, to, method, header, sni }: ExplainOptions): Readonly
     to,
     method,
     ...(from !== undefined && { from }),
+    ...(gateway !== undefined && { gateway }),
     ...(header !== undefined && { headers: header }),
     ...(sni !== undefined && { sni }),
   };
@@ -85,7 +88,8 @@ export function registerExplainCommand(program: Command): void {
       '--from <name.namespace>',
       'Who calls: a workload or service (without -f the first of this host unless named).',
     )
-    .requiredOption('--to <url>', 'What is called: http://name:port/path, tls://name:port, tcp://name:port.')
+    .option('--gateway <namespace/name>', 'What arrives from outside at this Gateway, or gateway of this host.')
+    .requiredOption('--to <url>', 'What is called: http://name:port/path, https://…, tls://name:port, tcp://name:port.')
     .option('-X, --method <method>', 'Its method.', 'GET')
     .addOption(new Option('-H, --header <name: value>', 'A header of it; may be repeated.').argParser(collect))
     .option('--sni <name>', 'The server name that TLS asks for (default: that of --to).')
@@ -103,6 +107,7 @@ Examples:
   trysail explain --to http://reviews:9080/api/1
   trysail explain -f ./mesh --from web.default --to http://reviews:9080/api/1 -X GET -H 'end-user: jason'
   trysail explain -f ./mesh --labels app=web --to tls://db.example.com:443
+  trysail explain -f ./mesh --gateway default/public --to https://www.example.com/api
   trysail explain -f ./mesh --from web --to http://reviews:9080 -o json | jq '.destinations[] | {subset, weight}'`,
     )
     .action(explainRequest);

@@ -11,7 +11,7 @@ export type Outcome = 'forwarded' | 'redirected' | 'answered' | 'not-found' | 'p
 
 export interface Explanation {
   readonly request: {
-    /** `web.default`. */
+    /** `web.default`; at a gateway its name. */
     readonly from: string;
     /** Whether there is a workload of that name; else it is taken to have no labels. */
     readonly callerKnown: boolean;
@@ -21,6 +21,8 @@ export interface Explanation {
     readonly method: string | undefined;
     readonly path: string | undefined;
     readonly sni: string | undefined;
+    /** `default/public`, where it arrives from outside; absent: a call of the mesh. */
+    readonly gateway?: string;
   };
   /** Canonical name of the service that is called; undefined: the mesh knows none. */
   readonly service: string | undefined;

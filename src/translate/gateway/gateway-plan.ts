@@ -2,8 +2,14 @@
 import type { GatewayRole, Host } from '../../model/host.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import type { VirtualService } from '../../model/virtual-service.ts';
-import { type ConnectionRoute, tcpDestinations, tcpRoutes, tlsRoutes } from '../connections/tcp-routes.ts';
-import { hasHttpRoutes, httpDestinations, httpRoutes } from '../http/http-routes.ts';
+import {
+  type ConnectionRoute,
+  type TcpRoutesSpec,
+  tcpDestinations,
+  tcpRoutes,
+  tlsRoutes,
+} from '../connections/tcp-routes.ts';
+import { type HttpRoutesSpec, hasHttpRoutes, httpDestinations, httpRoutes } from '../http/http-routes.ts';
 import type { Memo } from '../memo.ts';
 import { listenerName, ofClient, sniName } from '../names.ts';
 import type { Calling } from '../view/calling.ts';
@@ -63,7 +69,12 @@ function rulesOf({ mesh, role }: GatewayContext, bound: BoundServer): readonly B
   return boundRules(mesh.virtualServices, bound, role.namespace);
 }
 
-function specOf(of: GatewayContext, { gateway, server }: BoundServer, { virtualService }: BoundRule) {
+/** What a VirtualService says at a server, to be asked for its routes. */
+export function gatewaySpec(
+  of: Pick<GatewayContext, 'mesh' | 'view'>,
+  { gateway, server }: BoundServer,
+  virtualService: VirtualService,
+): HttpRoutesSpec & TcpRoutesSpec {
   const port = server.port.number;
   const { view, mesh } = of;
   return {
@@ -72,7 +83,7 @@ function specOf(of: GatewayContext, { gateway, server }: BoundServer, { virtualS
     port,
     client: view.client,
     isTls: server.port.protocol === 'HTTPS',
-    resolve: (destination: Parameters<MeshView['destination']>[0]) => view.destination(destination, port),
+    resolve: (destination) => view.destination(destination, port),
     defaultRetries: mesh.config.defaultHttpRetryPolicy,
   };
 }
@@ -94,7 +105,7 @@ function plannedRule(
     () => {
       const [rule] = boundRules([virtualService], bound, role.namespace);
       if (rule === undefined) return undefined;
-      const spec = specOf(of, bound, rule);
+      const spec = gatewaySpec(of, bound, rule.virtualService);
       if (!hasHttpRoutes(spec)) return undefined;
       const destinations = httpDestinations(spec);
       const led = destinations.flatMap(({ cluster, hash }) => [cluster, hash]);
@@ -146,7 +157,8 @@ function endOf(of: GatewayContext, { server }: BoundServer): ServerEnd | undefin
   return files === undefined ? undefined : { kind: 'own', tls, ...of.secrets(files), alpn: isHttp ? CHOOSE_HTTP : [] };
 }
 
-function chainName({ gateway, server }: BoundServer): string {
+/** What the chains of a server are called, further ones with a number behind: `default/public/https/1`. */
+export function chainName({ gateway, server }: BoundServer): string {
   return `${gateway}/${server.port.name}`;
 }
 
@@ -157,14 +169,15 @@ function serverNamesOf({ hosts }: BoundServer): readonly string[] {
 }
 
 function needAll(of: GatewayContext, bound: BoundServer, rules: readonly BoundRule[]): void {
-  for (const rule of rules) for (const one of tcpDestinations(specOf(of, bound, rule))) of.need(one);
+  for (const rule of rules)
+    for (const one of tcpDestinations(gatewaySpec(of, bound, rule.virtualService))) of.need(one);
 }
 
 /** The route of all bytes of a server: the first that counts. */
 function firstTcpRoute(of: GatewayContext, bound: BoundServer): ConnectionRoute | undefined {
   const rules = rulesOf(of, bound);
   needAll(of, bound, rules);
-  return rules.flatMap((rule) => tcpRoutes(specOf(of, bound, rule)))[0];
+  return rules.flatMap((rule) => tcpRoutes(gatewaySpec(of, bound, rule.virtualService)))[0];
 }
 
 /** Chains by server name, of bytes whose TLS the destination ends. */
@@ -172,7 +185,7 @@ function passthroughChains(of: GatewayContext, bound: BoundServer): readonly Gat
   const rules = rulesOf(of, bound);
   needAll(of, bound, rules);
   return rules.flatMap((rule) =>
-    tlsRoutes(specOf(of, bound, rule)).flatMap(({ serverNames, destinations }): GatewayChain[] => {
+    tlsRoutes(gatewaySpec(of, bound, rule.virtualService)).flatMap(({ serverNames, destinations }): GatewayChain[] => {
       const offered = within(bound.hosts, rule.virtualService.meta.namespace, serverNames);
       if (offered.length === 0) return [];
       const names = offered.includes('*') ? [] : offered;
