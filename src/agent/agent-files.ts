@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { errorCode, errorMessage, TrysailError } from '../lib/errors.ts';
 import { type Diagnostic, formatDiagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
-import { type ParsedMeshConfig, parseMeshConfig } from '../sources/mesh-config.ts';
+import type { ParsedMeshConfig } from '../sources/mesh-config.ts';
 import type { AgentSettings } from './settings.ts';
 
 /** The folder of the program: of its sources in a checkout, of the bundle in a package. */
@@ -53,6 +53,7 @@ export async function readMeshConfig(file: string | undefined): Promise<ParsedMe
     };
     return { config: undefined, diagnostics: [unreadable] };
   }
+  const { parseMeshConfig } = await import('../sources/mesh-config.ts');
   return parseMeshConfig(text, file);
 }
 

@@ -28,7 +28,7 @@ export type CredentialFile =
   | { readonly kind: 'keyPair'; readonly name: string; readonly certificate: string; readonly key: string }
   | { readonly kind: 'roots'; readonly name: string; readonly roots: string; readonly revoked: string | undefined };
 
-/** The files of an SDS secret's name, as `file-secrets.ts` of translation makes it; undefined: it is another's. */
+/** The files of an SDS secret's name, as `certificate-files.ts` of translation makes it; undefined: it is another's. */
 export function credentialOf(name: string): CredentialFile | undefined {
   const pair = /^file-cert:(\/.*?)~(\/.*)$/.exec(name);
   if (pair !== null) return { kind: 'keyPair', name, certificate: pair[1] ?? '', key: pair[2] ?? '' };

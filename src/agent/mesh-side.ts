@@ -20,7 +20,7 @@ import { createProvider } from './certificate-source.ts';
 import { type Configuration, meshedServices, upstreamHosts } from './configuration.ts';
 import { ConsulSide } from './consul-side.ts';
 import { CredentialFiles } from './credential-files.ts';
-import { FleetSide } from './fleet-side.ts';
+import type { FleetSide, FleetSideOptions } from './fleet-side.ts';
 import { FreeListeners } from './free-listeners.ts';
 import { Handover } from './handover.ts';
 import { servedWorkloads, withFormerCallers, withWorkloads } from './inbound-ways.ts';
@@ -63,6 +63,12 @@ export interface MeshSideOptions extends Configuration {
   readonly onChange?: (change: 'mesh' | 'open') => void;
   /** How many listeners Envoy has accepted and not put in force yet; undefined: Envoy does not say. */
   readonly listenersWarming: () => Promise<number | undefined>;
+}
+
+/** Not even loaded where a host takes no fleet configuration. */
+async function startFleet(options: FleetSideOptions): Promise<FleetSide> {
+  const { FleetSide: Side } = await import('./fleet-side.ts');
+  return Side.start(options);
 }
 
 export class MeshSide {
@@ -190,7 +196,7 @@ export class MeshSide {
     const fleet =
       fleetSettings === undefined
         ? undefined
-        : await FleetSide.start({
+        : await startFleet({
             configuration: options,
             fleet: fleetSettings,
             log: log.child({ room: 'fleet' }),

@@ -19,8 +19,7 @@ import { bytesTo, type GatewayChain, type ServerEnd } from './gateway-chains.ts'
 import type { RuledRoutes, RuledServer } from './gateway-routes.ts';
 import { type BoundRule, boundRules, within } from './gateway-rules.ts';
 import type { BoundServer, GatewayPort } from './gateway-servers.ts';
-import type { ServerFiles } from './gateway-tls.ts';
-import { serverFiles } from './gateway-tls.ts';
+import { type ServerFiles, serverFiles } from './server-files.ts';
 
 /** What a gateway's translation has in common. */
 export interface GatewayContext {

@@ -6,7 +6,7 @@ import { formatListen } from '../../model/host.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import { boundRules } from './gateway-rules.ts';
 import { type BoundServer, type GatewayPort, mergeServers } from './gateway-servers.ts';
-import { serverFiles } from './gateway-tls.ts';
+import { serverFiles } from './server-files.ts';
 
 /** One server of a Gateway on this host. */
 export interface ServerReport {

@@ -3,7 +3,7 @@ import type { Diagnostic } from '../../model/diagnostic.ts';
 import type { Host, Workload } from '../../model/host.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import { describeObject } from '../../model/resource-meta.ts';
-import { serverFiles } from '../gateway/gateway-tls.ts';
+import { serverFiles } from '../gateway/server-files.ts';
 import { sidecarOf } from '../view/scope.ts';
 import { isProxied } from './inbound-ports.ts';
 import { mtlsMode } from './peer-authentication.ts';

@@ -3,7 +3,7 @@ import type { ServerTls } from '../../model/gateway.ts';
 import type { Host } from '../../model/host.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import type { RateLimit } from '../../model/rate-limit.ts';
-import { serverFiles } from '../gateway/gateway-tls.ts';
+import { serverFiles } from '../gateway/server-files.ts';
 import { type ListenerChains, listener } from '../listeners/listener.ts';
 import { Memo } from '../memo.ts';
 import { inboundClusterName, listenerName } from '../names.ts';

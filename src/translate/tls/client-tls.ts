@@ -22,7 +22,7 @@ import {
   type RootFiles,
   rootFilesName,
   systemRoots,
-} from './file-secrets.ts';
+} from './certificate-files.ts';
 import { sanMatcher } from './san-matcher.ts';
 
 /** The files of this host that the TLS of a rule needs. */
