@@ -86,11 +86,11 @@ test('every route has a timeout: Envoy would end requests after 15 s; where it i
   });
 });
 
-test('streams may idle, paths are normalised, websockets and Expect pass', () => {
+test('streams may idle (at gateways for an hour, unlike Istio’s), paths are normalised, websockets and Expect pass', () => {
   holds(
     HTTP,
     (json) =>
-      json['stream_idle_timeout'] === '0s' &&
+      json['stream_idle_timeout'] === (json['use_remote_address'] === true ? '3600s' : '0s') &&
       json['normalize_path'] !== undefined &&
       json['proxy_100_continue'] === true &&
       listOf(json['upgrade_configs']).some((upgrade) => upgrade['upgrade_type'] === 'websocket'),

@@ -87,9 +87,33 @@ function pathNormalization(
   };
 }
 
+/** How long a caller outside may take for the headers of a request. Envoy's advice for edges. */
+const EDGE_HEADERS_MS = 10_000;
+/** How long a request or an upgraded connection of a caller outside may be silent: as long as a connection without any. */
+const EDGE_IDLE_MS = 3_600_000;
+
 /**
- * Websockets pass in both versions of HTTP; streams may idle; the addresses are those of the applications' own hops; whether
- * a body is wanted (`Expect: 100-continue`) is for the service to say.
+ * What callers outside may hold of Envoy: they come in any number, and nobody knows them.
+ * https://www.envoyproxy.io/docs/envoy/latest/configuration/best_practices/edge
+ */
+const EDGE = {
+  requestHeadersTimeout: duration(EDGE_HEADERS_MS),
+  streamIdleTimeout: duration(EDGE_IDLE_MS),
+  http2ProtocolOptions: {
+    allowConnect: true,
+    maxConcurrentStreams: 100,
+    initialStreamWindowSize: 262_144,
+    initialConnectionWindowSize: 1_048_576,
+  },
+} as const satisfies Partial<HttpConnectionManager>;
+const INSIDE = {
+  streamIdleTimeout: duration(0),
+  http2ProtocolOptions: { allowConnect: true },
+} as const satisfies Partial<HttpConnectionManager>;
+
+/**
+ * Websockets pass in both versions of HTTP; streams inside of the mesh may idle; the addresses are those of the applications'
+ * own hops; whether a body is wanted (`Expect: 100-continue`) is for the service to say.
  */
 export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
   const { dynamicDnsMs } = spec;
@@ -103,10 +127,9 @@ export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
     useRemoteAddress: spec.from === 'gateway',
     ...(spec.trustedHops !== undefined && { xffNumTrustedHops: spec.trustedHops }),
     ...pathNormalization(spec.pathNormalization),
-    streamIdleTimeout: duration(0),
+    ...(spec.from === 'gateway' ? EDGE : INSIDE),
     proxy100Continue: true,
     upgradeConfigs: [{ upgradeType: 'websocket' }],
-    http2ProtocolOptions: { allowConnect: true },
     accessLog: accessLog(spec.accessLogFile),
   };
   return {
