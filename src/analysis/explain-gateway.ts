@@ -21,7 +21,16 @@ import {
   requestAtServers,
   serversOfChain,
 } from './considered-gateway.ts';
-import { type Answer, byRoute, largest, led, NOTHING, resourceOf, type Translated } from './explained-answer.ts';
+import {
+  type Answer,
+  byRoute,
+  largest,
+  led,
+  NOTHING,
+  patchingFilters,
+  resourceOf,
+  type Translated,
+} from './explained-answer.ts';
 import { at, objectsAt, textAt } from './json-access.ts';
 import { routeFacts } from './route-facts.ts';
 import { chooseVirtualHost, routedPath, routeMisfit } from './route-matcher.ts';
@@ -199,5 +208,6 @@ export function explainAtGateway(
     cluster: first?.cluster,
     policy: first?.policy,
     ignored,
+    envoyFilters: patchingFilters(mesh, calling),
   };
 }

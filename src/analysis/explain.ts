@@ -17,7 +17,16 @@ import { chooseChain, lastFilter } from './chain-choice.ts';
 import { type Consideration, consider, considerUnmapped, describeVirtualService } from './considered.ts';
 import { considerConnection } from './considered-connections.ts';
 import { CAPTURE_PORT, type Called, type Caller, callingHost } from './explain-host.ts';
-import { type Answer, byRoute, largest, led, NOTHING, resourceOf, type Translated } from './explained-answer.ts';
+import {
+  type Answer,
+  byRoute,
+  largest,
+  led,
+  NOTHING,
+  patchingFilters,
+  resourceOf,
+  type Translated,
+} from './explained-answer.ts';
 import { ignoredVirtualServices } from './ignored-virtual-services.ts';
 import { at, objectsAt, textAt } from './json-access.ts';
 import { narrowedMesh } from './narrowed-mesh.ts';
@@ -160,6 +169,7 @@ export function explain(mesh: Mesh, caller: Caller, request: CalledRequest): Exp
     weight: first?.weight,
     cluster: first?.cluster,
     policy: first?.policy,
+    envoyFilters: patchingFilters(mesh, client),
     ignored:
       called.service === undefined ? [] : ignoredVirtualServices(mesh, called.service, client, answer.virtualService),
   };

@@ -1,12 +1,14 @@
 /** What the answers of `explain` have in common, wherever the request arrives: where it is led, and what is done to it. */
 import type { JsonObject } from '@bufbuild/protobuf';
 import { isObject, resourceJson } from '../envoy-api/resource-json.ts';
-import type { ExplainedDestination, Explanation, Outcome } from '../model/explanation.ts';
+import type { ExplainedDestination, Explanation, Outcome, PatchingFilter } from '../model/explanation.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { describeObject } from '../model/resource-meta.ts';
 import type { Service } from '../model/service.ts';
 import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '../translate/outbound/passthrough.ts';
+import { filtersFor, orderedFilters } from '../translate/patches/applicable.ts';
 import { CLUSTER, LOAD_ASSIGNMENT } from '../translate/type-urls.ts';
+import type { Client } from '../translate/view/calling.ts';
 import type { MeshView } from '../translate/view/mesh-view.ts';
 import type { Resources, TypeUrl } from '../xds/resource.ts';
 import type { CalledRequest } from './called-request.ts';
@@ -139,6 +141,14 @@ export function byRoute(
   if (taken['direct_response'] !== undefined) return { action, outcome: 'answered', destinations: [] };
   const { route } = taken;
   return { action, ...led(asked, isObject(route) ? route : {}) };
+}
+
+/** EnvoyFilters that hold for a client. Which parts of an answer come from them is not known. */
+export function patchingFilters(mesh: Mesh, client: Client): readonly PatchingFilter[] {
+  return filtersFor(orderedFilters(mesh), mesh.config.rootNamespace, [client]).map(({ meta }) => ({
+    envoyFilter: describeObject(meta),
+    source: place(meta.source),
+  }));
 }
 
 /** The destination with the largest share, the first of several. */

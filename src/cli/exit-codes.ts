@@ -13,7 +13,7 @@ export const EXIT = {
   invalidConfiguration: 3,
   /** `check --strict`, `analyze --fail-on`: warnings and no errors. */
   warnings: 4,
-  /** `status`: the agent answers, and not all is well. */
+  /** `status`: the agent answers, and not all is well; `apply --stage`: hosts of a step do not answer. */
   unhealthy: 5,
   /** Nobody answers on the agent's socket. */
   agentNotRunning: 6,
@@ -38,6 +38,8 @@ const BY_ERROR: Readonly<Record<string, ExitCode>> = {
   AGENT_FORBIDDEN: EXIT.forbidden,
   JOIN_FORBIDDEN: EXIT.forbidden,
   JOIN_INCOMPLETE: EXIT.unhealthy,
+  FLEET_ROLLOUT_STAYS: EXIT.unhealthy,
+  FLEET_ROLLOUT_INTERRUPTED: EXIT.interrupted,
   CONFIGURATION_INVALID: EXIT.invalidConfiguration,
   MESH_CONFIG_INVALID: EXIT.invalidConfiguration,
   FLEET_INVALID: EXIT.invalidConfiguration,
@@ -46,6 +48,7 @@ const BY_ERROR: Readonly<Record<string, ExitCode>> = {
   CHECK_UNKNOWN: EXIT.usage,
   REQUEST_INVALID: EXIT.usage,
   OPTIONS_INVALID: EXIT.usage,
+  GATEWAY_UNKNOWN: EXIT.usage,
   WORKLOAD_UNKNOWN: EXIT.usage,
 };
 

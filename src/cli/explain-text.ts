@@ -161,7 +161,7 @@ function consideredLines({ considered, ignored }: Explanation, style: Style): re
 
 /** The whole answer, ending in a line break. */
 export function explanationText(explanation: Explanation, style: Style): string {
-  const { destinations, virtualService, route, source, action, policy, protocol } = explanation;
+  const { destinations, virtualService, route, source, action, policy, protocol, envoyFilters } = explanation;
   const by =
     virtualService === undefined
       ? protocol === 'http' && route !== undefined
@@ -172,6 +172,7 @@ export function explanationText(explanation: Explanation, style: Style): string 
     ...(by === undefined ? [] : [['Route', by] as const]),
     ...actionRows(action),
     ...policyRows(policy),
+    ...envoyFilters.map(({ envoyFilter, source: at }) => ['Patched by', `${envoyFilter}  ${at}`] as const),
   ];
   const facts = alignColumns(rows.map((row) => row.map(printable)));
   const several = destinations.length > 1 && policy !== undefined;

@@ -49,6 +49,8 @@ export interface Explanation {
   /** Routes in the order in which they were looked at. */
   readonly considered: readonly ConsideredRoute[];
   readonly ignored: readonly IgnoredVirtualService[];
+  /** EnvoyFilters that patch what Envoy gets for the caller or gateway, in the order in which they do; the answer has them in it. */
+  readonly envoyFilters: readonly PatchingFilter[];
 }
 
 export interface ExplainedDestination {
@@ -82,6 +84,12 @@ export interface ConsideredRoute {
   readonly result: 'taken' | 'passed' | 'skipped' | 'unreached';
   /** The first condition that failed; undefined for the one that was taken. */
   readonly reason: string | undefined;
+}
+
+/** `EnvoyFilter default/buffer`. */
+export interface PatchingFilter {
+  readonly envoyFilter: string;
+  readonly source: string;
 }
 
 /** A VirtualService for the same host that has no say. */

@@ -181,6 +181,65 @@ test('explain says when nothing is known, and what is no request', async (t) => 
   assert.equal(away.code, EXIT.agentNotRunning);
 });
 
+const TIMEOUT_FILTER = `
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: slow }
+spec:
+  workloadSelector: { labels: { app: web } }
+  configPatches:
+  - applyTo: HTTP_ROUTE
+    match: { context: SIDECAR_OUTBOUND, routeConfiguration: { vhost: { route: { name: jason } } } }
+    patch: { operation: MERGE, value: { route: { timeout: 9s } } }
+`;
+
+test('explain has the patches of EnvoyFilters in it, and says whose', async (t) => {
+  const dir = await shop(t, `${SHOP}${TIMEOUT_FILTER}`);
+  const mesh = join(await tempDir(t), 'mesh.yaml');
+  await writeFile(mesh, 'envoyFilters: { namespaces: [default] }\n');
+  const ask = ['explain', '-f', dir, '--to', 'http://reviews:9080/', '-H', 'end-user: jason'];
+  const patched = await trysail(...ask, '--mesh', mesh, '--from', 'web-1');
+  assert.match(patched.out, /\n {2}Timeout +9s\n/);
+  assert.match(patched.out, /\n {2}Patched by {2}EnvoyFilter default\/slow \S+shop\.yaml:\d+\n/);
+  for (const others of [
+    await trysail(...ask, '--from', 'web-1'),
+    await trysail(...ask, '--mesh', mesh, '--from', 'x'),
+  ]) {
+    assert.match(others.out, /\n {2}Timeout +5s\n/);
+    assert.doesNotMatch(others.out, /Patched/);
+  }
+});
+
+const PUBLIC = `
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: public }
+spec:
+  selector: { istio: ingress }
+  servers: [{ port: { number: 443, name: https, protocol: HTTPS }, hosts: [www.test], tls: { mode: SIMPLE, credentialName: www } }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: www }
+spec: { hosts: [www.test], gateways: [public], http: [{ name: all, route: [{ destination: { host: reviews } }] }] }
+`;
+
+test('explain and render at a gateway', async (t) => {
+  const dir = await shop(t, `${SHOP}${PUBLIC}`);
+  const text = await trysail('explain', '-f', dir, '--gateway', 'public', '--to', 'https://www.test/a');
+  assert.match(
+    text.out,
+    /^GET https:\/\/www\.test:443\/a at gateway default\/public\n {2}→ {2}reviews\.default\.mesh:9080 /,
+  );
+  assert.match(text.out, /\n {2}Route {7}all of VirtualService default\/www /);
+  const other = await trysail('explain', '-f', dir, '--gateway', 'publik', '--to', 'https://www.test/');
+  assert.deepEqual([other.code, other.err.includes('Did you mean "default/public"?')], [EXIT.usage, true]);
+  const { out } = await trysail('render', '-f', dir, '--labels', 'istio=ingress', '--mode', 'gateway', '-o', 'yaml');
+  assert.match(out, /credentials\/www\/tls\.crt/, 'a credential is where an agent looks for it');
+});
+
 test('analyze exits by severity, and annotates', async (t) => {
   const clean = await trysail('analyze', '-f', await shop(t), '--fail-on', 'info');
   assert.deepEqual([clean.code, clean.out], [EXIT.ok, 'Nothing is wrong.\n']);

@@ -126,7 +126,7 @@ async function start(t: TestContext): Promise<{
   readonly text: string;
   readonly http: number;
   readonly https: number;
-  meet(written: WrittenRequest): Promise<Met>;
+  readonly meet: (written: WrittenRequest) => Promise<Met>;
 }> {
   const authority = await testAuthority();
   const [http = 0, https = 0, v1 = 0, v2 = 0] = await freePorts(4);

@@ -26,13 +26,20 @@ function selects(
   return workloadSelector === undefined || hasLabels(client.labels, workloadSelector);
 }
 
+/** Those that select one of these workloads, in the order of `filters`. */
+export function filtersFor(
+  filters: readonly EnvoyFilter[],
+  rootNamespace: string,
+  workloads: readonly Pick<Client, 'namespace' | 'labels'>[],
+): readonly EnvoyFilter[] {
+  return filters.filter((filter) => workloads.some((workload) => selects(filter, rootNamespace, workload)));
+}
+
 /** The patches for a resource of these workloads: a filter counts that selects one of them. */
 export function patchesFor(
   filters: readonly EnvoyFilter[],
   rootNamespace: string,
   workloads: readonly Pick<Client, 'namespace' | 'labels'>[],
 ): readonly EnvoyPatch[] {
-  return filters
-    .filter((filter) => workloads.some((workload) => selects(filter, rootNamespace, workload)))
-    .flatMap(({ patches }) => patches);
+  return filtersFor(filters, rootNamespace, workloads).flatMap(({ patches }) => patches);
 }
