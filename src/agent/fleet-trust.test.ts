@@ -16,6 +16,20 @@ metadata: {name: own, namespace: called}
 spec: {hosts: [legacy.called.mesh], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}
 ---
 apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: socket, namespace: called}
+spec:
+  hosts: [admin.called.mesh]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 'unix:///run/trysail/admin.sock'}]
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: socket-entry, namespace: called}
+spec: {address: 'unix:///run/trysail/admin.sock'}
+---
+apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: edge, namespace: called}
 spec: {selector: {app: edge}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}
@@ -37,7 +51,7 @@ spec: {hosts: [reviews], http: [{directResponse: {status: 418}}]}
 `;
 
 const RESOURCES = parseResources([{ file: 'in.yaml', text: TEXT }]);
-const SEEN = ['serviceEntries', 'gateways', 'virtualServices'] as const;
+const SEEN = ['serviceEntries', 'workloadEntries', 'gateways', 'virtualServices'] as const;
 
 function names(trusted: readonly string[]): readonly string[] {
   const counting = trustedResources(RESOURCES, new Set(trusted), DEFAULT_MESH_CONFIG);
@@ -55,7 +69,16 @@ test('of a namespace that is followed because it is called only its own names an
 });
 
 test('of a trusted namespace everything counts, and lists stay the same', () => {
-  assert.deepEqual(names(['called']), ['at-gateway', 'both', 'calls', 'edge', 'outside', 'own']);
+  assert.deepEqual(names(['called']), [
+    'at-gateway',
+    'both',
+    'calls',
+    'edge',
+    'outside',
+    'own',
+    'socket',
+    'socket-entry',
+  ]);
   const counting = trustedResources(RESOURCES, new Set(['called']), DEFAULT_MESH_CONFIG);
   for (const list of SEEN) assert.equal(counting[list], RESOURCES[list]);
 });
@@ -63,4 +86,36 @@ test('of a trusted namespace everything counts, and lists stay the same', () => 
 test('the same rule without its gateways is the same object again', () => {
   const of = () => trustedResources(RESOURCES, new Set(['shop']), DEFAULT_MESH_CONFIG).virtualServices[0];
   assert.equal(of(), of());
+});
+
+const KEYS = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: keys, namespace: called}
+spec:
+  host: reviews
+  trafficPolicy:
+    tls: {mode: MUTUAL, clientCertificate: /etc/shop/tls.crt, privateKey: /etc/shop/tls.key, caCertificates: /etc/ca.crt}
+    portLevelSettings: [{port: {number: 80}, tls: {mode: MUTUAL, credentialName: shop}}]
+  subsets: [{name: a, labels: {a: b}, trafficPolicy: {tls: {mode: MUTUAL, credentialName: shop}}}]
+`;
+
+test('a certificate of this host is shown by the word of trusted namespaces alone', () => {
+  const resources = parseResources([{ file: 'in.yaml', text: KEYS }]);
+  const { destinationRules, diagnostics } = trustedResources(resources, new Set(['shop']), DEFAULT_MESH_CONFIG);
+  const [rule] = destinationRules;
+  const written = JSON.stringify(rule);
+  assert.deepEqual(
+    [...written.matchAll(/"mode":"(\w+)"/g)].map(([, mode]) => mode),
+    ['SIMPLE', 'SIMPLE', 'SIMPLE'],
+  );
+  assert.doesNotMatch(written, /tls\.key/);
+  assert.equal(rule?.trafficPolicy?.tls?.caCertificates, '/etc/ca.crt', 'servers are verified as before');
+  assert.deepEqual(
+    diagnostics.map(({ code, object }) => `${code} ${object ?? ''}`),
+    ['TRY0713 DestinationRule called/keys'],
+  );
+  const trusted = trustedResources(resources, new Set(['called']), DEFAULT_MESH_CONFIG);
+  assert.equal(trusted.destinationRules, resources.destinationRules);
+  assert.equal(trusted.diagnostics, resources.diagnostics);
 });

@@ -2,18 +2,72 @@
  * What of the fleet's configuration counts on this host beyond its own namespace. A namespace is also followed because
  * something in it is called; whoever publishes there may say how it is called, and nothing of calls to others.
  */
+import type { ClientTls, DestinationRule, TrafficPolicy } from '../model/destination-rule.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
 import { canonicalHost, serviceOfHost } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
+import { describeObject } from '../model/resource-meta.ts';
 import { MESH_GATEWAY, type VirtualService } from '../model/virtual-service.ts';
 import type { ServiceEntry } from '../sources/kinds/service-entry.ts';
+import { isSocketAddress, type WorkloadEntry } from '../sources/kinds/workload-entry.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 
 /** Whose word counts here whatever it speaks of: the host's own namespaces, the root's, those that agent.yaml names. */
 export type TrustedNamespaces = ReadonlySet<string>;
 
-/** Whether all hosts of an entry are names of its own namespace. */
-function isOfItsOwn({ meta: { namespace }, hosts }: ServiceEntry, config: MeshConfig): boolean {
-  return hosts.every((host) => serviceOfHost(config, canonicalHost(config, host, namespace))?.namespace === namespace);
+/** Whether all hosts of an entry are names of its own namespace, and none of it is a socket of whoever calls. */
+function isOfItsOwn({ meta: { namespace }, hosts, endpoints }: ServiceEntry, config: MeshConfig): boolean {
+  return (
+    hosts.every((host) => serviceOfHost(config, canonicalHost(config, host, namespace))?.namespace === namespace) &&
+    !endpoints.some(({ address }) => isSocketAddress(address))
+  );
+}
+
+function withoutKey(tls: ClientTls): ClientTls {
+  const { clientCertificate: _, privateKey: __, ...rest } = tls;
+  return { ...rest, mode: 'SIMPLE' };
+}
+
+function showsKey(policy: { readonly tls?: ClientTls } | undefined): boolean {
+  return policy?.tls?.mode === 'MUTUAL';
+}
+
+function policyWithoutKey(policy: TrafficPolicy | undefined): TrafficPolicy | undefined {
+  if (policy === undefined) return undefined;
+  const { tls, portLevelSettings } = policy;
+  return {
+    ...policy,
+    ...(tls !== undefined && showsKey(policy) && { tls: withoutKey(tls) }),
+    portLevelSettings: portLevelSettings.map((port) =>
+      port.tls !== undefined && showsKey(port) ? { ...port, tls: withoutKey(port.tls) } : port,
+    ),
+  };
+}
+
+const KEYLESS = new WeakMap<DestinationRule, DestinationRule>();
+
+/** The same rule with TLS that shows no certificate of this host. A server that asks for one refuses its callers. */
+function keyless(rule: DestinationRule): DestinationRule {
+  const policies = [rule.trafficPolicy, ...rule.subsets.map(({ trafficPolicy }) => trafficPolicy)];
+  if (!policies.some((policy) => showsKey(policy) || policy?.portLevelSettings.some(showsKey) === true)) return rule;
+  const known = KEYLESS.get(rule) ?? {
+    ...rule,
+    trafficPolicy: policyWithoutKey(rule.trafficPolicy),
+    subsets: rule.subsets.map((subset) => ({ ...subset, trafficPolicy: policyWithoutKey(subset.trafficPolicy) })),
+  };
+  KEYLESS.set(rule, known);
+  return known;
+}
+
+function keyNotShown({ meta }: DestinationRule): Diagnostic {
+  return {
+    code: 'TRY0713',
+    severity: 'warning',
+    object: describeObject(meta),
+    source: meta.source,
+    message: `TLS of mode MUTUAL shows no certificate here: who publishes in ${meta.namespace} has no say about this host's keys`,
+    remedy: `Publish the rule in the callers' namespace, or name "${meta.namespace}" in mesh.fleet.namespaces of agent.yaml.`,
+  };
 }
 
 const FOR_MESH = new WeakMap<VirtualService, VirtualService>();
@@ -28,24 +82,35 @@ function forMesh(rule: VirtualService): VirtualService | undefined {
   return known;
 }
 
+function sharing<T>(before: readonly T[], after: readonly T[]): readonly T[] {
+  return before.length === after.length && before.every((one, i) => one === after[i]) ? before : after;
+}
+
 /**
- * The published resources that count: of namespaces that are not trusted no ServiceEntry for names that are not theirs, no
- * Gateway, and no VirtualService at gateways. VirtualServices for calls within the mesh and DestinationRules are judged call
- * by call. Lists from which nothing goes stay the same array.
+ * The published resources that count. Of namespaces that are not trusted these do not: ServiceEntries for names that are not
+ * theirs or for sockets, Gateways, VirtualServices at gateways, certificates of this host that DestinationRules name.
+ * VirtualServices for calls within the mesh and DestinationRules are judged call by call. Lists from which nothing goes stay
+ * the same array.
  */
 export function trustedResources(resources: ResourceSet, trusted: TrustedNamespaces, config: MeshConfig): ResourceSet {
   const isTrusted = ({ meta }: { readonly meta: { readonly namespace: string } }): boolean =>
     trusted.has(meta.namespace);
-  const { serviceEntries, gateways, virtualServices } = resources;
+  const isOwnSocket = ({ workload }: WorkloadEntry): boolean => isSocketAddress(workload.address);
+  const { serviceEntries, workloadEntries, gateways, virtualServices, destinationRules, diagnostics } = resources;
   const entries = serviceEntries.filter((entry) => isTrusted(entry) || isOfItsOwn(entry, config));
-  const served = gateways.filter(isTrusted);
   const rules = virtualServices.flatMap((rule) => (isTrusted(rule) ? rule : (forMesh(rule) ?? [])));
-  const same = <T>(before: readonly T[], after: readonly T[]): readonly T[] =>
-    before.length === after.length && before.every((one, i) => one === after[i]) ? before : after;
+  const policies = destinationRules.map((rule) => (isTrusted(rule) ? rule : keyless(rule)));
+  const changed = destinationRules.filter((rule, i) => rule !== policies[i]);
   return {
     ...resources,
-    serviceEntries: same(serviceEntries, entries),
-    gateways: same(gateways, served),
-    virtualServices: same(virtualServices, rules),
+    serviceEntries: sharing(serviceEntries, entries),
+    workloadEntries: sharing(
+      workloadEntries,
+      workloadEntries.filter((entry) => isTrusted(entry) || !isOwnSocket(entry)),
+    ),
+    gateways: sharing(gateways, gateways.filter(isTrusted)),
+    virtualServices: sharing(virtualServices, rules),
+    destinationRules: sharing(destinationRules, policies),
+    diagnostics: changed.length === 0 ? diagnostics : [...diagnostics, ...changed.map(keyNotShown)],
   };
 }
