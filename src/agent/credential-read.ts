@@ -3,7 +3,8 @@
  * not take a working certificate away.
  */
 import { X509Certificate } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { splitPem } from '../identity/certificate.ts';
 import { PrivateKey } from '../identity/private-key.ts';
@@ -81,13 +82,34 @@ interface FoundFile {
   readonly mode: number;
 }
 
+/**
+ * A path may be anything that a resource names: a pipe would hold its reader for ever, and a device has no end.
+ * @throws the error of the system, CredentialProblem
+ */
+async function readBounded(path: string): Promise<Omit<FoundFile, 'path'>> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const status = await file.stat();
+    if (!status.isFile())
+      throw new CredentialProblem(
+        'IST0161',
+        `${path} is no regular file`,
+        'Put a PEM file there, or correct the path.',
+      );
+    if (status.size > MAX_BYTES)
+      throw new CredentialProblem('IST0161', `${path} has ${status.size} bytes`, `Keep it below ${MAX_BYTES}.`);
+    const buffer = Buffer.alloc(status.size);
+    const { bytesRead } = await file.read(buffer, 0, status.size, 0);
+    return { text: buffer.toString('utf8', 0, bytesRead), mode: status.mode };
+  } finally {
+    await file.close();
+  }
+}
+
 async function readFirst(paths: readonly string[]): Promise<FoundFile | undefined> {
   for (const path of paths) {
     try {
-      const { size, mode } = await stat(path);
-      if (size > MAX_BYTES)
-        throw new CredentialProblem('IST0161', `${path} has ${size} bytes`, `Keep it below ${MAX_BYTES}.`);
-      return { path, text: await readFile(path, 'utf8'), mode };
+      return { path, ...(await readBounded(path)) };
     } catch (error) {
       if (error instanceof CredentialProblem) throw error;
       const code = errorCode(error) ?? 'unknown error';

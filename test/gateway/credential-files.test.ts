@@ -1,5 +1,6 @@
 // Certificates that are files, as the agent reads them: whole or not at all.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -112,4 +113,20 @@ test('only names of files are credentials', () => {
     roots: '/a',
     revoked: '/b',
   });
+});
+
+test('what is no regular file is neither waited for nor read without end', async (t) => {
+  const { folder, files, put } = follow(t);
+  execFileSync('mkfifo', [join(folder, 'pipe')]);
+  put('www', 'tls.crt', one.certificateChainPem);
+  put('www', 'tls.key', one.privateKeyPem);
+  const good = pairName(folder, 'www');
+  const odd = [join(folder, 'pipe'), '/dev/zero', folder];
+  files.follow([...odd.map((path) => `file-root:${path}`), good]);
+  await files.settled();
+  assert.deepEqual([...files.secrets.keys()], [good]);
+  assert.deepEqual(
+    files.diagnostics.map(({ message }) => message.replace(/;.*/, '')),
+    odd.map((path) => `${path} is no regular file`),
+  );
 });
