@@ -49,6 +49,10 @@ export function tryIt(world: World, url: string, runPath: string): string {
     ['the bookshop in a browser, signed in as jason too', url],
     ['the same as JSON, who served and who called', `curl -s ${url}/api/v1/products/1`],
     ['what one agent says of its host', `${trysail} status --socket ${socket}`],
+    [
+      'which rule decides a request, without sending it',
+      `${trysail} explain --socket ${socket} --to http://reviews:9080/ -H 'end-user: jason'`,
+    ],
     ['the configuration that all agents watch: edit it', short(world.files.resourceFolder)],
     ['agent.yaml, logs and sockets of each machine', short(join(runPath, 'machines'))],
     ...(world.network.mode === 'namespaces'

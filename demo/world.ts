@@ -10,9 +10,10 @@ import type { RunFolder } from './machines/run-folder.ts';
 import { type Agent, startAgent } from './mesh/agents.ts';
 import { resilienceRules, reviewsRouting, serviceRecords } from './mesh/bookshop-resources.ts';
 import { startAuthority } from './mesh/certificate-authority.ts';
+import { beginFleet, type Fleet } from './mesh/fleet.ts';
 import { createMeshFiles, type MeshFiles } from './mesh/mesh-files.ts';
 import type { Screen } from './screen/screen.ts';
-import { MACHINES, MESH_MACHINES, PRODUCTPAGE } from './topology.ts';
+import { MACHINES, MESH_MACHINES, PRODUCTPAGE, REGISTRY } from './topology.ts';
 
 export const ROOT = join(import.meta.dirname, '..');
 
@@ -22,6 +23,7 @@ export interface World {
   readonly consul: ConsulCluster;
   readonly applications: Applications;
   readonly files: MeshFiles;
+  readonly fleet: Fleet;
   readonly screen: Screen;
   /** Aborted by Ctrl-C; every wait ends with it. */
   readonly signal: AbortSignal;
@@ -57,6 +59,9 @@ export async function startWorld({ network, run, screen, signal }: WorldOptions)
   const authority = await screen.step('certificate authority', () =>
     startAuthority({ network, programs, trysail, signal }),
   );
+  const fleet = await screen.step('configuration of all hosts in Consul: a root, a publisher', () =>
+    beginFleet({ network, programs, trysail, consulAddress: consul.addressOn(REGISTRY) }),
+  );
   const applications = await screen.step(`bookshop: ${MESH_MACHINES.length} applications, plain HTTP on loopback`, () =>
     startApplications({ network, programs, signal }),
   );
@@ -75,6 +80,7 @@ export async function startWorld({ network, run, screen, signal }: WorldOptions)
           consulAddress: consul.addressOn(machine),
           authority,
           files,
+          fleet,
           signal,
         }),
       ),
@@ -90,6 +96,7 @@ export async function startWorld({ network, run, screen, signal }: WorldOptions)
     consul,
     applications,
     files,
+    fleet,
     screen,
     signal,
     agents,

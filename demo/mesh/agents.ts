@@ -13,6 +13,7 @@ import { waitFor } from '../machines/wait.ts';
 import { MESH_MACHINES, type MeshMachine, SERVICE_PORT, UPSTREAM_PORTS } from '../topology.ts';
 import { LOCALITY } from './bookshop-resources.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
+import type { Fleet } from './fleet.ts';
 import type { MeshFiles } from './mesh-files.ts';
 
 /** The agent of one machine. */
@@ -43,6 +44,7 @@ export interface AgentOptions {
   readonly consulAddress: string;
   readonly authority: CertificateAuthority;
   readonly files: MeshFiles;
+  readonly fleet: Fleet;
   readonly signal: AbortSignal;
 }
 
@@ -114,13 +116,13 @@ function missingIn(status: Status): string | undefined {
 
 function agentConfig(
   machine: MeshMachine,
-  { network, consulAddress, envoyBinary, files }: AgentOptions,
+  { network, consulAddress, envoyBinary, files, fleet }: AgentOptions,
   { folder, runFolder, tokenFile }: { folder: string; runFolder: string; tokenFile: string },
 ): Readonly<Record<string, unknown>> {
   const { service, version, calls } = machine.runs;
   return {
     host: { name: machine.name, address: network.addressOf(machine), locality: LOCALITY },
-    mesh: { config: files.configFile, resources: files.resourceFolder },
+    mesh: { config: files.configFile, resources: files.resourceFolder, fleet: { trust: fleet.trustFile } },
     registry: 'consul',
     consul: { address: consulAddress },
     identity: { provider: 'trysail-ca', ca: { joinTokenFile: tokenFile } },

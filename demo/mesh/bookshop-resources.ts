@@ -104,6 +104,41 @@ spec:
 `;
 }
 
+/** Requests of one user to ratings fail before they are sent; all others are as `resilienceRules` has them. */
+export function ratingsFault(user: string): string {
+  return `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: ratings, namespace: default }
+spec:
+  hosts: [ratings]
+  http:
+    - name: broken
+      match: [{ headers: { end-user: { exact: ${user} } } }]
+      fault: { abort: { httpStatus: 503, percentage: { value: 100 } } }
+      route: [{ destination: { host: ratings } }]
+    - name: whole
+      route: [{ destination: { host: ratings } }]
+      retries: ${RETRIES}
+`;
+}
+
+/** So many requests a minute of each user who says who it is, over all instances of details together. */
+export function detailsLimit(requests: number): string {
+  return `apiVersion: trysail.dev/v1
+kind: RateLimit
+metadata: { name: details, namespace: default }
+spec:
+  host: details
+  limits:
+    - name: users
+      match: [{ headers: { end-user: {} } }]
+      by: [{ header: end-user }]
+      requests: ${requests}
+      per: 1m
+      scope: fleet
+`;
+}
+
 /** Plain text is refused everywhere in the mesh. */
 export function strictEverywhere(): string {
   return `apiVersion: security.istio.io/v1

@@ -3,6 +3,7 @@ import type { Product } from '../bookshop/page.ts';
 import { httpFrom } from '../machines/http.ts';
 import { PRODUCTPAGE } from '../topology.ts';
 import { productUrl } from '../world.ts';
+import { explained } from './explained.ts';
 import { everybodyToV3, type Scenario } from './scenario.ts';
 
 export const headerRouting: Scenario = {
@@ -29,6 +30,9 @@ export const headerRouting: Scenario = {
         versions.join(' '),
       );
     }
+    const question = ['--to', 'http://reviews:9080/', '-H', 'end-user: jason'];
+    const words = await explained(world, report, PRODUCTPAGE.name, question);
+    report.check(/subset v2/.test(words) && /reviews\.yaml:\d+/.test(words), 'explain says why, by file and line');
     report.highlight('jason: v2');
   },
 };
