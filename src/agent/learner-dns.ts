@@ -1,10 +1,10 @@
 /** The agent's side of Envoy's DNS: answers for names that Envoy does not know, once their services are there. UDP. */
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { formatListen, type SocketAddress } from '../model/host.ts';
-import { readQuestion, TYPE_A, TYPE_AAAA, writeAnswer } from './dns-message.ts';
+import { type DnsQuestion, readQuestion, TYPE_A, TYPE_AAAA, writeAnswer } from './dns-message.ts';
 import type { Learnt } from './learner.ts';
 
 /** As of Envoy's own answers. */
@@ -48,14 +48,13 @@ export class LearnerDns {
             'Free the port, set another "dns.listen" (names are learnt at the port after it), or declare upstreams.',
         },
       ];
+      if (this.#socket === socket) this.#socket = undefined;
       socket.close();
     });
     socket.on('message', (message, from) => {
       const question = readQuestion(message);
       if (question === undefined) return;
-      void this.#answer(question).then((answer) => {
-        if (this.#socket === socket) socket.send(answer, from.port, from.address, () => undefined);
-      });
+      void this.#reply(socket, question, from);
     });
     socket.bind(at.port, at.address);
     socket.unref();
@@ -73,7 +72,17 @@ export class LearnerDns {
     }
   }
 
-  async #answer(question: NonNullable<ReturnType<typeof readQuestion>>): Promise<Buffer> {
+  /** Never rejects: what cannot be sent, such as to port 0, which anybody can say is theirs, is not. */
+  async #reply(socket: Socket, question: DnsQuestion, { port, address }: RemoteInfo): Promise<void> {
+    try {
+      const answer = await this.#answer(question);
+      if (this.#socket === socket) socket.send(answer, port, address, () => undefined);
+    } catch (error) {
+      this.#log.debug({ error: errorMessage(error) }, 'a question about a name is not answered');
+    }
+  }
+
+  async #answer(question: DnsQuestion): Promise<Buffer> {
     if (question.type !== TYPE_A && question.type !== TYPE_AAAA) return writeAnswer(question, 'unknown', [], 0);
     const learnt = await this.#learn(question.name);
     return learnt.outcome === 'found'

@@ -33,17 +33,20 @@ export class LearnerGate {
     await clearSocketPath(path);
     const server = createServer((request, response) => {
       request.resume();
-      void learn(nameOf(request.headers.host)).then(({ outcome }) => {
+      const answer = ({ outcome }: Pick<Learnt, 'outcome'>): void => {
         // Whoever asks for a name that nobody has is let pass as well: the routes tell them.
         response.writeHead(outcome === 'failed' ? 503 : 200, { 'content-length': 0 });
         response.end();
-      });
+      };
+      learn(nameOf(request.headers.host)).then(answer, () => answer({ outcome: 'failed' }));
     });
     server.maxConnections = MAX_CONNECTIONS;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(path, resolve);
     });
+    // Such as no free file descriptor for one more connection: the others are served.
+    server.on('error', () => undefined);
     await protectSocket(path, mode);
     return new LearnerGate(server);
   }
