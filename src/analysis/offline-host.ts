@@ -7,7 +7,7 @@ import { canonicalHost } from '../model/host-names.ts';
 import type { Service } from '../model/service.ts';
 import { assignAddresses } from '../model/service-addresses.ts';
 import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
-import { isVisible } from '../translate/view/visibility.ts';
+import { scopeOf, sidecarOf } from '../translate/view/scope.ts';
 import type { Configuration } from './configuration.ts';
 import type { DescribedWorkload } from './described-workload.ts';
 import { CREDENTIALS_FOLDER } from './explain-host.ts';
@@ -54,9 +54,9 @@ function namedUpstreams(
   workload: DescribedWorkload,
   mode: Exclude<HostMode, 'gateway'>,
 ): readonly NamedUpstream[] {
+  const scope = scopeOf(sidecarOf(mesh, workload), mesh.virtualServices, workload);
   const visible = [...mesh.services.values()].filter(
-    ({ host, exportTo = [], namespace, external }) =>
-      !host.includes('*') && isVisible(exportTo, namespace, workload.namespace) && !(external && mode === 'capture'),
+    (service) => !service.host.includes('*') && scope.calls(service) && !(service.external && mode === 'capture'),
   );
   const own = new Map(mode === 'capture' ? visible.map((service) => [service.host, ownAddresses(service)]) : []);
   const without = visible.map(({ host }) => host).filter((host) => (own.get(host) ?? []).length === 0);

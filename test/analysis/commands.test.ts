@@ -110,6 +110,24 @@ test('render has the endpoint’s identity, and finds what lies outside by Host 
   assert.match(loopback.out, /^name: 127\.240\.\d+\.\d+_80$/m);
 });
 
+const NARROW = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: default }
+spec: { egress: [{ hosts: [./web.default.mesh] }] }
+`;
+
+test('render has the services that a Sidecar imports, and says nothing of the others', async (t) => {
+  const dir = await shop(t, `${OUTSIDE}---${NARROW}`);
+  for (const mode of ['loopback', 'capture']) {
+    const args = ['render', '-f', dir, '--workload', 'default/web', '--mode', mode, '--type', 'rds', '-o', 'json'];
+    const { out, err, code } = await trysail(...args);
+    assert.deepEqual([code, err], [EXIT.ok, '']);
+    const names = (JSON.parse(out) as readonly { readonly name: string }[]).map(({ name }) => name);
+    assert.deepEqual(names, ['web.default.mesh:8080'], mode);
+  }
+});
+
 test('render tells errors, and names workloads that there are', async (t) => {
   const dir = await shop(t, SHOP.replace('timeout: 5s', 'timout: 5s'));
   const faulty = await trysail('render', '-f', dir, '--workload', 'default/web-1');

@@ -96,10 +96,15 @@ export const SIDECAR_UNSUPPORTED: readonly UnsupportedField[] = [
     except: ['DEFAULT'],
     remedy: 'Set "services[].capture" in agent.yaml: the host decides which of its ports are captured.',
   },
-  refused('egress[].bind', 'Name the address by "upstreams[].listen" in agent.yaml.'),
+  // What the listener imports holds all the same.
+  {
+    path: 'egress[].bind',
+    effect: 'ignored',
+    remedy: 'Name the address by "upstreams[].listen" in agent.yaml.',
+  },
   {
     path: 'egress[].captureMode',
-    effect: 'refused',
+    effect: 'ignored',
     only: ['NONE'],
     remedy: 'Name the address by "upstreams[].listen" in agent.yaml.',
   },

@@ -68,7 +68,6 @@ const refused: readonly (readonly [string, object, RegExp])[] = [
   ['with a host without a namespace', { egress: [{ hosts: ['reviews'] }] }, /not of the form/],
   ['with a host that has a star inside', { egress: [{ hosts: ['./a.*.b'] }] }, /for a host/],
   ['with a portless listener before others', { egress: [{ hosts: ['./*'] }, { hosts: ['./*'] }] }, /must be the last/],
-  ['with an address to listen on', { egress: [{ bind: '127.0.0.1', port: { number: 1 }, hosts: ['./*'] }] }, /"bind"/],
   [
     'with a proxy and REGISTRY_ONLY',
     { ...HOSTS, outboundTrafficPolicy: { mode: 'REGISTRY_ONLY', egressProxy: { host: 'a' } } },
@@ -83,6 +82,23 @@ for (const [what, spec, expected] of refused)
     assert.equal(sidecars.length, 0);
     assert.match(diagnostics.map(formatDiagnostic).join('\n'), expected);
   });
+
+test('where an egress listener would listen has no effect, what it imports has', () => {
+  const { sidecars, diagnostics } = read({
+    egress: [{ bind: '127.0.0.1', captureMode: 'NONE', port: { number: 1 }, hosts: ['./reviews'] }],
+  });
+  assert.deepEqual(
+    sidecars[0]?.egress?.map(({ port, hosts }) => [port?.number, hosts.map(({ host }) => host)]),
+    [[1, ['reviews']]],
+  );
+  assert.deepEqual(
+    diagnostics.map(({ code, path }) => [code, path]),
+    [
+      ['TRY0005', 'spec.egress[0].bind'],
+      ['TRY0005', 'spec.egress[0].captureMode'],
+    ],
+  );
+});
 
 test('a host that another covers is a warning', () => {
   const { sidecars, diagnostics } = read({ egress: [{ hosts: ['./*', './reviews'] }] });
