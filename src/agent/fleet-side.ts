@@ -11,6 +11,7 @@ import { mergeResources } from '../sources/merge-resources.ts';
 import { EMPTY_RESOURCES, type ResourceSet } from '../sources/resource-set.ts';
 import { type Configuration, upstreamHosts } from './configuration.ts';
 import { clientOf } from './consul-side.ts';
+import { FleetAcknowledger, type FleetAcknowledgerOptions } from './fleet-acknowledger.ts';
 import { type TrustedNamespaces, trustedResources } from './fleet-trust.ts';
 import type { FleetSettings } from './settings.ts';
 
@@ -26,7 +27,7 @@ export interface FleetSideOptions {
 }
 
 /** The namespaces whose word counts here, whatever it speaks of. */
-function trustedNamespaces({ settings, config, host }: Configuration): TrustedNamespaces {
+export function trustedNamespaces({ settings, config, host }: Configuration): TrustedNamespaces {
   const own = [...host.workloads, ...(host.callers ?? []), ...settings.services, ...(host.gateways ?? [])];
   const { namespaces = [] } = settings.mesh.fleet ?? {};
   return new Set([config.rootNamespace, ...own.map(({ namespace }) => namespace), ...namespaces]);
@@ -48,6 +49,8 @@ export class FleetSide {
   readonly follower: FleetFollower;
   readonly #client: ConsulClient;
   readonly #onChange: (resources: ResourceSet) => void;
+  readonly #log: Log;
+  #acknowledger: FleetAcknowledger | undefined;
   #configuration: Configuration;
   #local: ResourceSet = EMPTY_RESOURCES;
   #merged: ResourceSet | undefined;
@@ -56,6 +59,7 @@ export class FleetSide {
   private constructor(options: FleetSideOptions, client: ConsulClient, follower: FleetFollower) {
     this.#configuration = options.configuration;
     this.#onChange = options.onChange;
+    this.#log = options.log;
     this.#client = client;
     this.follower = follower;
   }
@@ -67,6 +71,7 @@ export class FleetSide {
     const client = clientOf(configuration.settings);
     const follower = new FleetFollower({
       kv: client.kv,
+      host: configuration.settings.host.name,
       roots,
       stateDir: configuration.settings.paths.state,
       maxNamespaces: MAX_NAMESPACES,
@@ -88,7 +93,21 @@ export class FleetSide {
   }
 
   get diagnostics(): readonly Diagnostic[] {
-    return this.follower.diagnostics;
+    return [...this.follower.diagnostics, ...(this.#acknowledger?.diagnostics ?? [])];
+  }
+
+  /** Says from now on in Consul what this host has in force. */
+  acknowledge(envoy: Pick<FleetAcknowledgerOptions, 'refused' | 'isSettled'>): void {
+    this.#acknowledger = new FleetAcknowledger({
+      ...envoy,
+      kv: this.#client.kv,
+      host: this.#configuration.settings.host.name,
+      hasFleet: () => this.follower.meshRevision !== undefined,
+      followed: () => this.follower.status(),
+      log: this.#log,
+      onChange: () => this.#onChange(this.resources),
+    });
+    this.#acknowledger.kick();
   }
 
   /** Takes the resource files of this host. Returns all that holds. */
@@ -113,15 +132,17 @@ export class FleetSide {
   }
 
   async stop(): Promise<void> {
-    await this.follower.stop();
+    await Promise.all([this.follower.stop(), this.#acknowledger?.stop()]);
     this.#client.close();
   }
 
   #changed(): void {
     if (!this.#started) return;
+    this.#acknowledger?.noteBefore();
     this.#merge();
     this.#follow();
     this.#onChange(this.resources);
+    this.#acknowledger?.kick();
   }
 
   /** Returns whether that changed what is followed. */

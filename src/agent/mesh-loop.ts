@@ -101,12 +101,12 @@ export class MeshLoop {
   get diagnostics(): readonly Diagnostic[] {
     const mesh = this.#mesh;
     if (mesh === undefined) return [];
-    return [
-      ...mesh.diagnostics,
-      ...diagnose(mesh, this.#inputs.host),
-      ...this.#translator.failures,
-      ...this.#quarantine.diagnostics,
-    ];
+    return [...mesh.diagnostics, ...diagnose(mesh, this.#inputs.host), ...this.refused];
+  }
+
+  /** What translation could not make, and what Envoy refused. */
+  get refused(): readonly Diagnostic[] {
+    return [...this.#translator.failures, ...this.#quarantine.diagnostics];
   }
 
   /** Takes what has changed; until `start` nothing comes of it. */

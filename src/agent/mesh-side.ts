@@ -229,6 +229,10 @@ export class MeshSide {
       loop.update({ catalogue: consul.watcher.state });
       side.#restored = true;
     }
+    fleet?.acknowledge({
+      refused: () => loop.refused,
+      isSettled: async () => side.isSettled(),
+    });
     try {
       await side.#begin(useResources, signal);
     } catch (error) {

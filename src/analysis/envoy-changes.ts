@@ -147,9 +147,8 @@ function changed(
 }
 
 function compared(before: Resources, after: Resources): readonly EnvoyChange[] {
-  const types = new Set([...before.keys(), ...after.keys()]);
-  return [...types].toSorted().flatMap((typeUrl) => {
-    const [old, next] = [before.get(typeUrl as never), after.get(typeUrl as never)];
+  return [...new Set([...before.keys(), ...after.keys()])].toSorted().flatMap((typeUrl) => {
+    const [old, next] = [before.get(typeUrl), after.get(typeUrl)];
     const names = new Set([...(old?.keys() ?? []), ...(next?.keys() ?? [])]);
     return [...names].toSorted().flatMap((name) => changed(typeUrl, name, old?.get(name), next?.get(name)));
   });

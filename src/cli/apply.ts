@@ -1,7 +1,7 @@
 /** `trysail apply` and `trysail diff`: resource files become the fleet's configuration. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { ApplyRequest } from '../fleet/fleet.ts';
-import { changeLines, changeSummary, diagnosticText, diffLines, revisionLines } from './change-text.ts';
+import { changeSummary, diagnosticText, diffLines } from './change-text.ts';
 import { DEFAULT_WORKLOADS, envoyChangeData, envoyChangeLines, envoyChangesOf } from './envoy-changes-text.ts';
 import { EXIT } from './exit-codes.ts';
 import {
@@ -15,6 +15,8 @@ import {
   withFleet,
 } from './fleet-options.ts';
 import { type OutputFormat, outputOption, serialise } from './output.ts';
+import { publishChange } from './publish-change.ts';
+import { addStageOptions, type StageOptions } from './rollout-options.ts';
 
 interface FileOptions extends FleetOptions, EnvoyOptions {
   readonly file: readonly string[];
@@ -30,7 +32,7 @@ interface EnvoyOptions {
   readonly workloads: number;
 }
 
-interface ApplyOptions extends FileOptions, KeyOptions {
+interface ApplyOptions extends FileOptions, KeyOptions, StageOptions {
   readonly message?: string;
   readonly dryRun?: boolean;
 }
@@ -100,17 +102,9 @@ async function apply(options: ApplyOptions): Promise<void> {
   const { applyResources, FleetRefusal } = await import('../fleet/fleet.ts');
   const request = await requestOf(options);
   const key = await signingKeyOf(options);
+  const { output } = options;
   try {
-    const report = await withFleet(options, async (fleet) =>
-      applyResources(fleet, request, { key, message: options.message }),
-    );
-    process.stderr.write(diagnosticText(report.diagnostics));
-    const { changes, diagnostics, revisions } = report;
-    process.stdout.write(
-      options.output === 'text'
-        ? `${[...changeLines(changes), ...revisionLines(revisions)].join('\n')}\n`
-        : await serialise({ changes: changes.map(changeSummary), diagnostics, revisions }, options.output),
-    );
+    await publishChange(options, key, output, async (fleet, signed) => applyResources(fleet, request, signed));
   } catch (error) {
     if (error instanceof FleetRefusal) process.stderr.write(diagnosticText(error.diagnostics));
     throw error;
@@ -130,6 +124,7 @@ Errors in a resource refuse the whole change. A resource keeps its age when it i
 
 Examples:
   trysail apply -f reviews.yaml -n shop --key shop.key -m "canary to 5 %"
+  trysail apply -f reviews.yaml -n shop --key shop.key --stage 1,5%,all
   trysail apply -f resources/ --prune --dry-run`,
     )
     .action(async (options: ApplyOptions) => {
@@ -137,7 +132,7 @@ Examples:
       await propose(options);
       if (process.exitCode === EXIT.differs) process.exitCode = EXIT.ok;
     });
-  addKeyOption(addFleetOptions(addFileOptions(command)));
+  addKeyOption(addFleetOptions(addStageOptions(addFileOptions(command))));
 }
 
 export function registerDiffCommand(program: Command): void {

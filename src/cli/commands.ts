@@ -148,6 +148,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     register: async (program) => (await import('./history.ts')).registerRollbackCommand(program),
   },
   {
+    name: 'rollout',
+    group: 'fleet',
+    summary: 'See to a change that goes out in steps.',
+    register: async (program) => (await import('./rollout.ts')).registerRolloutCommands(program),
+  },
+  {
     name: 'rotate',
     group: 'host',
     summary: 'Renew the workload certificates of this host now.',

@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import type { ResourceName } from '../fleet/fleet.ts';
 import { TrysailError } from '../lib/errors.ts';
-import { changeLines, revisionLines } from './change-text.ts';
 import {
   addFleetOptions,
   addKeyOption,
@@ -11,11 +10,12 @@ import {
   type KeyOptions,
   messageOption,
   signingKeyOf,
-  withFleet,
 } from './fleet-options.ts';
 import { resourceNamed } from './kind-name.ts';
+import { publishChange } from './publish-change.ts';
+import { addStageOptions, type StageOptions } from './rollout-options.ts';
 
-interface DeleteOptions extends FleetOptions, KeyOptions {
+interface DeleteOptions extends FleetOptions, KeyOptions, StageOptions {
   readonly namespace: string;
   readonly file?: readonly string[];
   readonly message?: string;
@@ -57,10 +57,7 @@ Example:
           remedy: 'Write kind/name, or -f and a file.',
         });
       const key = await signingKeyOf(options);
-      const { changes, revisions } = await withFleet(options, async (fleet) =>
-        deleteResources(fleet, names, { key, message: options.message }),
-      );
-      process.stdout.write(`${[...changeLines(changes), ...revisionLines(revisions)].join('\n')}\n`);
+      await publishChange(options, key, 'text', async (fleet, signed) => deleteResources(fleet, names, signed));
     });
-  addKeyOption(addFleetOptions(command));
+  addKeyOption(addFleetOptions(addStageOptions(command)));
 }

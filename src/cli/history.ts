@@ -1,7 +1,7 @@
 /** `trysail history` and `trysail rollback`: who changed what and when, and the way back. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Revision } from '../fleet/history.ts';
-import { changeLines, diagnosticText, diffLines, revisionLines } from './change-text.ts';
+import { diagnosticText, diffLines } from './change-text.ts';
 import {
   addFleetOptions,
   addKeyOption,
@@ -12,6 +12,8 @@ import {
   withFleet,
 } from './fleet-options.ts';
 import { alignColumns, type OutputFormat, outputOption, printable, serialise } from './output.ts';
+import { publishChange } from './publish-change.ts';
+import { addStageOptions, type StageOptions } from './rollout-options.ts';
 
 interface HistoryOptions extends FleetOptions {
   readonly namespace: string;
@@ -19,7 +21,7 @@ interface HistoryOptions extends FleetOptions {
   readonly output: OutputFormat;
 }
 
-interface RollbackOptions extends FleetOptions, KeyOptions {
+interface RollbackOptions extends FleetOptions, KeyOptions, StageOptions {
   readonly namespace: string;
   readonly to: number;
   readonly dryRun?: boolean;
@@ -91,7 +93,7 @@ Example:
     .addOption(messageOption())
     .action(async (options: RollbackOptions) => {
       const { FleetRefusal, proposeRollback, rollBack } = await import('../fleet/fleet.ts');
-      const { namespace, to, message } = options;
+      const { namespace, to } = options;
       if (options.dryRun === true) {
         const { changes, diagnostics } = await withFleet(options, async (fleet) =>
           proposeRollback(fleet, namespace, to),
@@ -102,16 +104,11 @@ Example:
       }
       const key = await signingKeyOf(options);
       try {
-        const { changes, diagnostics, revisions } = await withFleet(options, async (fleet) =>
-          rollBack(fleet, namespace, to, { key, message }),
-        );
-        process.stderr.write(diagnosticText(diagnostics));
-        const lines = [...changeLines(changes), ...revisionLines(revisions)];
-        process.stdout.write(lines.length === 0 ? 'Nothing has changed since.\n' : `${lines.join('\n')}\n`);
+        await publishChange(options, key, 'text', async (fleet, signed) => rollBack(fleet, namespace, to, signed));
       } catch (error) {
         if (error instanceof FleetRefusal) process.stderr.write(diagnosticText(error.diagnostics));
         throw error;
       }
     });
-  addKeyOption(addFleetOptions(command));
+  addKeyOption(addFleetOptions(addStageOptions(command)));
 }

@@ -46,6 +46,8 @@ export interface KvStore {
   get(key: string, options?: ReadOptions): Promise<Answer<KvEntry | undefined>>;
   /** The keys below a prefix, without values; with a separator only up to its next occurrence, each once. */
   keys(prefix: string, options?: ReadOptions & { readonly separator?: string }): Promise<Answer<readonly string[]>>;
+  /** All values below a prefix, at most `maxBytes` of answer. */
+  list(prefix: string, options?: ReadOptions & { readonly maxBytes?: number }): Promise<Answer<readonly KvEntry[]>>;
   /** Writes; with `cas` only while the key's `modifyIndex` is that (0: while it does not exist). False: it was not. */
   put(key: string, value: Uint8Array, options?: { readonly cas?: number }): Promise<boolean>;
   /** Deletes; with `cas` only while the key's `modifyIndex` is that. False: it was not. */
@@ -56,6 +58,16 @@ export interface KvStore {
 
 function pathOf(key: string): string {
   return `/v1/kv/${key.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+function entryOf(value: unknown): KvEntry {
+  const entry = fieldsOf(value);
+  return {
+    key: textOf(entry['Key']),
+    value: Buffer.from(textOf(entry['Value']), 'base64'),
+    modifyIndex: numberOf(entry['ModifyIndex']),
+    createIndex: numberOf(entry['CreateIndex']),
+  };
 }
 
 function checkSize(key: string, value: Uint8Array): void {
@@ -99,14 +111,27 @@ export function createKvStore(transport: Transport, address: string): KvStore {
       if (reply.status === 404) return answerOf(reply, undefined);
       const asked = { address, what: `GET ${path}` };
       const [first] = listOf(jsonOf(reply, asked), asked);
-      const entry = fieldsOf(first);
-      if (textOf(entry['Key']) !== key) throw answerFailure(asked, 'the answer is about another key');
-      return answerOf(reply, {
-        key,
-        value: Buffer.from(textOf(entry['Value']), 'base64'),
-        modifyIndex: numberOf(entry['ModifyIndex']),
-        createIndex: numberOf(entry['CreateIndex']),
+      const entry = entryOf(first);
+      if (entry.key !== key) throw answerFailure(asked, 'the answer is about another key');
+      return answerOf(reply, entry);
+    },
+    async list(prefix, options = {}) {
+      const path = pathOf(prefix);
+      const { query, timeoutMs } = readParameters(options);
+      const { maxBytes } = options;
+      const reply = await transport.send({
+        method: 'GET',
+        path,
+        query: { ...query, recurse: true },
+        timeoutMs,
+        signal: options.signal,
+        accept: [404],
+        ...(maxBytes === undefined ? {} : { maxBytes }),
+        needs: `key_prefix "${prefix}" { policy = "read" }`,
       });
+      if (reply.status === 404) return answerOf(reply, []);
+      const asked = { address, what: `GET ${path}?recurse` };
+      return answerOf(reply, listOf(jsonOf(reply, asked), asked).map(entryOf));
     },
     async keys(prefix, options = {}) {
       const path = pathOf(prefix);

@@ -8,6 +8,7 @@ import {
   entryKey,
   type HeadDocument,
   indexParts,
+  type Stage,
   TYPES,
   tupleOf,
 } from './documents.ts';
@@ -48,6 +49,8 @@ export interface Composition {
   readonly transaction: HeadDocument['transaction'];
   readonly key: SigningKey;
   readonly plan: Pick<HeadDocument, 'action'> & { readonly message: string | undefined };
+  /** Absent: all hosts take it at once. */
+  readonly stage?: Omit<Stage, 'base'> | undefined;
   /** Bytes that the head may have. */
   readonly budget: number;
 }
@@ -74,9 +77,16 @@ function inlined(
   return chosen;
 }
 
+/** What hosts hold that do not take the revision yet: what was in force before the first step. */
+function baseOf(previous: Held | undefined, id: string): Stage['base'] {
+  if (previous === undefined) return null;
+  const { stage, revision } = previous.head;
+  return stage?.id === id ? stage.base : { revision, hash: previous.hash };
+}
+
 /** Composes and signs the head of one namespace. Pure but for the clock. */
 export function composeHead(composition: Composition, { current, puts, deletes }: NamespaceChanges): NewHead {
-  const { fleet, key, plan } = composition;
+  const { fleet, key, plan, stage } = composition;
   const { namespace, held: previous } = current;
   const revision = (previous?.head.revision ?? 0) + 1;
   // Never before the revision before, whatever this machine's clock says: it is the age of what is new.
@@ -137,7 +147,12 @@ export function composeHead(composition: Composition, { current, puts, deletes }
     index: parts.map(contentHash),
     changes: list,
     changesSince: since,
-    bodies: inlined(changes, bodies, composition.budget - FRAME_BYTES - list.length * 320),
+    // A further step says nothing new: hosts that take it now need what the first one changed.
+    bodies:
+      changes.length === 0
+        ? { ...before?.bodies }
+        : inlined(changes, bodies, composition.budget - FRAME_BYTES - list.length * 320),
+    ...(stage === undefined ? {} : { stage: { ...stage, base: baseOf(previous, stage.id) } }),
   };
   const payload = JSON.stringify(document);
   const held: Held = {

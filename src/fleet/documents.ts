@@ -58,6 +58,24 @@ const mesh = z.strictObject({
  */
 const change = z.tuple([kind, name, z.nullable(hash), revision, revision, timeMs, keyId, signature]);
 
+/** Which hosts take a revision that goes out in steps. All others hold `base`. */
+const stage = z.strictObject({
+  /** Of the whole roll-out: the same in each of its revisions. */
+  id: z.string().check(z.maxLength(64)),
+  /** As the publisher wrote them: `1`, `5%`, `all`. */
+  steps: z
+    .array(z.string().check(z.regex(/^(?:[1-9]\d{0,6}|\d{1,2}(?:\.\d+)?%|all)$/)))
+    .check(z.minLength(1), z.maxLength(16)),
+  /** Which of them this is, from 1. */
+  step: z.int().check(z.gte(1), z.lte(16)),
+  /** Hosts whose place (`stage.ts`) is not above it take the revision. */
+  upTo: z.string().check(z.regex(/^[0-9a-f]{16}$/)),
+  /** What was in force before; null: nothing. */
+  base: z.nullable(z.strictObject({ revision, hash })),
+  /** Over how many milliseconds hosts spread their acknowledgements. */
+  spreadMs: z.int().check(z.gte(0), z.lte(60_000)),
+});
+
 const head = z.strictObject({
   version: z.literal(1),
   fleet: z.string().check(z.maxLength(64)),
@@ -71,7 +89,7 @@ const head = z.strictObject({
     revisions: z.record(namespace, revision),
   }),
   atMs: timeMs,
-  action: z.enum(['apply', 'delete', 'rollback']),
+  action: z.enum(['apply', 'delete', 'rollback', 'stage']),
   message: z.optional(line),
   /** How many resources it made, changed and deleted. */
   counts: z.strictObject({ created: z.int(), changed: z.int(), deleted: z.int() }),
@@ -82,6 +100,8 @@ const head = z.strictObject({
   changesSince: z.int().check(z.gte(0)),
   /** Small bodies of `changes`, by hash. */
   bodies: z.record(hash, z.string().check(z.maxLength(FLEET_LIMITS.inlineBytes))),
+  /** Absent: all hosts take it. */
+  stage: z.optional(stage),
 });
 
 const freeze = z.strictObject({
@@ -96,6 +116,7 @@ const freeze = z.strictObject({
 
 export type Publisher = z.output<typeof publisher>;
 export type MeshDocument = z.output<typeof mesh>;
+export type Stage = z.output<typeof stage>;
 export type HeadDocument = z.output<typeof head>;
 export type FreezeDocument = z.output<typeof freeze>;
 type ChangeTuple = z.output<typeof change>;

@@ -1,22 +1,31 @@
 /** What commands ask of the fleet's configuration: one object for one Consul, one root and, to change things, one key. */
+import { randomUUID } from 'node:crypto';
 import { type ConsulClient, createConsulClient } from '../consul/client.ts';
 import { tokenFromFile } from '../consul/token-file.ts';
 import { TrysailError } from '../lib/errors.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import type { MeshConfig } from '../model/mesh-config.ts';
 import { type CatalogueNow, catalogueNow } from './catalogue-now.ts';
-import { checkPlan, type Places } from './check-plan.ts';
-import type { NamespaceChanges } from './compose-head.ts';
-import { type Entry, entryKey } from './documents.ts';
+import {
+  type ApplyRequest,
+  load,
+  type Planned,
+  type Proposal,
+  planBack,
+  planDelete,
+  planned,
+  type ResourceName,
+} from './change-plans.ts';
 import { FleetStore } from './fleet-store.ts';
-import { historyOf, pastHeads, type Revision, withoutRevocations } from './history.ts';
-import { FLEET_LIMITS } from './layout.ts';
-import type { Manifest } from './manifest.ts';
-import { type Base, describeChanges, planApply, planRollback, type ResourceChange } from './plan.ts';
-import { type Loaded, type PlannedFiles, plannedFiles } from './planned-files.ts';
+import { historyOf, type Revision } from './history.ts';
+import { concerned, type FleetHost, fleetHosts } from './host-status.ts';
+import { refuseTooOld } from './levels.ts';
+import type { ResourceChange } from './plan.ts';
 import { type Plan, publish } from './publish.ts';
 import type { Publishers } from './publishers.ts';
 import { readPublicKeys, type SigningKey } from './signing-key.ts';
+import { upToOf } from './stage.ts';
+
+export type { ApplyRequest, Proposal, ResourceName } from './change-plans.ts';
 
 /** Where the fleet's configuration is, and whom to trust. */
 export interface FleetAccess {
@@ -71,16 +80,6 @@ export interface PublishedResource {
   readonly text: string;
 }
 
-async function load(store: FleetStore, namespace: string, publishers: Publishers): Promise<Base> {
-  const current = await store.current(namespace, publishers);
-  const bodies = current.held === undefined ? new Map<string, string>() : await store.bodies(current.held);
-  return { current, bodies };
-}
-
-function loadedOf({ current, bodies }: Base): readonly Loaded[] {
-  return current.held === undefined ? [] : [{ held: current.held, bodies }];
-}
-
 /** All that is published in some namespaces; without any, in all that the token may see. @throws TrysailError `FLEET_…` */
 export async function publishedResources(
   { store }: OpenFleet,
@@ -109,50 +108,8 @@ export interface ChangeReport {
   readonly diagnostics: readonly Diagnostic[];
   /** The revision of each namespace that changed; empty for what was not published. */
   readonly revisions: Readonly<Record<string, number>>;
-}
-
-/** What would change, and what is wrong with it. */
-export interface Proposal {
-  readonly changes: readonly ResourceChange[];
-  readonly diagnostics: readonly Diagnostic[];
-  /** All resources of the fleet, as they are and as they would be. */
-  readonly files: PlannedFiles;
-}
-
-interface Planned extends Proposal {
-  readonly namespaces: readonly NamespaceChanges[];
-}
-
-const isChange = ({ puts, deletes }: NamespaceChanges): boolean => puts.length + deletes.length > 0;
-
-export interface ApplyRequest {
-  readonly manifests: readonly Manifest[];
-  /** Namespaces of which everything that is not among the manifests is deleted; absent: nothing is. */
-  readonly prune?: readonly string[];
-  readonly config?: MeshConfig | undefined;
-}
-
-async function planned(store: FleetStore, publishers: Publishers, request: ApplyRequest): Promise<Planned> {
-  const { manifests, prune = [], config } = request;
-  const touched = [...new Set([...manifests.map(({ namespace }) => namespace), ...prune])].sort();
-  const names = [...new Set([...(await store.namespaces()), ...touched])];
-  const bases = new Map(
-    await Promise.all(names.map(async (name): Promise<[string, Base]> => [name, await load(store, name, publishers)])),
-  );
-  const places: Places = new Map(manifests.map((one) => [`${one.kind}/${one.namespace}/${one.name}`, one]));
-  const changes: ResourceChange[] = [];
-  const namespaces: NamespaceChanges[] = [];
-  for (const namespace of touched) {
-    const base = bases.get(namespace);
-    if (base === undefined) continue;
-    const own = manifests.filter((one) => one.namespace === namespace);
-    const plan = planApply(base, own, prune.includes(namespace));
-    changes.push(...describeChanges(base, plan, own));
-    if (isChange(plan)) namespaces.push(plan);
-  }
-  const all = [...bases.values()].flatMap(loadedOf);
-  const diagnostics = checkPlan(all, namespaces, places, config);
-  return { changes, namespaces, diagnostics, files: plannedFiles(all, namespaces) };
+  /** Of a change that goes out in steps, and of which the first is made: go on with `followRollout`. */
+  readonly rollout?: string;
 }
 
 /** What applying would change. Never writes. @throws TrysailError `FLEET_…`, `CONSUL_…` */
@@ -178,23 +135,49 @@ export class FleetRefusal extends TrysailError {
   }
 }
 
+/** The stage of a first step; undefined: the change goes to all hosts at once. */
+function firstStage(steps: readonly string[] | undefined, hosts: readonly FleetHost[]): Plan['stage'] {
+  const [step] = steps ?? [];
+  if (steps === undefined || step === undefined) return undefined;
+  const living = hosts.filter(({ silent }) => !silent).map(({ host }) => host);
+  if (living.length === 0)
+    throw new TrysailError(
+      'FLEET_NO_HOSTS',
+      'No host says that it follows what is to change: there is nobody to begin with.',
+      {
+        remedy: 'Apply without --stage; or let hosts write their key below trysail/v1/status/ (docs/fleet.md).',
+      },
+    );
+  const id = randomUUID();
+  // A thousand acknowledgements a second are little work for Consul.
+  const spreadMs = Math.min(30_000, living.length);
+  return { id, steps: [...steps], step: 1, upTo: upToOf(id, step, living), spreadMs };
+}
+
 async function carryOut(
   store: FleetStore,
-  key: SigningKey,
+  { key, steps, force }: Signed,
   action: Plan['action'],
   message: string | undefined,
   plan: (publishers: Publishers) => Promise<Omit<Planned, 'files'>>,
 ): Promise<ChangeReport> {
   let last: Omit<Planned, 'files'> = { changes: [], namespaces: [], diagnostics: [] };
+  let stage: Plan['stage'];
   const { heads } = await publish(store, key, async (publishers) => {
     last = await plan(publishers);
     refuseErrors(last.diagnostics);
-    return { action, message, namespaces: last.namespaces };
+    const namespaces = last.namespaces.map(({ current }) => current.namespace);
+    const hosts = namespaces.length === 0 ? [] : concerned(await fleetHosts(store.kv), namespaces);
+    if (force === undefined) refuseTooOld(hosts, last.namespaces);
+    stage = namespaces.length === 0 ? undefined : firstStage(steps, hosts);
+    const why = [message, force === undefined ? undefined : `forced: ${force}`].filter((part) => part !== undefined);
+    return { action, message: why.length === 0 ? undefined : why.join('; '), namespaces: last.namespaces, stage };
   });
   return {
     changes: last.changes,
     diagnostics: last.diagnostics,
     revisions: Object.fromEntries(heads.map(({ namespace, head }) => [namespace, head.revision])),
+    ...(stage === undefined || heads.length === 0 ? {} : { rollout: stage.id }),
   };
 }
 
@@ -203,46 +186,28 @@ export interface Signed {
   readonly key: SigningKey;
   /** Why, for history. */
   readonly message?: string | undefined;
+  /** The steps in which it goes out (`parseSteps`); absent: to all hosts at once. */
+  readonly steps?: readonly string[] | undefined;
+  /** Why it is published although hosts that live do not understand it. */
+  readonly force?: string | undefined;
 }
 
 /** Publishes resources. @throws FleetRefusal; TrysailError `FLEET_…`, `CONSUL_…` */
 export async function applyResources(
   { store }: OpenFleet,
   request: ApplyRequest,
-  { key, message }: Signed,
+  signed: Signed,
 ): Promise<ChangeReport> {
-  return carryOut(store, key, 'apply', message, async (publishers) => planned(store, publishers, request));
+  return carryOut(store, signed, 'apply', signed.message, async (publishers) => planned(store, publishers, request));
 }
-
-/** A resource by its name. */
-export type ResourceName = Pick<Entry, 'kind' | 'name'> & { readonly namespace: string };
 
 /** Deletes resources. @throws TrysailError `FLEET_NO_SUCH_RESOURCE`, `FLEET_…`, `CONSUL_…` */
 export async function deleteResources(
   { store }: OpenFleet,
   names: readonly ResourceName[],
-  { key, message }: Signed,
+  signed: Signed,
 ): Promise<ChangeReport> {
-  return carryOut(store, key, 'delete', message, async (publishers) => {
-    const namespaces = [...new Set(names.map(({ namespace }) => namespace))];
-    const changes: ResourceChange[] = [];
-    const plans: NamespaceChanges[] = [];
-    for (const namespace of namespaces) {
-      const base = await load(store, namespace, publishers);
-      const deletes = names.filter((one) => one.namespace === namespace);
-      const missing = deletes.find((one) => base.current.held?.entries.has(entryKey(one)) !== true);
-      if (missing !== undefined)
-        throw new TrysailError(
-          'FLEET_NO_SUCH_RESOURCE',
-          `There is no ${missing.kind} ${missing.namespace}/${missing.name} in the fleet's configuration.`,
-          { remedy: 'List what there is with "trysail get -A".' },
-        );
-      const plan = { current: base.current, puts: [], deletes };
-      plans.push(plan);
-      changes.push(...describeChanges(base, plan));
-    }
-    return { changes, namespaces: plans, diagnostics: [] };
-  });
+  return carryOut(store, signed, 'delete', signed.message, async (publishers) => planDelete(store, publishers, names));
 }
 
 /** All services of Consul with their instances; undefined where nobody asks. @throws TrysailError `CONSUL_…` */
@@ -260,42 +225,6 @@ export async function fleetNamespaces({ store }: OpenFleet): Promise<readonly st
   return store.namespaces();
 }
 
-async function planBack(
-  store: FleetStore,
-  publishers: Publishers,
-  namespace: string,
-  revision: number,
-): Promise<Planned> {
-  const base = await load(store, namespace, publishers);
-  const { held } = base.current;
-  const heads = held === undefined ? [] : await pastHeads(store, held, publishers, FLEET_LIMITS.revisions);
-  const target = heads.find(({ head }) => head.revision === revision);
-  if (target === undefined) {
-    const oldest = heads.at(-1)?.head.revision;
-    const kept = oldest === undefined ? 'none' : `${oldest} to ${held?.head.revision ?? 0}`;
-    throw new TrysailError(
-      'FLEET_NO_SUCH_REVISION',
-      `Revision ${revision} of ${namespace} is not kept (there are: ${kept}).`,
-      { remedy: `See "trysail history -n ${namespace}".` },
-    );
-  }
-  const past = await store.open(target.sealed, namespace, withoutRevocations(publishers));
-  const goal = { current: { namespace, held: past, modifyIndex: 0 }, bodies: await store.bodies(past) };
-  const plan = planRollback(base, goal);
-  const names = await store.namespaces();
-  const others = await Promise.all(
-    names.filter((name) => name !== namespace).map(async (name) => load(store, name, publishers)),
-  );
-  const all = [base, ...others].flatMap(loadedOf);
-  const namespaces = isChange(plan) ? [plan] : [];
-  return {
-    changes: describeChanges(base, plan),
-    namespaces,
-    diagnostics: checkPlan(all, namespaces, new Map()),
-    files: plannedFiles(all, namespaces),
-  };
-}
-
 /** What going back to a revision would change. Never writes. */
 export async function proposeRollback({ store }: OpenFleet, namespace: string, revision: number): Promise<Proposal> {
   return planBack(store, await store.publishers(), namespace, revision);
@@ -309,9 +238,9 @@ export async function rollBack(
   { store }: OpenFleet,
   namespace: string,
   revision: number,
-  { key, message }: Signed,
+  signed: Signed,
 ): Promise<ChangeReport> {
-  return carryOut(store, key, 'rollback', message ?? `back to revision ${revision}`, async (publishers) =>
+  return carryOut(store, signed, 'rollback', signed.message ?? `back to revision ${revision}`, async (publishers) =>
     planBack(store, publishers, namespace, revision),
   );
 }

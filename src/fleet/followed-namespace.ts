@@ -2,6 +2,7 @@
 import type { TrysailError } from '../lib/errors.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Held } from './accept-head.ts';
+import type { Stage } from './documents.ts';
 import type { KeyWatch } from './key-watch.ts';
 
 export interface Followed {
@@ -14,6 +15,8 @@ export interface Followed {
   /** Taken and not in force yet, with when it was first wanted. */
   next: { readonly held: Held; readonly bodies: ReadonlyMap<string, string>; readonly sinceMs: number } | undefined;
   problem: Diagnostic | undefined;
+  /** Of the head that was judged last. */
+  stage?: Stage | undefined;
   error: TrysailError | undefined;
   /** What the leader said when it was asked beside the watch: Consul's index of the head, and when. */
   leader?: { readonly index: number; readonly atMs: number };

@@ -13,6 +13,7 @@ import type { Diagnostic } from '../model/diagnostic.ts';
 import { type ReadingState, readResources } from '../sources/resource-reader.ts';
 import { EMPTY_RESOURCES, type ResourceSet } from '../sources/resource-set.ts';
 import { type Held, judgeHead } from './accept-head.ts';
+import type { Stage } from './documents.ts';
 import { fetchHead } from './fetch-head.ts';
 import { resourceFiles } from './fleet-resources.ts';
 import { type Followed, missingHalves, readyNamespaces } from './followed-namespace.ts';
@@ -24,6 +25,8 @@ import { headKey } from './layout.ts';
 import type { Publishers } from './publishers.ts';
 import { isRefused } from './signed-document.ts';
 import type { VerifyingKey } from './signing-key.ts';
+import { takesPart } from './stage.ts';
+import { stagedBase } from './staged-base.ts';
 
 /** For how long one half of a change of several namespaces waits for the other. */
 const OTHER_HALF_MS = 2000;
@@ -43,10 +46,14 @@ export interface FollowedNamespace {
   readonly publisher: string | undefined;
   /** Whether Consul says the same; false while something newer is refused or awaited. */
   readonly current: boolean;
+  /** Of what Consul has, where that goes out in steps or has done so. */
+  readonly stage: Stage | undefined;
 }
 
 export interface FollowerOptions {
   readonly kv: Pick<KvStore, 'get'>;
+  /** Name of this host, by which it takes its part in changes that go out in steps. */
+  readonly host: string;
   readonly roots: readonly VerifyingKey[];
   readonly stateDir: string;
   readonly log: Log;
@@ -124,12 +131,13 @@ export class FleetFollower {
 
   /** The followed namespaces, by name. */
   status(): readonly FollowedNamespace[] {
-    return [...this.#followed].map(([namespace, { held, next, problem, bytes, judged }]) => ({
+    return [...this.#followed].map(([namespace, { held, next, problem, bytes, judged, stage }]) => ({
       namespace,
       revision: held?.head.revision,
       publishedMs: held?.head.atMs,
       publisher: held === undefined ? undefined : this.#publishers.current?.byKey.get(held.key)?.publisher.name,
       current: next === undefined && problem === undefined && judged && bytes !== undefined,
+      stage,
     }));
   }
 
@@ -292,17 +300,23 @@ export class FleetFollower {
       followed.problem = this.#refusal(namespace, 'TRY0702', judged.refused, remedy);
       return;
     }
-    if (judged.hash === held?.hash && this.#isComplete(held)) {
-      followed.judged = true;
-      followed.problem = undefined;
-      return;
-    }
+    followed.stage = judged.head.stage;
+    const { kv, host } = this.#options;
+    const { signal } = this.#stop;
     try {
-      const next = await fetchHead(judged, held, {
-        kv: this.#options.kv,
+      const wanted = takesPart(judged.head.stage, host)
+        ? { judged, publishers }
+        : await stagedBase(judged, held, publishers, { kv, signal });
+      if (wanted === undefined || (wanted.judged.hash === held?.hash && this.#isComplete(held))) {
+        followed.judged = true;
+        followed.problem = undefined;
+        return;
+      }
+      const next = await fetchHead(wanted.judged, held, {
+        kv,
         slots: this.#slots,
-        signal: this.#stop.signal,
-        publishers,
+        signal,
+        publishers: wanted.publishers,
         hasBody: (hash) => this.#bodies.has(hash),
       });
       // Something newer has come meanwhile.
@@ -411,9 +425,9 @@ export class FleetFollower {
     );
   }
 
-  /** Tells of changed diagnostics. */
+  /** Tells of what has changed beside the resources. */
   #report(): void {
-    const now = JSON.stringify([this.diagnostics, this.localResources]);
+    const now = JSON.stringify([this.diagnostics, this.meshRevision, this.localResources, this.status()]);
     if (now === this.#reported) return;
     this.#reported = now;
     if (!this.#stop.signal.aborted) this.#options.onChange();

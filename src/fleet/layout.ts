@@ -19,6 +19,11 @@ export const revisionsPrefix = (namespace: string): string => `${NAMESPACES_PREF
 export const revisionKey = (namespace: string, revision: number, hash: string): string =>
   `${revisionsPrefix(namespace)}${revision}-${hash}`;
 
+/** What hosts say of themselves. */
+export const STATUS_PREFIX = `${FLEET_PREFIX}status/`;
+/** What one host says: the only key that a host writes. */
+export const statusKey = (host: string): string => `${STATUS_PREFIX}${host}`;
+
 /** The number in a key that `revisionKey` made; 0 for anything else. */
 export function revisionOfKey(key: string): number {
   return Number(/\/rev\/(\d{1,15})-[A-Za-z0-9_-]{43}$/.exec(key)?.[1] ?? 0);

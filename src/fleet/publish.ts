@@ -10,12 +10,14 @@ import { sleep } from '../lib/sleep.ts';
 import type { Held } from './accept-head.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { composeHead, type NamespaceChanges, type NewHead } from './compose-head.ts';
+import type { HeadDocument, Stage } from './documents.ts';
 import type { CurrentNamespace, FleetStore, Frozen } from './fleet-store.ts';
 import { newestHead } from './history.ts';
 import { bodyKey, FLEET_LIMITS, FREEZE_KEY, headKey, indexKey, MESH_KEY, revisionKey } from './layout.ts';
 import { mayChange, mayPublish, type Publishers } from './publishers.ts';
 import { contentHash } from './signed-document.ts';
 import type { SigningKey } from './signing-key.ts';
+import { openStage } from './stage.ts';
 
 /** How often a change is planned anew because somebody else was faster. */
 const TRIES = 6;
@@ -24,8 +26,10 @@ const BATCH_BYTES = 300 * 1024;
 
 /** What is to become of some namespaces, planned on what they are now. */
 export interface Plan {
-  readonly action: 'apply' | 'delete' | 'rollback';
+  readonly action: HeadDocument['action'];
   readonly message: string | undefined;
+  /** Which hosts take it; absent: all. */
+  readonly stage?: Omit<Stage, 'base'> | undefined;
   /** Namespaces without a change are left out. */
   readonly namespaces: readonly NamespaceChanges[];
 }
@@ -115,6 +119,23 @@ async function refuseOlder(store: FleetStore, current: CurrentNamespace, publish
   );
 }
 
+/** A change would go to all hosts together with one that goes out in steps. A roll-back is the way out of that. */
+function refuseInSteps({ namespaces, action, stage }: Plan): void {
+  if (action === 'rollback' && stage === undefined) return;
+  for (const { current } of namespaces) {
+    const open = openStage(current.held?.head);
+    if (open === undefined || (action === 'stage' && open.id === stage?.id)) continue;
+    const { namespace } = current;
+    throw new TrysailError(
+      'FLEET_STAGED',
+      `A change of ${namespace} is going out in steps, and is at step ${open.step} of ${open.steps.length} (${open.steps[open.step - 1] ?? ''}).`,
+      {
+        remedy: `Go on with it, or back: "trysail rollout continue -n ${namespace}", "trysail rollout back -n ${namespace}".`,
+      },
+    );
+  }
+}
+
 function tooMany(count: number): TrysailError {
   return new TrysailError(
     'FLEET_TOO_MANY_NAMESPACES',
@@ -144,6 +165,7 @@ export async function publish(
     if (namespaces.length === 0) return { transaction: '', heads: [] };
     if (namespaces.length > FLEET_LIMITS.namespaces) throw tooMany(namespaces.length);
     authorise(publishers, key, planned);
+    refuseInSteps(planned);
     if (freeze.document.frozen) throw frozen(freeze);
     const transaction = {
       id: randomUUID(),
@@ -153,7 +175,10 @@ export async function publish(
     };
     const budget = Math.min(FLEET_LIMITS.headBytes, Math.floor(FLEET_LIMITS.transactionBytes / namespaces.length));
     const heads = namespaces.map((changes) =>
-      composeHead({ fleet: publishers.document.fleet, transaction, key, plan: planned, budget }, changes),
+      composeHead(
+        { fleet: publishers.document.fleet, transaction, key, plan: planned, stage: planned.stage, budget },
+        changes,
+      ),
     );
     await writeAll(store, heads.flatMap(contentWrites));
     const result = await store.kv.transact([

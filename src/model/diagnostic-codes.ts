@@ -86,6 +86,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0708: "A resource file of this host and the fleet's configuration have one resource; the fleet's holds.",
   TRY0709: 'The host needs more namespaces of the fleet than it may follow; some are not followed.',
   TRY0710: 'The other half of a change of several namespaces did not come; one half is in force.',
+  TRY0711: 'The host cannot say in Consul what it has in force; changes that go out in steps do not wait for it.',
   TRY0713: "Who published a DestinationRule has no say about this host's keys; it shows no client certificate by it.",
   TRY0113: 'Services cannot be learnt when they are first called: nobody can be asked for their names.',
   TRY0430:

@@ -41,6 +41,7 @@ async function startHost(
         return kv.get(key, options);
       },
     },
+    host: 'web-1',
     roots: [publicHalf(root)],
     stateDir,
     maxNamespaces: 64,
