@@ -57,6 +57,9 @@ test('trysail --help lists every command under the heading of its group', async 
     headings.toSorted((a, b) => a - b),
   );
   assert.ok(!help.includes('\nCommands:\n'));
+  const { commands } = await createProgram(['ca']);
+  const ofCa = commands.find((command) => command.name() === 'ca')?.helpInformation() ?? '';
+  assert.deepEqual(ofCa.match(/^\S.*:$/gm), ['Options:', 'Commands:']);
 });
 
 test('options that several commands have bear one name', async () => {

@@ -1,5 +1,5 @@
 /** The command line: `trysail <command>`, with one command defined in full and the others by name alone. */
-import { Command } from 'commander';
+import { Command, Help } from 'commander';
 import { VERSION } from '../api/version.ts';
 import { COMMAND_GROUPS, COMMANDS, type CommandEntry } from './commands.ts';
 
@@ -28,14 +28,19 @@ Where the mesh's certificates are made:
 All commands: trysail --help. One of them: trysail <command> --help.
 `;
 
+/** Without `help` where commands are grouped: it would be a group of its own, and `--help` stands above. */
+function listedCommands(this: Help, command: Command): Command[] {
+  const all = Help.prototype.visibleCommands.call(this, command);
+  return command.parent === null ? all.filter((each) => each.name() !== 'help') : all;
+}
+
 function programWithoutCommands(): Command {
   return new Command('trysail')
     .description("Istio's API on plain virtual machines, on Consul and Envoy.")
     .version(VERSION, '-V, --version', 'Print the version.')
     .helpOption('-h, --help', 'Print what a command does and how it is called.')
-    .commandsGroup(COMMAND_GROUPS.other)
     .helpCommand('help [command]', 'Print what a command does and how it is called.')
-    .configureHelp({ sortSubcommands: true, sortOptions: true })
+    .configureHelp({ sortSubcommands: true, sortOptions: true, visibleCommands: listedCommands })
     .showHelpAfterError('(add --help to see how it is called)')
     .exitOverride();
 }
