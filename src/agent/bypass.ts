@@ -23,7 +23,7 @@ import { type BypassEntry, bypassDir, readBypassState, uptimeS, writeBypassState
 import { proxyUsers } from './capture-offline.ts';
 import { capturedUnits, captureFacts, capturePlanOf } from './capture-plan-of.ts';
 import { capturePortsOf } from './capture-ports-file.ts';
-import { readResources } from './read-resources.ts';
+import { readHostResources } from './read-resources.ts';
 import { ServiceAddresses } from './service-addresses-file.ts';
 import type { AgentSettings } from './settings.ts';
 import { toHost } from './settings-host.ts';
@@ -63,7 +63,7 @@ async function lastGoodMesh(settings: AgentSettings): Promise<Mesh> {
     .catch(() => undefined);
   return buildMesh(undefined, {
     config,
-    resources: await readResources(settings.mesh.resourcesDir),
+    resources: await readHostResources({ settings, config, host: toHost(settings, config) }),
     catalogue: catalogue ?? (settings.registry === 'files' ? undefined : { services: new Map(), diagnostics: [] }),
     localServices: settings.services,
   });

@@ -11,7 +11,7 @@ import type { HostNeeds, NeededApplication, NeededPort } from '../platform/vm/ch
 import { dnsDomains, MESH_DOMAIN } from '../platform/vm/dns-domains.ts';
 import { PATHS } from '../platform/vm/paths.ts';
 import { mergeServers } from '../translate/gateway/gateway-servers.ts';
-import { readResources } from './read-resources.ts';
+import { readHostResources } from './read-resources.ts';
 import type { AgentSettings, ServiceSettings } from './settings.ts';
 import { isProxied } from './settings-complete.ts';
 import { toHost } from './settings-host.ts';
@@ -73,10 +73,11 @@ function portsOf(host: Host): readonly NeededPort[] {
   ];
 }
 
-/** Where Envoy listens for Gateways, as far as the files of this host say. */
-async function gatewayPorts({ gateways = [] }: Host, { mesh }: AgentSettings): Promise<readonly NeededPort[]> {
+/** Where Envoy listens for Gateways, as far as is known on this host. */
+async function gatewayPorts(host: Host, settings: AgentSettings, config: MeshConfig): Promise<readonly NeededPort[]> {
+  const { gateways = [] } = host;
   if (gateways.length === 0) return [];
-  const resources = await readResources(mesh.resourcesDir);
+  const resources = await readHostResources({ settings, config, host });
   return gateways.flatMap((role) =>
     mergeServers(resources.gateways, role).ports.map(
       ({ listen }): NeededPort => ({
@@ -122,7 +123,7 @@ export async function hostNeeds(settings: AgentSettings, config: MeshConfig): Pr
   return {
     known: true,
     hostAddress: settings.host.address,
-    ports: [...portsOf(host), ...(await gatewayPorts(host, settings))],
+    ports: [...portsOf(host), ...(await gatewayPorts(host, settings, config))],
     dialled: dialledOf(settings),
     applications: applicationsOf(settings),
     capture: {

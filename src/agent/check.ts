@@ -5,13 +5,14 @@
 import { existsSync } from 'node:fs';
 import { silentLog } from '../lib/log.ts';
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
+import type { Host } from '../model/host.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import { diagnose } from '../translate/diagnose.ts';
 import { readMeshConfig } from './agent-files.ts';
 import { Allocations } from './allocations.ts';
-import { readResources } from './read-resources.ts';
+import { readHostResources, readResources } from './read-resources.ts';
 import type { AgentSettings } from './settings.ts';
 import type { LoadedSettings } from './settings-load.ts';
 
@@ -27,11 +28,17 @@ export interface CheckReport {
 /** Nothing is known of a service: no fault as long as Consul may know it. */
 const UNKNOWN_UPSTREAM = 'TRY0401';
 
-async function meshDiagnostics(
+async function plannedHost(settings: AgentSettings, config: MeshConfig): Promise<Host> {
+  const allocations = await Allocations.open(settings.paths.state, silentLog());
+  return allocations.planned(settings, config);
+}
+
+function meshDiagnostics(
   settings: AgentSettings | undefined,
   config: MeshConfig,
+  host: Host | undefined,
   resources: ResourceSet,
-): Promise<readonly Diagnostic[]> {
+): readonly Diagnostic[] {
   const usesConsul = settings?.registry !== 'files';
   const mesh = buildMesh(undefined, {
     config,
@@ -40,9 +47,8 @@ async function meshDiagnostics(
     catalogue: usesConsul ? { services: new Map(), diagnostics: [] } : undefined,
     localServices: settings?.services ?? [],
   });
-  if (settings === undefined) return mesh.diagnostics;
-  const allocations = await Allocations.open(settings.paths.state, silentLog());
-  const ofHost = diagnose(mesh, await allocations.planned(settings, config));
+  if (host === undefined) return mesh.diagnostics;
+  const ofHost = diagnose(mesh, host);
   return [...mesh.diagnostics, ...ofHost.filter(({ code }) => !usesConsul || code !== UNKNOWN_UPSTREAM)];
 }
 
@@ -63,8 +69,13 @@ export async function checkConfiguration(file: string, loaded: LoadedSettings): 
       diagnostics.push(...(parsed?.diagnostics ?? []));
     }
     checked.push(mesh.resourcesDir);
-    const resources = await readResources(mesh.resourcesDir);
-    diagnostics.push(...(await meshDiagnostics(settings, config ?? DEFAULT_MESH_CONFIG, resources)));
+    const known = config ?? DEFAULT_MESH_CONFIG;
+    const host = settings === undefined ? undefined : await plannedHost(settings, known);
+    const resources =
+      settings === undefined || host === undefined
+        ? await readResources(mesh.resourcesDir)
+        : await readHostResources({ settings, config: known, host });
+    diagnostics.push(...meshDiagnostics(settings, known, host, resources));
   }
   return { diagnostics: diagnostics.sort(compareDiagnostics), checked, config };
 }

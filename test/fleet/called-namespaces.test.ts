@@ -4,10 +4,16 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { readHostResources } from '../../src/agent/read-resources.ts';
+import { toHost } from '../../src/agent/settings-host.ts';
+import { loadAgentSettings } from '../../src/agent/settings-load.ts';
+import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
 import { eventually } from '../support/eventually.ts';
 import { startHost, trysail } from '../support/local-mesh.ts';
 import { freePorts } from '../support/ports.ts';
 import { answering, startFleet } from './fleet-lab.ts';
+
+const MACHINE = { hostName: 'front', address: '127.0.0.1', cores: 1 };
 
 function record(name: string, namespace: string): object {
   return {
@@ -72,5 +78,21 @@ test('the fleet’s rules of a namespace hold for the first call of a service th
     await trysail('reload', '--socket', join(host.runDir, 'api.sock'));
     const first = await eventually('it is open', async () => ask(port, 'ledger'), 15_000);
     assert.equal(first, 419);
+  });
+
+  await t.test('a check that asks nobody goes by what the agent has kept', async () => {
+    const file = answering('ledger', 500, 'shop');
+    await writeFile(join(lab.dir, 'resources/ledger.yaml'), JSON.stringify(file));
+    const loaded = loadAgentSettings({ file: host.configFile, flags: {}, env: {}, machine: MACHINE });
+    assert.ok('settings' in loaded);
+    const { settings } = loaded;
+    const config = DEFAULT_MESH_CONFIG;
+    const known = async (stateDir: string): Promise<readonly string[]> => {
+      const here = { ...settings, paths: { ...settings.paths, state: stateDir } };
+      const { virtualServices } = await readHostResources({ settings: here, config, host: toHost(here, config) });
+      return virtualServices.map(({ meta: { namespace, name } }) => `${namespace}/${name}`);
+    };
+    assert.deepEqual(await known(settings.paths.state), ['money/ledger']);
+    assert.deepEqual(await known(join(lab.dir, 'nothing')), ['shop/ledger'], 'an agent that has kept nothing');
   });
 });
