@@ -14,6 +14,29 @@ export interface UsableHost {
 }
 
 /**
+ * Who has the port of a listener; undefined: nobody but Envoy.
+ * @param envoyUid the user of our Envoy
+ */
+export function occupied(
+  object: string,
+  { address, port }: SocketAddress,
+  ports: ListeningPorts,
+  envoyUid: number | undefined,
+): Diagnostic | undefined {
+  const owner = ports.owner(address, port);
+  if (owner === undefined) return undefined;
+  // Which sockets belong to a process of another user is hidden from us. That user is Envoy's alone.
+  if (owner.pid === undefined && owner.uid === envoyUid && envoyUid !== process.getuid?.()) return undefined;
+  return {
+    code: 'TRY0103',
+    severity: 'error',
+    object,
+    message: `${address}:${port} is in use by ${describeOwner(owner)}; this listener is left out`,
+    remedy: 'Free the port, or choose another in agent.yaml. An application behind Envoy listens on 127.0.0.1 alone.',
+  };
+}
+
+/**
  * The host with those of its listeners that can be opened.
  * @param envoyPids our own Envoys, whose listeners are not in the way
  * @param ports who listens where by TCP; looked up unless given
@@ -26,19 +49,10 @@ export function withFreeAddresses(
   const diagnostics: Diagnostic[] = [];
   const [envoyPid] = [envoyPids ?? []].flat();
   const envoyUid = envoyPid === undefined ? undefined : uidOf(envoyPid);
-  const isFree = (object: string, { address, port }: SocketAddress, among = ports): boolean => {
-    const owner = among.owner(address, port);
-    if (owner === undefined) return true;
-    // Which sockets belong to a process of another user is hidden from us. That user is Envoy's alone.
-    if (owner.pid === undefined && owner.uid === envoyUid && envoyUid !== process.getuid?.()) return true;
-    diagnostics.push({
-      code: 'TRY0103',
-      severity: 'error',
-      object,
-      message: `${address}:${port} is in use by ${describeOwner(owner)}; this listener is left out`,
-      remedy: 'Free the port, or choose another in agent.yaml. An application behind Envoy listens on 127.0.0.1 alone.',
-    });
-    return false;
+  const isFree = (object: string, listen: SocketAddress, among = ports): boolean => {
+    const diagnostic = occupied(object, listen, among, envoyUid);
+    if (diagnostic !== undefined) diagnostics.push(diagnostic);
+    return diagnostic === undefined;
   };
   const workloads = host.workloads.map((workload) =>
     workload.inbound === undefined ||

@@ -38,6 +38,8 @@ export interface MeshLoopOptions {
   readonly seenMeshed: ReadonlySet<string>;
   /** Serves these resources from now on. */
   readonly serve: (resources: Resources) => void;
+  /** What of the host can be served in a mesh, the same object while nothing is another; absent: all of it. */
+  readonly usable?: (mesh: Mesh, host: Host) => Host;
   /** Called in each round with the names of secrets that are files of this host; absent: Envoy reads them itself. */
   readonly onFiles?: (names: Iterable<string>) => void;
   /** Called after each round that changed the mesh. */
@@ -52,6 +54,7 @@ export class MeshLoop {
   #inputs: MeshInputs;
   #seenMeshed: ReadonlySet<string>;
   #mesh: Mesh | undefined;
+  #usable: Host | undefined;
   #translated: Resources = new Map();
   #joined:
     | {
@@ -85,6 +88,11 @@ export class MeshLoop {
 
   get host(): Host {
     return this.#inputs.host;
+  }
+
+  /** `host` as far as it can be served: without the ports of gateways that others have. */
+  get usableHost(): Host {
+    return this.#usable ?? this.#inputs.host;
   }
 
   /** Whether something has changed that is not served yet. */
@@ -150,7 +158,8 @@ export class MeshLoop {
       clientNamespaces: clientNamespaces(host),
     });
     this.#mesh = mesh;
-    const translated = this.#translator.translate(mesh, this.#fleet.settle(mesh, host));
+    this.#usable = this.#options.usable?.(mesh, host) ?? host;
+    const translated = this.#translator.translate(mesh, this.#fleet.settle(mesh, this.#usable));
     this.#translated = this.#withSecrets(translated, secrets, credentials);
     this.#serve();
     this.#seenMeshed = meshedHosts(mesh, this.#seenMeshed);

@@ -22,6 +22,7 @@ import { ConsulSide } from './consul-side.ts';
 import { CredentialFiles } from './credential-files.ts';
 import type { FleetSide, FleetSideOptions } from './fleet-side.ts';
 import { FreeListeners } from './free-listeners.ts';
+import { GatewayPorts } from './gateway-ports.ts';
 import { Handover } from './handover.ts';
 import { servedWorkloads, withFormerCallers, withWorkloads } from './inbound-ways.ts';
 import { LastGood } from './last-good.ts';
@@ -97,12 +98,14 @@ export class MeshSide {
   #keeping: Promise<void> = Promise.resolve();
   #restored = false;
   readonly #listeners: FreeListeners;
+  readonly #gatewayPorts: GatewayPorts;
 
   private constructor(
     options: MeshSideOptions,
     parts: Pick<MeshSide, 'identity' | 'loop' | 'xds' | 'resources' | 'consul' | 'fleet'> & {
       readonly lastGood: LastGood;
       readonly credentials: CredentialFiles;
+      readonly gatewayPorts: GatewayPorts;
       readonly serving: Host;
     },
   ) {
@@ -130,6 +133,7 @@ export class MeshSide {
     this.fleet = parts.fleet;
     this.#lastGood = parts.lastGood;
     this.#credentials = parts.credentials;
+    this.#gatewayPorts = parts.gatewayPorts;
     this.#listeners = new FreeListeners({
       envoyPids: options.envoyPids,
       use: (host) => {
@@ -152,6 +156,7 @@ export class MeshSide {
     const secrets = new Secrets();
     const { lastGoodBootstrap } = options;
     const { xds, serve } = meshXds({ loop: () => loop, lastGoodBootstrap, log });
+    const gatewayPorts = new GatewayPorts({ envoyPids: options.envoyPids, onDue: () => loop.update({}) });
     const loop: MeshLoop = new MeshLoop({
       config,
       host: serving,
@@ -159,6 +164,7 @@ export class MeshSide {
       localServices: meshedServices(options),
       seenMeshed: restored?.meshedHosts ?? new Set(),
       serve,
+      usable: (mesh, wanted) => gatewayPorts.of(mesh, wanted),
       onFiles: (names) => credentials.follow(names),
       onMesh: (_mesh, meshedHosts) => {
         const catalogue = consul?.watcher.state;
@@ -223,6 +229,7 @@ export class MeshSide {
       lastGood,
       serving,
       credentials,
+      gatewayPorts,
     });
     if (restored?.catalogue !== undefined && consul !== undefined) {
       consul.watcher.restore(restored.catalogue);
@@ -254,6 +261,7 @@ export class MeshSide {
     return [
       ...this.loop.diagnostics,
       ...this.#listeners.diagnostics,
+      ...this.#gatewayPorts.diagnostics,
       ...this.#handover.opening.map(notOpenYet),
       ...this.identity.status().diagnostics,
       ...this.#lastGood.diagnostics,
@@ -325,6 +333,7 @@ export class MeshSide {
     await this.#handover.stop();
     await this.#keeping;
     this.#listeners.stop();
+    this.#gatewayPorts.stop();
     this.consul?.close();
     this.loop.stop();
     await Promise.all([

@@ -240,7 +240,7 @@ export function reportStatus(
     upstreams: mesh?.loop.mesh === undefined ? [] : reportUpstreams(host, mesh.loop.mesh),
     ...(mesh?.loop.mesh === undefined || host.gateways === undefined
       ? {}
-      : { gateways: reportGateways(host, mesh.loop.mesh) }),
+      : { gateways: reportGateways(mesh.loop.usableHost, mesh.loop.mesh) }),
     ...optional(
       'learnt',
       parts.learnt?.().services.map((one) => ({ service: one.host, lastUsed: iso(one.lastUsedMs) })),

@@ -1,6 +1,7 @@
 // An agent in the role of a gateway: TLS from outside, mutual TLS to a service that Consul knows, a certificate renewed.
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startConsul } from '../support/consul.ts';
@@ -66,6 +67,7 @@ test('a gateway host: HTTPS from outside reaches a service over mutual TLS; a ho
             hosts: ['late.test'],
             tls: { mode: 'SIMPLE', credentialName: 'late' },
           },
+          { port: { number: 81, name: 'http-taken', protocol: 'HTTP' }, hosts: ['www.test'] },
         ],
       },
     },
@@ -90,7 +92,12 @@ test('a gateway host: HTTPS from outside reaches a service over mutual TLS; a ho
     address: `${net}.2`,
     services: [{ name: 'backend', port: servicePort, protocol: 'HTTP', application: `127.0.0.1:${application.port}` }],
   });
-  const [late = 0] = await freePorts(1, `${net}.1`);
+  const [late = 0, taken = 0] = await freePorts(2, `${net}.1`);
+  const squatter = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => {
+    squatter.listen(taken, `${net}.1`, resolve);
+  });
+  t.after(() => squatter.close());
   const tokenFile = join(dir, 'gateway.token');
   await writeFile(tokenFile, await ca.token('default/ingress'), { mode: 0o600 });
   const gateway = await startHost(t, {
@@ -105,7 +112,7 @@ test('a gateway host: HTTPS from outside reaches a service over mutual TLS; a ho
         {
           name: 'ingress',
           address: `${net}.1`,
-          ports: { 443: https, 80: http, 8443: mesh, 9443: late },
+          ports: { 443: https, 80: http, 81: taken, 8443: mesh, 9443: late },
           register: { port: 8443 },
         },
       ],
@@ -148,11 +155,25 @@ test('a gateway host: HTTPS from outside reaches a service over mutual TLS; a ho
   const status = await statusOf(gateway);
   assert.deepEqual(
     (status.gateways ?? []).map(({ gateway: name, port, serving }) => `${name} ${port} ${serving}`),
-    ['default/public 443 true', 'default/public 80 true', 'default/public 8443 true', 'default/public 9443 false'],
+    [
+      'default/public 443 true',
+      'default/public 80 true',
+      'default/public 8443 true',
+      'default/public 9443 false',
+      'default/public 81 false',
+    ],
   );
   const codes = status.diagnostics.map(({ code, object }) => `${code} ${object ?? ''}`);
   assert.ok(codes.includes('IST0101 credential late'), codes.join('\n'));
   assert.ok(codes.includes('TRY0420 Gateway default/public'), codes.join('\n'));
+
+  assert.ok(codes.includes('TRY0103 gateway default/ingress'), codes.join('\n'));
+  squatter.close();
+  await eventually(
+    'a port is taken when it is free',
+    async () => assert.equal((await call(taken, { host: `${net}.1`, headers: { host: 'www.test' } })).status, 200),
+    20_000,
+  );
 
   await put();
   await eventually('the renewed certificate is shown', async () =>

@@ -41,6 +41,12 @@ function problemOf(
   }[],
 ): ServerReport['problem'] {
   const { tls } = server;
+  if (role.taken?.includes(formatListen(port.listen)) === true)
+    return {
+      code: 'TRY0103',
+      message: `${formatListen(port.listen)} is in use by another program`,
+      remedy: 'Free the port, or choose another in "gateways[].ports" of agent.yaml.',
+    };
   if (tls?.mode === 'AUTO_PASSTHROUGH') return undefined;
   if (tls?.mode === 'ISTIO_MUTUAL' && role.identity === undefined)
     return {

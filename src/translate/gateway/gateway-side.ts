@@ -1,5 +1,5 @@
 /** All that this host does in the role of a gateway: a listener for each port, with routes, certificates and clusters. */
-import type { GatewayRole, Host } from '../../model/host.ts';
+import { formatListen, type GatewayRole, type Host } from '../../model/host.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import { callerState } from '../clusters/cluster-callers.ts';
 import { dynamicDnsOf } from '../clusters/dynamic-dns.ts';
@@ -74,6 +74,7 @@ export class GatewaySide {
     };
     const { ports } = this.#merged.get(key, [mesh.gateways, role], () => mergeServers(mesh.gateways, role));
     for (const port of ports) {
+      if (role.taken?.includes(formatListen(port.listen)) === true) continue;
       const { chains, routes } = planPort(of, port);
       for (const { name, servers, inputs } of routes) {
         const hosts = before.get(name) ?? new Memo<Uint8Array>();
