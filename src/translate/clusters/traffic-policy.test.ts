@@ -42,6 +42,17 @@ test('the client’s namespace ends the search, then the service’s, then the r
   assert.deepEqual(chosen(rule('elsewhere', SERVICE.host)), []);
 });
 
+test('to clients of the root namespace its rules for itself come first, those for the mesh last', () => {
+  const client = { ...CLIENT, namespace: 'root' };
+  const own = rule('default', SERVICE.host);
+  const forMesh = rule('root', SERVICE.host);
+  const forItself = rule('root', '*.mesh', { exportTo: ['.'] });
+  assert.deepEqual(chooseRules([forMesh, own], SERVICE, client), [own]);
+  assert.deepEqual(chooseRules([forMesh, own, forItself], SERVICE, client), [forItself]);
+  const byDefault = { ...client, defaultExportTo: ['.'] };
+  assert.deepEqual(chooseRules([own, forMesh], SERVICE, byDefault), [forMesh]);
+});
+
 test('a rule that is not exported to the client does not count', () => {
   assert.deepEqual(chosen(rule('default', SERVICE.host, { exportTo: ['.'] }), rule('root', SERVICE.host)), [
     `root ${SERVICE.host}`,

@@ -18,11 +18,20 @@ export interface RuleClient {
 
 const indexOf = hostIndexes<DestinationRule>(({ host }) => [host]);
 
+function exportedTo({ exportTo }: DestinationRule, client: RuleClient): readonly string[] {
+  return exportTo.length === 0 ? (client.defaultExportTo ?? exportTo) : exportTo;
+}
+
+/** Whether a rule is for its own namespace alone. */
+function isPrivate(rule: DestinationRule, client: RuleClient): boolean {
+  const to = exportedTo(rule, client);
+  return to.length > 0 && to.every((entry) => entry === '.' || entry === rule.meta.namespace);
+}
+
 /** Whether a rule is for the client: exported to it, and its selector, which reaches its own namespace only, has it. */
 function isFor(rule: DestinationRule, client: RuleClient): boolean {
-  const { meta, exportTo, workloadSelector: selector } = rule;
-  const to = exportTo.length === 0 ? (client.defaultExportTo ?? exportTo) : exportTo;
-  if (!isVisible(to, meta.namespace, client.namespace)) return false;
+  const { meta, workloadSelector: selector } = rule;
+  if (!isVisible(exportedTo(rule, client), meta.namespace, client.namespace)) return false;
   return selector === undefined || (meta.namespace === client.namespace && hasLabels(client.labels, selector));
 }
 
@@ -33,9 +42,10 @@ function joinKey({ host, exportTo, workloadSelector = {} }: DestinationRule): st
 }
 
 /**
- * The rules that hold for a service and a client: those of the client's namespace (unless it is the root), else those
- * of the service's, else those of the root, each of them for the client; there the most specific host. The first place
- * that has one ends the search. There a rule that selects the client goes before those for all.
+ * The rules that hold for a service and a client: those of the client's namespace (of the root namespace those that are
+ * for it alone, as the others are meant for the mesh), else those of the service's, else those of the root, each of them
+ * for the client; there the most specific host. The first place that has one ends the search. There a rule that selects
+ * the client goes before those for all.
  * @param rules oldest first
  */
 export function chooseRules(
@@ -48,13 +58,12 @@ export function chooseRules(
   if (candidates.length === 0) return [];
   const rank = ({ host }: DestinationRule): number =>
     Math.max(...hosts.map((name) => specificity(host, name) ?? Number.NEGATIVE_INFINITY));
-  const places = [
-    ...(client.namespace === client.rootNamespace ? [] : [client.namespace]),
-    service.namespace,
-    client.rootNamespace,
-  ];
-  for (const place of places) {
-    const visible = candidates.filter((rule) => rule.meta.namespace === place && isFor(rule, client));
+  const ofRoot = client.namespace === client.rootNamespace;
+  const places = [client.namespace, service.namespace, client.rootNamespace];
+  for (const [i, place] of places.entries()) {
+    const visible = candidates.filter(
+      (rule) => rule.meta.namespace === place && isFor(rule, client) && (i > 0 || !ofRoot || isPrivate(rule, client)),
+    );
     if (visible.length === 0) continue;
     const best = Math.max(...visible.map(rank));
     const closest = visible.filter((rule) => rank(rule) === best);
