@@ -40,9 +40,22 @@ export async function envoyChangesOf(
   return envoyChanges({ ...files, config, catalogue: read?.catalogue, maxWorkloads }, touched);
 }
 
-function titleOf({ namespace, name, hosts, mode }: ChangedWorkload): string {
+const isSame = (a: ChangedWorkload, b: ChangedWorkload): boolean => a.name === b.name && a.namespace === b.namespace;
+
+/** The labels by which a workload differs from others of its name, such as those of another version. */
+function differingLabels(workload: ChangedWorkload, all: readonly ChangedWorkload[]): string {
+  const others = all.filter((other) => isSame(other, workload));
+  return Object.entries(workload.labels)
+    .filter(([key, value]) => others.some(({ labels }) => labels[key] !== value))
+    .map(([key, value]) => `${printable(key)}=${printable(value)}, `)
+    .join('');
+}
+
+function titleOf(workload: ChangedWorkload, all: readonly ChangedWorkload[]): string {
+  const { namespace, name, hosts, mode } = workload;
   const role = mode === 'gateway' ? 'gateway, ' : '';
-  return `${printable(name)}.${namespace} (${role}${hosts} host${hosts === 1 ? '' : 's'})`;
+  const labels = differingLabels(workload, all);
+  return `${printable(name)}.${namespace} (${role}${labels}${hosts} host${hosts === 1 ? '' : 's'})`;
 }
 
 const wordsOf = ({ type, name, change }: EnvoyChange): string => `${type} ${printable(name)} ${change}`;
@@ -66,12 +79,12 @@ export async function envoyChangeLines(
   for (const workload of workloads) {
     const { changes } = workload;
     if (full) {
-      lines.push(`${titleOf(workload)}:`);
+      lines.push(`${titleOf(workload, workloads)}:`);
       for (const change of changes) lines.push(...(await fullLines(change)));
     } else {
       const named = changes.slice(0, NAMED).map(wordsOf);
       const more = changes.length - named.length;
-      lines.push(`${titleOf(workload)}: ${named.join(', ')}${more > 0 ? `, and ${more} more` : ''}`);
+      lines.push(`${titleOf(workload, workloads)}: ${named.join(', ')}${more > 0 ? `, and ${more} more` : ''}`);
     }
   }
   const rest = [

@@ -29,23 +29,28 @@ function milliseconds(text: string): number {
   throw new InvalidArgumentError('Write a duration, such as 30s or 5m.');
 }
 
+const GROUP = 'In steps:';
+
 /** `--timeout`, `--pause` and `--on-timeout`. */
 export function addWaitOptions(command: Command): Command {
   return command
     .addOption(
       new Option('--timeout <duration>', 'For how long a step waits for its hosts.')
         .argParser(milliseconds)
-        .default(120_000, '2m'),
+        .default(120_000, '2m')
+        .helpGroup(GROUP),
     )
     .addOption(
       new Option('--pause <duration>', 'For how long a step stands when all its hosts have it.')
         .argParser(milliseconds)
-        .default(0, '0s'),
+        .default(0, '0s')
+        .helpGroup(GROUP),
     )
     .addOption(
       new Option('--on-timeout <word>', 'What becomes of a step whose hosts do not answer.')
         .choices(['stay', 'revert'])
-        .default('stay'),
+        .default('stay')
+        .helpGroup(GROUP),
     );
 }
 
@@ -53,7 +58,12 @@ export function addWaitOptions(command: Command): Command {
 export function addStageOptions(command: Command): Command {
   return addWaitOptions(
     command
-      .option('--stage <steps>', 'Go out in steps of hosts, such as 1,5%,all; taken back when an Envoy refuses.')
+      .addOption(
+        new Option(
+          '--stage <steps>',
+          'Go out to so many hosts after each other, such as 1,5%,all; taken back when an Envoy refuses.',
+        ).helpGroup(GROUP),
+      )
       .option('--force <reason>', 'Publish what hosts that live do not understand, and why.'),
   );
 }
