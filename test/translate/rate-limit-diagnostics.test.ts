@@ -46,6 +46,23 @@ test('ports without requests, and modes without rules', () => {
   assert.match(told({ ...WEB, mode: 'outbound' }, rateLimit()).join(), /TRY0412 .*mode is "outbound"/);
 });
 
+test('a gateway counts nothing, whoever may limit it', () => {
+  const role = {
+    namespace: 'default',
+    name: 'edge',
+    serviceHost: 'edge.default.mesh',
+    labels: {},
+    identity: undefined,
+    address: '127.0.0.1',
+  };
+  const said = (limits: RateLimit): string =>
+    diagnose(mesh([], { rateLimits: [limits] }), host({ gateways: [role] }))
+      .map(({ code, message }) => `${code} ${message}`)
+      .join('\n');
+  assert.match(said(rateLimit({ host: 'edge.default.mesh' })), /TRY0412 .*edge\.default\.mesh .*it is a gateway/);
+  assert.doesNotMatch(said(rateLimit({ host: 'web.default.mesh' })), /TRY0412/);
+});
+
 test('servers that are not known', () => {
   assert.match(told(WEB, rateLimit(server('nowhere'))).join(), /TRY0413 nothing is known of nowhere.*not limited/);
   assert.match(told(WEB, rateLimit(server('two'))).join(), /TRY0413 .*several ports \(1, 2\)/);

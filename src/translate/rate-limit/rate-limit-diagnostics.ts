@@ -1,8 +1,8 @@
 /** Rate limits that do nothing on this host, though somebody means them to. */
 import type { Diagnostic } from '../../model/diagnostic.ts';
-import { formatListen, type Host, type Workload } from '../../model/host.ts';
+import { formatListen, type GatewayRole, type Host, type Workload } from '../../model/host.ts';
 import type { Mesh } from '../../model/mesh.ts';
-import type { RateLimit } from '../../model/rate-limit.ts';
+import { mayLimit, type RateLimit } from '../../model/rate-limit.ts';
 import { describeObject } from '../../model/resource-meta.ts';
 import { inboundPorts, isProxied } from '../inbound/inbound-ports.ts';
 import { protocolKind } from '../protocol-kind.ts';
@@ -17,7 +17,12 @@ function diagnostic(
   return { severity: 'warning', object: describeObject(meta), path, source: meta.source, ...rest };
 }
 
-function unlimited(rateLimit: RateLimit, workload: Workload, why: string, remedy: string): Diagnostic {
+function unlimited(
+  rateLimit: RateLimit,
+  workload: Pick<Workload, 'serviceHost'>,
+  why: string,
+  remedy: string,
+): Diagnostic {
   const message = `requests to ${workload.serviceHost} are not limited on this host: ${why}`;
   return diagnostic(rateLimit, 'spec.host', { code: 'TRY0412', message, remedy });
 }
@@ -43,6 +48,20 @@ function ofWorkload(mesh: Mesh, workload: Workload): readonly Diagnostic[] {
           `${formatListen(taken.listen)} carries ${taken.protocol}, which has no requests`,
           'Set the protocol of the port to HTTP, HTTP2 or GRPC, or name other "ports".',
         ),
+      ),
+    );
+}
+
+/** A gateway counts nothing: its hosts are limited where they are served. */
+function ofGateway({ rateLimits, config }: Mesh, role: GatewayRole): readonly Diagnostic[] {
+  return rateLimits
+    .filter((one) => one.host === role.serviceHost && mayLimit(one, role.namespace, config.rootNamespace))
+    .map((rateLimit) =>
+      unlimited(
+        rateLimit,
+        role,
+        'it is a gateway',
+        'Name the services behind it: each counts the requests that reach it, through gateways too.',
       ),
     );
 }
@@ -73,5 +92,9 @@ export function diagnoseRateLimits(mesh: Mesh, host: Host): readonly Diagnostic[
       }),
     ];
   });
-  return [...servers, ...host.workloads.flatMap((workload) => ofWorkload(mesh, workload))];
+  return [
+    ...servers,
+    ...host.workloads.flatMap((workload) => ofWorkload(mesh, workload)),
+    ...(host.gateways ?? []).flatMap((role) => ofGateway(mesh, role)),
+  ];
 }
