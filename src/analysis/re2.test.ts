@@ -45,3 +45,12 @@ test('re2Replace() puts groups where the substitution names them', () => {
   assert.equal(re2Replace('b', 'abcb', '$&'), 'a$&c$&');
   assert.equal(re2Replace('b', 'ab', '\\0\\\\'), 'ab\\');
 });
+
+test('many that backtrack for ever are given up together, and others are matched all the same', () => {
+  const text = 'a'.repeat(40);
+  const before = process.cpuUsage();
+  for (let i = 0; i < 40; i++) assert.equal(re2FullMatch('(a*)*b', `${text}${i}`), undefined);
+  // Half a second for each would be 20 s of the processor, whatever else runs on it.
+  assert.ok(process.cpuUsage(before).user < 8_000_000);
+  assert.equal(re2FullMatch('a+0', `${text}0`), true);
+});

@@ -7,6 +7,15 @@ import { createContext, Script } from 'node:vm';
 
 /** After this long the engine is stopped, in milliseconds: it backtracks, which RE2 does not. */
 const TIMEOUT_MS = 500;
+/**
+ * Slow ones get so much together within a while, and each that comes after them little: a rule may have hundreds, and while
+ * an agent answers such a question it does nothing else.
+ */
+const SLOW_MS = 20;
+const ALL_SLOW_MS = 1000;
+const WHILE_MS = 10_000;
+
+let slow = { sinceMs: 0, spentMs: 0 };
 
 const POSIX: Readonly<Record<string, string>> = {
   alnum: '0-9A-Za-z',
@@ -173,10 +182,16 @@ export function re2Replace(pattern: string, text: string, substitution: string):
 }
 
 function run(pattern: string, text: string, script: (source: string) => string): unknown {
+  const beganMs = performance.now();
+  if (beganMs - slow.sinceMs > WHILE_MS) slow = { sinceMs: beganMs, spentMs: 0 };
+  const timeout = Math.min(TIMEOUT_MS, Math.max(SLOW_MS, Math.ceil(ALL_SLOW_MS - slow.spentMs)));
   try {
     // Node stops a script after a time, and its regular expressions with it.
-    return new Script(script(translateRe2(pattern))).runInContext(createContext({ text }), { timeout: TIMEOUT_MS });
+    return new Script(script(translateRe2(pattern))).runInContext(createContext({ text }), { timeout });
   } catch {
     return undefined;
+  } finally {
+    const tookMs = performance.now() - beganMs;
+    if (tookMs >= SLOW_MS) slow.spentMs += tookMs;
   }
 }
