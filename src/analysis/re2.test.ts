@@ -49,8 +49,8 @@ test('re2Replace() puts groups where the substitution names them', () => {
 test('many that backtrack for ever are given up together, and others are matched all the same', () => {
   const text = 'a'.repeat(40);
   const before = process.cpuUsage();
-  for (let i = 0; i < 40; i++) assert.equal(re2FullMatch('(a*)*b', `${text}${i}`), undefined);
-  // Half a second for each would be 20 s of the processor, whatever else runs on it.
-  assert.ok(process.cpuUsage(before).user < 8_000_000);
+  for (let i = 0; i < 20; i++) assert.equal(re2FullMatch('(a*)*b', `${text}${i}`), undefined);
+  // Half a second for each would be 10 s of the processor, whatever else runs on it.
+  assert.ok(process.cpuUsage(before).user < 6_000_000);
   assert.equal(re2FullMatch('a+0', `${text}0`), true);
 });

@@ -8,11 +8,12 @@ import { createContext, Script } from 'node:vm';
 /** After this long the engine is stopped, in milliseconds: it backtracks, which RE2 does not. */
 const TIMEOUT_MS = 500;
 /**
- * Slow ones get so much together within a while, and each that comes after them little: a rule may have hundreds, and while
- * an agent answers such a question it does nothing else.
+ * Slow ones get so much together within a while, each that comes after them little, and in the end none anything: a rule
+ * may have hundreds, and while an agent answers such a question it does nothing else.
  */
-const SLOW_MS = 20;
+const SLOW_MS = 50;
 const ALL_SLOW_MS = 1000;
+const END_MS = 3000;
 const WHILE_MS = 10_000;
 
 let slow = { sinceMs: 0, spentMs: 0 };
@@ -184,6 +185,7 @@ export function re2Replace(pattern: string, text: string, substitution: string):
 function run(pattern: string, text: string, script: (source: string) => string): unknown {
   const beganMs = performance.now();
   if (beganMs - slow.sinceMs > WHILE_MS) slow = { sinceMs: beganMs, spentMs: 0 };
+  if (slow.spentMs > END_MS) return undefined;
   const timeout = Math.min(TIMEOUT_MS, Math.max(SLOW_MS, Math.ceil(ALL_SLOW_MS - slow.spentMs)));
   try {
     // Node stops a script after a time, and its regular expressions with it.
