@@ -37,6 +37,8 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     ['3 routes[0].__proto__: unknown key "__proto__" | Known keys here: timeout, weight.'],
   ],
   ['a missing key', 'mode: STRICT\n', ['1 name: "name" is missing | Add it, as a string.']],
+  ['a key without a value', 'name:\n', ['1 name: is empty and must be a string | Write a string.']],
+  ['what is no number', 'name: .inf\n', ['1 name: is infinite and must be a string | Write a string.']],
   ['a wrong type', 'name: [a]\n', ['1 name: is a list and must be a string | Write a string.']],
   [
     'a wrong value',

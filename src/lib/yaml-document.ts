@@ -173,7 +173,14 @@ function flattenIssue(
 }
 
 function nounOf(expected: string): string {
-  const nouns: Readonly<Record<string, string>> = { object: 'a mapping', record: 'a mapping', array: 'a list' };
+  const nouns: Readonly<Record<string, string>> = {
+    object: 'a mapping',
+    record: 'a mapping',
+    array: 'a list',
+    null: 'empty',
+    Infinity: 'infinite',
+    NaN: 'no number (.nan)',
+  };
   return nouns[expected] ?? `a ${expected}`;
 }
 
@@ -193,6 +200,8 @@ function wording(path: Path, issue: z.core.$ZodIssue): Pick<YamlIssue, 'message'
     const values = issue.values.map(String);
     const suggestion = typeof issue.input === 'string' ? nearest(issue.input, values) : undefined;
     const hint = suggestion === undefined ? '' : `Did you mean "${suggestion}"? `;
+    if (issue.input === undefined && typeof path.at(-1) === 'string')
+      return { message: `"${path.at(-1)}" is missing`, remedy: `Add it: one of ${values.join(', ')}.` };
     return {
       message: `${JSON.stringify(issue.input)} is not one of the values`,
       remedy: `${hint}Use one of: ${values.join(', ')}.`,

@@ -20,6 +20,7 @@ export function duration(minMs: 0 | 1 = 1): z.ZodMiniType<number> {
         context.issues.push({ code: 'custom', input, message, params: { remedy } });
         return 0;
       };
+      if (input === undefined) return refuse('is missing', 'Add it, such as "1.5s".');
       const shown = JSON.stringify(input);
       const ms = typeof input === 'string' ? parseDurationMs(input) : undefined;
       if (ms === undefined) return refuse(`${shown} is not a duration`, 'Write a number and a unit, such as "1.5s".');

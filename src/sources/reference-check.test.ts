@@ -46,9 +46,9 @@ const references: readonly ReferenceCase[] = [
   tcp: [{route: [{destination: {host: web, port: {number: 80}}}]}]}`,
     ),
     diagnostics: [
-      'r.yaml:2: warning IST0101 VirtualService default/v spec.tls[0].route[0].destination.host: nothing is known of gone.default.mesh; requests for it fail. Correct the name, or start the service.',
-      'r.yaml:2: warning IST0101 VirtualService default/v spec.tcp[0].route[0].destination.port: web.default.mesh has no port 80; requests for it fail. Use one of: 9080.',
       'r.yaml:5: warning IST0101 VirtualService default/v spec.http[0].mirrors[0].host: nothing is known of gone.default.mesh; requests for it fail. Correct the name, or start the service.',
+      'r.yaml:6: warning IST0101 VirtualService default/v spec.tls[0].route[0].destination.host: nothing is known of gone.default.mesh; requests for it fail. Correct the name, or start the service.',
+      'r.yaml:7: warning IST0101 VirtualService default/v spec.tcp[0].route[0].destination.port: web.default.mesh has no port 80; requests for it fail. Use one of: 9080.',
     ],
   },
   {

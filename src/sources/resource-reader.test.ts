@@ -204,6 +204,22 @@ test('what did not change keeps its object, lists and the whole set too', () => 
   assert.equal(second.set.destinationRules, first.set.destinationRules);
 });
 
+test('however many faults a resource has and however long its values are, little is said', () => {
+  const long = 'x'.repeat(100_000);
+  const routes = Array.from({ length: 5000 }, (_, i) => ({ timeout: i === 0 ? long : i, route: 5 }));
+  const spec = { hosts: ['a'], http: routes };
+  const text = JSON.stringify({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'VirtualService',
+    metadata: { name: 'a' },
+    spec,
+  });
+  const { diagnostics } = readAll({ 'a.yaml': text }).set;
+  assert.ok(diagnostics.length > 10 && diagnostics.length < 100, `${diagnostics.length} diagnostics`);
+  assert.ok(diagnostics.some(({ message }) => /^has \d+ faults more$/.test(message)));
+  for (const { message, object = '' } of diagnostics) assert.ok(message.length < 1000 && object.length < 1000);
+});
+
 const FRAGMENTS = [
   virtualService('a'),
   virtualService('b', 'c'),

@@ -26,6 +26,11 @@ export interface SingleResource {
   readonly createdMs: number;
 }
 
+/** Longest text of a fault, in characters. */
+const MOST_SAID = 600;
+/** Faults of one resource that are told. */
+const MOST_ISSUES = 50;
+
 interface AnyResource {
   readonly meta: ResourceMeta;
 }
@@ -155,17 +160,34 @@ function readFile({ file, text, single }: ResourceFile, previous: FileState | un
   return { text, single, entries: [...entries, ...orphans], syntax };
 }
 
+/** A value that is quoted may be as long as its file. */
+function shorten(text: string): string {
+  return text.length <= MOST_SAID ? text : `${text.slice(0, MOST_SAID)}…`;
+}
+
 function toDiagnostic(entry: Entry, issue: ResourceIssue, held: boolean): Diagnostic {
   const outcome = held ? 'the last good version stays in force' : 'the resource is not applied';
+  const message = shorten(issue.message);
   return {
     code: issue.code,
     severity: issue.severity,
-    ...(entry.key === undefined ? {} : { object: describeKey(entry.key) }),
-    ...(issue.path === '' ? {} : { path: issue.path }),
+    ...(entry.key === undefined ? {} : { object: shorten(describeKey(entry.key)) }),
+    ...(issue.path === '' ? {} : { path: shorten(issue.path) }),
     source: { file: entry.source.file, line: issue.line },
-    message: issue.severity === 'error' ? `${issue.message} (${outcome})` : issue.message,
+    message: issue.severity === 'error' ? `${message} (${outcome})` : message,
     ...(issue.remedy === undefined ? {} : { remedy: issue.remedy }),
   };
+}
+
+/** What is said of a resource; of many faults the first, and how many others there are. */
+function toDiagnostics(entry: Entry, held: boolean): readonly Diagnostic[] {
+  const worstFirst = entry.issues.toSorted((a, b) => Number(a.severity !== 'error') - Number(b.severity !== 'error'));
+  const said = worstFirst.slice(0, MOST_ISSUES).map((issue) => toDiagnostic(entry, issue, held));
+  const [first] = said;
+  const others = entry.issues.length - said.length;
+  if (first === undefined || others === 0) return said;
+  const { path: _, ...rest } = first;
+  return [...said, { ...rest, message: `has ${others} faults more`, remedy: 'Correct those that are named first.' }];
 }
 
 /** The list of a kind, oldest first; the previous array where nothing in it changed. */
@@ -203,7 +225,7 @@ export function readResources(previous: ReadingState | undefined, files: readonl
     states.set(file.file, state);
     diagnostics.push(...state.syntax);
     for (const entry of state.entries) {
-      const { key, passed, issues, source } = entry;
+      const { key, passed, source } = entry;
       const first = key === undefined ? undefined : claimed.get(key);
       if (key !== undefined && first !== undefined) {
         diagnostics.push({
@@ -218,7 +240,7 @@ export function readResources(previous: ReadingState | undefined, files: readonl
       }
       if (key !== undefined) claimed.set(key, source);
       const holds = passed ?? (key === undefined ? undefined : previous?.held.get(key));
-      diagnostics.push(...issues.map((issue) => toDiagnostic(entry, issue, holds !== undefined)));
+      diagnostics.push(...toDiagnostics(entry, holds !== undefined));
       if (key !== undefined && holds !== undefined) effective.set(key, holds);
     }
   }

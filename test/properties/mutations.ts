@@ -63,6 +63,23 @@ const HOSTILE: readonly unknown[] = [
 ];
 const hostile = fc.constantFrom(...HOSTILE);
 
+/** What somebody may write instead, by mistake or at a limit. */
+function alike(old: unknown): readonly unknown[] {
+  if (typeof old === 'number')
+    return [0, -1, 1, 2, 100, 101, 65_535, 65_536, 2_147_483_647, 2_147_483_648, 4_294_967_295, 4_294_967_296, 0.5];
+  if (typeof old === 'boolean') return [!old];
+  if (typeof old === 'string') {
+    if (/^[\d.]+(?:ms|[smh])$/.test(old)) return ['0s', '1ms', '1.0001s', '-1s', '876000h', '876001h', '99999999h'];
+    const upper = old.toUpperCase();
+    const around = [`${old}.`, ` ${old}`, `${old}%`, `*${old}`, `${old}/`, `${old}|`, `${old}${old}`, `%REQ(${old})%`];
+    return [upper, ...around, old.slice(1), '*.example.com', '10.0.0.0/8', 'x'.repeat(300), 'ä', '\\1', '*', '.*'];
+  }
+  if (Array.isArray(old)) return [[], [...(old as unknown[]), ...(old as unknown[])], old.toReversed(), old.slice(1)];
+  if (typeof old === 'object' && old !== null)
+    return [{}, { ...old, extra: 1 }, Object.fromEntries(Object.entries(old).slice(1))];
+  return HOSTILE;
+}
+
 type Step = string | number;
 
 /** Every place in a value. */
@@ -97,20 +114,32 @@ const aFault = fc.record({
   change: fc.oneof(
     { weight: 2, arbitrary: fc.constant(() => []) },
     { weight: 2, arbitrary: fc.constant((old: unknown) => [old, old]) },
-    { weight: 6, arbitrary: hostile.map((value) => () => [value]) },
+    { weight: 3, arbitrary: hostile.map((value) => () => [value]) },
+    {
+      weight: 6,
+      arbitrary: fc.nat().map((i) => (old: unknown) => {
+        const all = alike(old);
+        return [all[i % all.length]];
+      }),
+    },
   ),
 });
 
-/** One or two faults in the structure; metadata is spared more often than not. */
+/** One or two faults in the structure, mostly inside of the spec. */
 export function structurally(resource: Written): fc.Arbitrary<unknown> {
-  return fc.tuple(fc.boolean(), fc.array(aFault, { minLength: 1, maxLength: 2 })).map(([anywhere, faults]) => {
-    let value: unknown = resource;
-    for (const { at, change } of faults) {
-      const all = places(value).filter(([first]) => anywhere || first === 'spec');
-      value = changed(value, all[at % all.length] ?? [], change);
-    }
-    return value;
-  });
+  return fc
+    .tuple(
+      fc.nat(4).map((i) => i === 0),
+      fc.array(aFault, { minLength: 1, maxLength: 2 }),
+    )
+    .map(([anywhere, faults]) => {
+      let value: unknown = resource;
+      for (const { at, change } of faults) {
+        const all = places(value).filter(([first, second]) => anywhere || (first === 'spec' && second !== undefined));
+        value = changed(value, all[at % all.length] ?? [], change);
+      }
+      return value;
+    });
 }
 
 const INSERTED = [

@@ -190,8 +190,8 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     'a port twice',
     '  hosts: [a.b]\n  resolution: DNS\n  ports:\n  - {number: 80, name: a}\n  - {number: 80, name: a}\n',
     [
-      '9: error IST0106 spec.ports[1].number: port 80 stands here twice. Keep one.',
       '9: error IST0106 spec.ports[1].name: the name "a" stands here twice. Rename one.',
+      '9: error IST0106 spec.ports[1].number: port 80 stands here twice. Keep one.',
     ],
   ],
   [
