@@ -27,8 +27,13 @@ function headline({ request }: Explanation, style: Style): string {
 function verdict({ outcome, action, note }: Explanation, style: Style): readonly string[] {
   const said = note === undefined ? '' : `: ${note}`;
   switch (outcome) {
-    case 'forwarded':
-      return note === undefined ? [] : [style.doubtful(note)];
+    case 'forwarded': {
+      const abort = action?.fault?.abort;
+      return [
+        ...(note === undefined ? [] : [style.doubtful(note)]),
+        ...(abort?.percent === 100 ? [style.bad(`never sent: a fault answers with ${abort.status}`)] : []),
+      ];
+    }
     case 'redirected':
       return [
         style.good(`redirected by ${action?.redirect?.code ?? ''} to ${action?.redirect?.location ?? ''}${said}`),
@@ -44,6 +49,9 @@ function verdict({ outcome, action, note }: Explanation, style: Style): readonly
   }
 }
 
+/** The column that is left out where it would be empty. */
+const SUBSET = 2;
+
 function destinationLines(destinations: readonly ExplainedDestination[], style: Style): readonly string[] {
   const rows = destinations.map(({ weight, destination, port, subset, cluster, failure }) => [
     destinations.length > 1 ? `${weight} %` : '→',
@@ -51,7 +59,9 @@ function destinationLines(destinations: readonly ExplainedDestination[], style: 
     subset === undefined ? '' : `subset ${subset}`,
     failure === undefined ? cluster : style.bad(failure),
   ]);
-  return alignColumns(rows.map((row) => row.map(printableCell))).map((line) => `  ${line}`);
+  const withSubsets = destinations.some(({ subset }) => subset !== undefined);
+  const shown = rows.map((row) => row.filter((_, column) => column !== SUBSET || withSubsets).map(printableCell));
+  return alignColumns(shown).map((line) => `  ${line}`);
 }
 
 /** Colours are control characters of our own. */

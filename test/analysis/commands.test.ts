@@ -294,3 +294,14 @@ test('docs/analyze.md has every code that a rule may report', async () => {
   const page = await readFile(join(ROOT, 'docs/analyze.md'), 'utf8');
   for (const code of new Set(RULES.flatMap(({ codes }) => codes))) assert.ok(page.includes(code), code);
 });
+
+test('explain says at once that a fault keeps all requests', async (t) => {
+  const fault = 'fault: { abort: { httpStatus: 503, percentage: { value: 100 } } }';
+  const dir = await shop(t, SHOP.replace('  - route:', `  - ${fault}\n    route:`));
+  const { out, code } = await trysail('explain', '-f', dir, '--from', 'web-1', '--to', 'http://reviews:9080/');
+  assert.equal(code, EXIT.ok);
+  assert.match(
+    out,
+    /^GET .*\n {2}never sent: a fault answers with 503\n {2}→ {2}reviews\.default\.mesh:9080 {2}outbound\|9080\|\|/,
+  );
+});
