@@ -18,6 +18,8 @@ export interface JoinPaths {
   readonly tokenFile: string;
   /** Undefined: where it is looked for anyway. */
   readonly meshConfigFile: string | undefined;
+  /** Undefined: where it is looked for anyway, or there is none. */
+  readonly fleetRootFile?: string | undefined;
 }
 
 interface Wanted {
@@ -26,13 +28,17 @@ interface Wanted {
   readonly comment: string;
 }
 
-function wantedSettings(settings: JoinSettings, { tokenFile, meshConfigFile }: JoinPaths): readonly Wanted[] {
+function wantedSettings(
+  settings: JoinSettings,
+  { tokenFile, meshConfigFile, fleetRootFile }: JoinPaths,
+): readonly Wanted[] {
   const optional = (path: string, value: string | undefined, comment: string): readonly Wanted[] =>
     value === undefined ? [] : [{ path: path.split('.'), value, comment }];
   return [
     ...optional('host.name', settings.name, 'unique in the mesh; the credential is made out to it'),
     ...optional('host.address', settings.address, 'where peers reach this host'),
     ...optional('mesh.config', meshConfigFile, 'what holds for the whole mesh'),
+    ...optional('mesh.fleet.trust', fleetRootFile, "whose configuration in Consul counts: the fleet's root"),
     ...optional('consul.address', settings.consulAddress, "the host's Consul agent"),
     ...optional('mode', settings.mode, 'what the mesh does for the services of this host'),
     ...optional('callAs', settings.callAs, 'whose identity calls through loopback upstreams carry'),
@@ -150,4 +156,11 @@ export function composeMeshConfig(
     given ??
     `# What holds for the whole mesh: the same on every host. Written by "trysail join".\ntrustDomain: ${trustDomain}\n`;
   return { text, added: text.split('\n').flatMap((line) => (/^\s*(?:#|$)/.test(line) ? [] : [`+ ${line}`])), kept: [] };
+}
+
+/** The public key of the fleet's root: the CA's; a file that is there stays. */
+export function composeFleetRoot(existing: string | undefined, given: string): ComposedFile {
+  if (existing === undefined) return { text: given, added: ["+ the fleet's root, by the CA"], kept: [] };
+  const differs = given.trim() !== existing.trim();
+  return { text: existing, added: [], kept: differs ? ["it is not the CA's, which new hosts get"] : [] };
 }

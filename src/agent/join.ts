@@ -3,13 +3,14 @@ import { chown, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { callApi } from '../api/client.ts';
 import type { Status } from '../api/status.ts';
+import { publicKeysOf } from '../fleet/signing-key.ts';
 import type { JoinDescription } from '../identity/host-method.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import { formatDiagnostic } from '../model/diagnostic.ts';
 import { PATHS, sockets } from '../platform/vm/paths.ts';
 import { parseMeshConfig } from '../sources/mesh-config.ts';
-import { type ComposedFile, composeAgentYaml, composeMeshConfig } from './join-config.ts';
+import { type ComposedFile, composeAgentYaml, composeFleetRoot, composeMeshConfig } from './join-config.ts';
 import { credentialOf, settingsFrom, textOf } from './join-host.ts';
 import { account, hasUnit, isActive, type JoinMachine } from './join-machine.ts';
 import { askCa, checkConsul, checkEntitlement, checkRights, readToken } from './join-preflight.ts';
@@ -74,6 +75,8 @@ interface Plan {
   readonly description: JoinDescription & { readonly address: string };
   readonly agentYaml: ComposedFile & { readonly path: string; readonly isNew: boolean };
   readonly meshConfig: ComposedFile & { readonly path: string; readonly isNew: boolean };
+  /** Undefined: the CA hands none out. */
+  readonly fleetRoot: Plan['meshConfig'] | undefined;
   readonly tokenFile: string;
   readonly units: readonly string[];
   readonly hadJoined: boolean;
@@ -114,9 +117,6 @@ async function planOf(options: JoinOptions): Promise<Plan> {
   if (!options.dryRun) await checkRights(machine, folder, units.length > 0);
   const meshPath = settings.mesh.configFile ?? join(folder, 'meshconfig.yaml');
   const isFoundAnyway = settings.mesh.configFile !== undefined || meshPath === PATHS.meshConfig;
-  const agentYaml = isFoundAnyway
-    ? checked
-    : composeAgentYaml(existing, wanted, { ...paths, meshConfigFile: meshPath });
   const existingMesh = await textOf(meshPath);
   if (existingMesh !== undefined) checkTrustDomain(meshPath, existingMesh, trustDomain);
   say(`Asking the CA at ${settings.identity.ca.address ?? token.ca.join(', ')}.`);
@@ -124,6 +124,13 @@ async function planOf(options: JoinOptions): Promise<Plan> {
   checkEntitlement(settings, description);
   if (settings.registry === 'consul') say(`Asking Consul at ${settings.consul.address}.`);
   await checkConsul(settings);
+  const fleetRoot = await fleetRootFor(description.fleetRoot, settings, folder);
+  const agentYaml = composeAgentYaml(existing, wanted, {
+    ...paths,
+    meshConfigFile: isFoundAnyway ? undefined : meshPath,
+    fleetRootFile:
+      settings.mesh.fleet !== undefined || fleetRoot?.path === PATHS.fleetRoot ? undefined : fleetRoot?.path,
+  });
   const credential = await credentialOf(settings, trustDomain);
   const hadJoined = credential !== undefined && credential.facts.notAfterMs > Date.now();
   return {
@@ -135,11 +142,25 @@ async function planOf(options: JoinOptions): Promise<Plan> {
       path: meshPath,
       isNew: existingMesh === undefined,
     },
+    fleetRoot,
     tokenFile: settings.identity.ca.joinTokenFile ?? join(folder, 'join.token'),
     units,
     hadJoined,
     needsToken: !hadJoined || credential?.tokenId !== token.id,
   };
+}
+
+/** Where the fleet's root goes, and what becomes of the file; undefined where there is none, or nobody asks for it. */
+async function fleetRootFor(
+  given: string | undefined,
+  { mesh, registry }: AgentSettings,
+  folder: string,
+): Promise<Plan['fleetRoot']> {
+  if (given === undefined || registry !== 'consul') return undefined;
+  const path = mesh.fleet?.trustFile ?? join(folder, 'fleet-root.pem');
+  publicKeysOf(given, "the CA's answer");
+  const existing = await textOf(path);
+  return { ...composeFleetRoot(existing, given), path, isNew: existing === undefined };
 }
 
 function checkTrustDomain(path: string, text: string, trustDomain: string): void {
@@ -207,6 +228,12 @@ async function startUnits(
   }
 }
 
+const filesOf = ({ agentYaml, meshConfig, fleetRoot }: Plan): readonly Plan['agentYaml'][] => [
+  agentYaml,
+  meshConfig,
+  ...(fleetRoot === undefined ? [] : [fleetRoot]),
+];
+
 const changeOf = ({ path, added, kept, isNew }: Plan['agentYaml']): JoinedFile => ({
   path,
   change: isNew ? 'written' : added.length > 0 ? 'completed' : 'unchanged',
@@ -223,7 +250,7 @@ function reportOf(plan: Plan, state: JoinReport['state']): JoinReport {
     address: settings.host.address,
     trustDomain: description.trustDomain,
     ca: description.address,
-    files: [changeOf(plan.agentYaml), changeOf(plan.meshConfig)],
+    files: filesOf(plan).map(changeOf),
     units,
   };
 }
@@ -257,10 +284,10 @@ export async function joinHost(options: JoinOptions): Promise<JoinReport> {
   const command = `trysail agent --config ${options.configFile}`;
   const byHand = units.length === 0 ? { toStart: command } : {};
   if (options.dryRun) return { ...reportOf(plan, 'planned'), ...byHand };
-  await writeConfig(plan.meshConfig);
-  await writeConfig(plan.agentYaml);
+  // agent.yaml last: it names the others.
+  for (const file of filesOf(plan).toReversed()) await writeConfig(file);
   if (plan.needsToken) await writeToken(tokenFile, tokenText, machine, units.length > 0);
-  const isNews = plan.needsToken || [plan.agentYaml, plan.meshConfig].some(({ added }) => added.length > 0);
+  const isNews = plan.needsToken || filesOf(plan).some(({ added }) => added.length > 0);
   const granted = units.length === 0 ? undefined : await grantTproxy(machine, settings);
   if (granted !== undefined) say(granted);
   await startUnits(machine, units, { isNews, say });

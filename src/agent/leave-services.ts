@@ -1,17 +1,34 @@
 /** Steps of leaving that tell others: Consul, that the services of this host are gone; the CA, that its credential is. */
 import { join } from 'node:path';
+import { statusKey } from '../fleet/layout.ts';
 import { isRefusal } from '../identity/ca-addresses.ts';
 import { HostCa } from '../identity/host-ca.ts';
-import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { errorCode, errorMessage, TrysailError } from '../lib/errors.ts';
 import { META } from '../model/registration.ts';
 import { clientOf } from './consul-side.ts';
 import { credentialOf } from './join-host.ts';
 import { exists } from './leave-removal.ts';
 import type { LeaveStep } from './leave-step.ts';
 import type { LeaveTarget } from './leave-target.ts';
+import type { AgentSettings } from './settings.ts';
 
 const CONSUL_TIMEOUT_MS = 10_000;
 const CA_TIMEOUT_MS = 10_000;
+
+/** Whether this host says something of itself beside the fleet's configuration; whoever may not look has not said it. */
+async function isSaid(
+  { kv }: ReturnType<typeof clientOf>,
+  { mesh }: AgentSettings,
+  hostName: string,
+): Promise<boolean> {
+  if (mesh.fleet === undefined) return false;
+  try {
+    return (await kv.get(statusKey(hostName), { signal: AbortSignal.timeout(CONSUL_TIMEOUT_MS) })).value !== undefined;
+  } catch (error) {
+    if (errorCode(error) === 'CONSUL_ACL_DENIED') return false;
+    throw error;
+  }
+}
 
 /** The registrations that this host's agent made, by what it wrote into them: whether it lives or not. */
 export function consulStep({ settings, hostName }: LeaveTarget): LeaveStep {
@@ -41,13 +58,18 @@ export function consulStep({ settings, hostName }: LeaveTarget): LeaveStep {
   };
   return {
     what,
-    isUndone: async () => withClient(async (client) => (await ours(client)).length === 0),
+    isUndone: async () =>
+      withClient(async (client) => (await ours(client)).length === 0 && !(await isSaid(client, settings, hostName))),
     undo: async () =>
       withClient(async (client) => {
         const names: string[] = [];
         for (const { id, name } of await ours(client)) {
           await client.agent.deregister(id, { name, signal: AbortSignal.timeout(CONSUL_TIMEOUT_MS) });
           names.push(id);
+        }
+        if (await isSaid(client, settings, hostName)) {
+          await client.kv.delete(statusKey(hostName));
+          names.push(statusKey(hostName));
         }
         return names.join(', ');
       }),

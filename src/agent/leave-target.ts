@@ -69,6 +69,7 @@ export async function leaveTarget(configFile: string): Promise<LeaveTarget> {
     configFiles: await existing([
       configFile,
       settings?.mesh.configFile ?? join(folder, 'meshconfig.yaml'),
+      settings?.mesh.fleet?.trustFile ?? join(folder, 'fleet-root.pem'),
       settings?.identity.ca.joinTokenFile ?? join(folder, 'join.token'),
       ...(await yamlFiles(resourcesDir)),
     ]),

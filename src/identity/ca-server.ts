@@ -42,6 +42,8 @@ export interface CaServerOptions {
   readonly reEnrolGraceMs?: number | undefined;
   /** Text of the mesh configuration that hosts get when they join; default: none. */
   readonly readMeshConfig?: (() => Promise<string | undefined>) | undefined;
+  /** Public key of the fleet's root that hosts get when they join, PEM; default: none. */
+  readonly readFleetRoot?: (() => Promise<string | undefined>) | undefined;
   /** Of the server's own certificate; default 24 h. */
   readonly serverLifetimeMs?: number | undefined;
   /** Requests a second from one address; default 100, with bursts of 1000. */
@@ -90,7 +92,11 @@ export class CaServer {
       now,
     };
     this.#service = new CaService(common);
-    this.#hosts = new HostService({ ...common, readMeshConfig: options.readMeshConfig ?? (async () => undefined) });
+    this.#hosts = new HostService({
+      ...common,
+      readMeshConfig: options.readMeshConfig ?? (async () => undefined),
+      readFleetRoot: options.readFleetRoot,
+    });
     this.#certificate = new ServerCertificate({
       ...options,
       lifetimeMs: options.serverLifetimeMs ?? DAY_MS,

@@ -28,6 +28,8 @@ const DescribeAnswer = z.object({
   trustDomain: z.string(),
   /** Text of the mesh's meshconfig.yaml, if the CA hands one out. */
   meshConfig: z.optional(z.string()),
+  /** Public key of the fleet's root (PEM), if the CA hands one out. */
+  fleetRoot: z.optional(z.string()),
   /** What the CA's clock shows, milliseconds since 1970. */
   timeMs: z.number(),
   /** Patterns of the identities that the token allows. */

@@ -14,6 +14,8 @@ export interface HostServiceOptions extends CaServiceOptions {
   readonly turns: HostTurns;
   /** The mesh configuration that is handed out with a join; undefined: none. */
   readonly readMeshConfig: () => Promise<string | undefined>;
+  /** The public key of the fleet's root that is handed out with a join; undefined: none. */
+  readonly readFleetRoot?: (() => Promise<string | undefined>) | undefined;
   readonly nonces?: Nonces;
 }
 
@@ -50,9 +52,11 @@ export class HostService {
         throw tokenRefusal('used');
       }
       const meshConfig = await readMeshConfig();
+      const fleetRoot = await this.#options.readFleetRoot?.();
       return {
         trustDomain: authority.material.trustDomain,
         ...(meshConfig === undefined ? {} : { meshConfig }),
+        ...(fleetRoot === undefined ? {} : { fleetRoot }),
         timeMs: now(),
         allow: [...token.allow],
         expiresAtMs: token.expiresAtMs,

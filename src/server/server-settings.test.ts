@@ -14,12 +14,14 @@ test('parseServerSettings() fills in what is not said', () => {
     hostLifetimeMs: 30 * 86_400_000,
     reEnrolGraceMs: 30 * 86_400_000,
     meshConfigFile: undefined,
+    fleetRootFile: undefined,
   });
   assert.deepEqual(parse('ca: { dir: /x, listen: "[2001:db8::1]:1" }').ca?.names[0], '2001:db8::1');
   assert.deepEqual(parse('ca: { dir: /x, names: [ca.example] }').ca?.names, ['ca.example']);
   assert.equal(parse('ca: { dir: /x, reEnrolGrace: 0s }').ca?.reEnrolGraceMs, 0);
   assert.equal(parse('ca: { dir: /x, reEnrolGrace: 48h }').ca?.reEnrolGraceMs, 48 * 3_600_000);
   assert.equal(parse('ca: { dir: /x, meshConfig: mesh.yaml }').ca?.meshConfigFile, '/etc/trysail/mesh.yaml');
+  assert.equal(parse('ca: { dir: /x, fleetRoot: root.pem }').ca?.fleetRootFile, '/etc/trysail/root.pem');
   assert.equal(parse('log: { level: debug }').log.level, 'debug');
 });
 

@@ -25,6 +25,8 @@ export interface CaSettings {
   readonly reEnrolGraceMs: number;
   /** The meshconfig.yaml that hosts get when they join, absolute; undefined: one with the trust domain alone. */
   readonly meshConfigFile: string | undefined;
+  /** The public key of the fleet's root that hosts get when they join, absolute; undefined: none. */
+  readonly fleetRootFile: string | undefined;
 }
 
 export interface ServerSettings {
@@ -65,6 +67,7 @@ const Schema = z.strictObject({
       hostCredentialLifetime: z.optional(duration(HOUR_MS, 366 * DAY_MS, '1h to 8784h')),
       reEnrolGrace: z.optional(duration(0, 366 * DAY_MS, '0s to 8784h')),
       meshConfig: z.optional(z.string().check(z.minLength(1, { error: 'must be the path of a meshconfig.yaml' }))),
+      fleetRoot: z.optional(z.string().check(z.minLength(1, { error: 'must be the path of a fleet-root.pub.pem' }))),
     }),
   ),
   log: z.optional(z.strictObject({ level: z.optional(z.enum(['debug', 'info', 'warn', 'error'])) })),
@@ -117,6 +120,7 @@ export function parseServerSettings(text: string, file: string, baseDir: string)
       hostLifetimeMs: parseDurationMs(ca.hostCredentialLifetime ?? '720h') ?? 30 * DAY_MS,
       reEnrolGraceMs: parseDurationMs(ca.reEnrolGrace ?? '720h') ?? 30 * DAY_MS,
       meshConfigFile: ca.meshConfig === undefined ? undefined : path(ca.meshConfig),
+      fleetRootFile: ca.fleetRoot === undefined ? undefined : path(ca.fleetRoot),
     },
     log: { level },
   };

@@ -8,6 +8,7 @@ import { JoinTokens } from '../identity/join-tokens.ts';
 import { TrysailError } from '../lib/errors.ts';
 import { createLog, type Log } from '../lib/log.ts';
 import { createNotifier } from '../platform/vm/notify.ts';
+import { readFleetRoot } from './fleet-root-file.ts';
 import { readMeshConfig } from './mesh-config-file.ts';
 import { type CaSettings, loadServerSettings, type Role, type ServerSettings } from './server-settings.ts';
 
@@ -23,10 +24,12 @@ export interface RunningServer {
 }
 
 async function startCa(settings: CaSettings, log: Log): Promise<CaServer> {
-  const { dir, names, listen, workloadLifetimeMs, hostLifetimeMs, reEnrolGraceMs, meshConfigFile } = settings;
+  const { dir, names, listen, workloadLifetimeMs, hostLifetimeMs, reEnrolGraceMs, meshConfigFile, fleetRootFile } =
+    settings;
   const material = await loadCa(dir);
   // At once, so that a fault of the file is the server's operator's and not the first host's.
   await readMeshConfig(meshConfigFile, material.trustDomain);
+  await readFleetRoot(fleetRootFile);
   const server = new CaServer({
     authority: await CertificateAuthority.create(material),
     tokens: new JoinTokens(dir),
@@ -37,6 +40,7 @@ async function startCa(settings: CaSettings, log: Log): Promise<CaServer> {
     hostLifetimeMs,
     reEnrolGraceMs,
     readMeshConfig: async () => readMeshConfig(meshConfigFile, material.trustDomain),
+    readFleetRoot: async () => readFleetRoot(fleetRootFile),
   });
   const address = await server.listen(listen);
   const { trustDomain, rootFingerprint, notAfterMs } = material;

@@ -1,6 +1,6 @@
 // A change that goes out in steps to real agents and their Envoys: step by step, taken back, held up by a dead host.
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { applyResources, namespaceHistory } from '../../src/fleet/fleet.ts';
@@ -141,15 +141,19 @@ test('a change goes out in steps', async (t) => {
     await assert.rejects(publish(undefined, answering('reviews', 500)), { code: 'FLEET_STAGED' });
   });
 
-  await t.test('an agent that starts anew in the middle stays where it was', async () => {
+  await t.test('a host that comes new in the middle takes what was in force before', async () => {
     const before = await answers();
     const late = before.indexOf(418);
     const host = hosts[late];
     assert.ok(host);
     await host.child.stop('SIGTERM');
+    await rm(join(host.stateDir, 'fleet'), { recursive: true });
     host.start();
     await host.ready(30_000);
     assert.deepEqual(await answers(), before);
+    const { fleet: now } = await host.status();
+    const shop = now?.namespaces.find(({ namespace }) => namespace === 'shop');
+    assert.deepEqual([shop?.revision, shop?.current], [1, true]);
   });
 
   await t.test('the further steps, each when the one before is in force', async () => {

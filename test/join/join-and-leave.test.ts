@@ -8,6 +8,10 @@ import { type JoinReport, joinHost } from '../../src/agent/join.ts';
 import { joinState } from '../../src/agent/join-check.ts';
 import type { JoinSettings } from '../../src/agent/join-settings.ts';
 import { type LeaveResult, leaveMesh } from '../../src/agent/leave.ts';
+import { createConsulClient } from '../../src/consul/client.ts';
+import { initialiseFleet, publicHalf } from '../../src/fleet/fleet-admin.ts';
+import { statusKey } from '../../src/fleet/layout.ts';
+import { createSigningKey } from '../../src/fleet/signing-key.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/identity/join-token.ts';
 import { TrysailError } from '../../src/lib/errors.ts';
 import { type MeshCa, startMeshCa, TRUST_DOMAIN } from '../identity/mesh-ca.ts';
@@ -18,6 +22,8 @@ import { freePort, freePorts } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { envoyBinary, ROOT } from '../support/tools.ts';
 import { type FakeMachine, fakeMachine } from './fake-machine.ts';
+
+const FLEET = createSigningKey();
 
 interface Rig {
   readonly ca: MeshCa;
@@ -35,7 +41,10 @@ interface Rig {
 
 /** Everything below one folder, so that the run folder's sockets have short names. */
 async function rig(t: TestContext, agentYaml: string): Promise<Rig> {
-  const ca = await startMeshCa(t, { readMeshConfig: async () => `trustDomain: ${TRUST_DOMAIN}\nconnectTimeout: 2s\n` });
+  const ca = await startMeshCa(t, {
+    readMeshConfig: async () => `trustDomain: ${TRUST_DOMAIN}\nconnectTimeout: 2s\n`,
+    readFleetRoot: async () => FLEET.publicPem,
+  });
   const dir = await tempDir(t);
   const [etc, state, run] = [join(dir, 'etc'), join(dir, 'state'), join(dir, 'run')] as const;
   const config = join(etc, 'agent.yaml');
@@ -101,6 +110,10 @@ const outcomes = (results: readonly LeaveResult[]): readonly string[] => results
 
 test('join, again, with more services, check, and leave with the agent dead', async (t) => {
   const consul = await startConsul(t);
+  const client = createConsulClient({ address: consul.address });
+  t.after(() => client.close());
+  const publisher = { name: 'admin', publicKey: publicHalf(FLEET), namespaces: ['*'], kinds: ['*'], mayFreeze: true };
+  await initialiseFleet(client, FLEET, publisher, 'allow');
   const r = await rig(t, `consul: { address: "${consul.address}" }\n`);
   const [orders = 0, application = 0] = await freePorts(2);
   assert.partialDeepStrictEqual(await joinState(r.config), { joined: false, reason: 'no-credential' });
@@ -131,6 +144,7 @@ test('join, again, with more services, check, and leave with the agent dead', as
     [
       ['/agent.yaml', 'completed'],
       ['/meshconfig.yaml', 'written'],
+      ['/fleet-root.pem', 'written'],
     ],
   );
   assert.match(await readFile(r.config, 'utf8'), /^# The operator's own words\.\n/);
@@ -140,9 +154,12 @@ test('join, again, with more services, check, and leave with the agent dead', as
   );
   assert.deepEqual(
     (await readdir(r.etc)).toSorted(),
-    ['agent.yaml', 'meshconfig.yaml'],
+    ['agent.yaml', 'fleet-root.pem', 'meshconfig.yaml'],
     'the token is used up and gone',
   );
+  assert.equal(await readFile(join(r.etc, 'fleet-root.pem'), 'utf8'), FLEET.publicPem);
+  const said = async (): Promise<unknown> => (await client.kv.get(statusKey('vm-1'))).value;
+  await eventually('the host follows the fleet', async () => assert.ok(await said()));
   assert.ok(
     r.said.some((line) => line.startsWith('Waiting for ')),
     r.said.join('\n'),
@@ -161,7 +178,7 @@ test('join, again, with more services, check, and leave with the agent dead', as
   assert.partialDeepStrictEqual(again, { state: 'joined', hadJoined: true });
   assert.equal(r.agent?.process.pid, pid);
   assert.equal(await readFile(r.config, 'utf8'), before);
-  assert.deepEqual(await readdir(r.etc), ['agent.yaml', 'meshconfig.yaml']);
+  assert.deepEqual((await readdir(r.etc)).toSorted(), ['agent.yaml', 'fleet-root.pem', 'meshconfig.yaml']);
 
   // A further service, and a token for it.
   const more = await r.join(await r.token(), { services: [{ name: 'cart' }] });
@@ -197,6 +214,7 @@ test('join, again, with more services, check, and leave with the agent dead', as
   const left = await r.leave();
   assert.ok(!left.some(({ outcome }) => outcome === 'failed'), JSON.stringify(left, undefined, 2));
   assert.deepEqual(await services(), ['foreign'], 'what others registered stays');
+  assert.equal(await said(), undefined, 'the fleet waits for this host no more');
   assert.deepEqual([...r.machine.tables], ['inet filter', 'ip trysailing']);
   assert.deepEqual([...r.machine.links], []);
   assert.deepEqual([...r.machine.routing.values()].flat(), []);
