@@ -1,5 +1,6 @@
 /** Two instances of details share one limit a caller: each takes its part, and nobody asks anybody. */
-import { httpFrom } from '../machines/http.ts';
+import { join } from 'node:path';
+import { runCommand } from '../machines/run-command.ts';
 import { waitFor } from '../machines/wait.ts';
 import { detailsLimit } from '../mesh/bookshop-resources.ts';
 import { PRODUCTPAGE, UPSTREAM_PORTS } from '../topology.ts';
@@ -35,21 +36,16 @@ export const rateLimited: Scenario = {
   },
 };
 
-/** How many of `count` requests of a user got an answer other than 429. Throws an Error for any other failure. */
+const PROGRAM = join(import.meta.dirname, '../machines/http-statuses.ts');
+
+/** How many of `count` requests of a user were not answered with 429. Throws an Error for any other failure. */
 async function passed(world: World, count: number, user: string | undefined): Promise<number> {
   const { network } = world;
   const url = `http://${network.loopbackOf(PRODUCTPAGE)}:${UPSTREAM_PORTS.details}/details/1`;
-  const headers: Record<string, string> = user === undefined ? {} : { 'end-user': user };
-  const answers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      try {
-        await httpFrom(network, PRODUCTPAGE, url, { headers });
-        return 1;
-      } catch (error) {
-        if (String(error).includes('HTTP 429')) return 0;
-        throw error;
-      }
-    }),
-  );
-  return answers.reduce<number>((sum, one) => sum + one, 0);
+  const headers = user === undefined ? [] : [`end-user:${user}`];
+  const argv = [process.execPath, PROGRAM, String(count), url, ...headers];
+  const statuses = (await runCommand(network.commandOn(PRODUCTPAGE, argv))).trim().split('\n');
+  const odd = statuses.find((status) => status !== '200' && status !== '429');
+  if (odd !== undefined || statuses.length !== count) throw new Error(`details answered ${statuses.join(' ')}`);
+  return statuses.filter((status) => status === '200').length;
 }
