@@ -42,12 +42,27 @@ spec: {hosts: [www.example.com], gateways: [shop/edge], http: [{directResponse: 
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: both, namespace: called}
-spec: {hosts: [reviews], gateways: [shop/edge, mesh], http: [{directResponse: {status: 418}}]}
+spec: {hosts: [reviews, payments.shop.mesh, '*.a.called.mesh'], gateways: [shop/edge, mesh], http: [{directResponse: {status: 418}}]}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: calls, namespace: called}
 spec: {hosts: [reviews], http: [{directResponse: {status: 418}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: foreign, namespace: called}
+spec: {hosts: [payments.shop.mesh, '*.example.com'], http: [{directResponse: {status: 418}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: all, namespace: called}
+spec: {hosts: ['*.called.mesh'], http: [{directResponse: {status: 418}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: delegate, namespace: called}
+spec: {http: [{directResponse: {status: 418}}]}
 `;
 
 const RESOURCES = parseResources([{ file: 'in.yaml', text: TEXT }]);
@@ -60,20 +75,28 @@ function names(trusted: readonly string[]): readonly string[] {
 
 test('of a namespace that is followed because it is called only its own names and calls within the mesh count', () => {
   assert.deepEqual(RESOURCES.diagnostics, []);
-  assert.deepEqual(names(['shop']), ['both', 'calls', 'own']);
+  assert.deepEqual(names(['shop']), ['all', 'both', 'calls', 'delegate', 'own']);
   const { virtualServices } = trustedResources(RESOURCES, new Set(['shop']), DEFAULT_MESH_CONFIG);
   assert.deepEqual(
-    virtualServices.map(({ gateways }) => gateways),
-    [['mesh'], undefined],
+    virtualServices.map(({ hosts, gateways }) => [hosts, gateways]),
+    [
+      [['reviews'], ['mesh']],
+      [['reviews'], undefined],
+      [['*.called.mesh'], undefined],
+      [[], undefined],
+    ],
   );
 });
 
 test('of a trusted namespace everything counts, and lists stay the same', () => {
   assert.deepEqual(names(['called']), [
+    'all',
     'at-gateway',
     'both',
     'calls',
+    'delegate',
     'edge',
+    'foreign',
     'outside',
     'own',
     'socket',

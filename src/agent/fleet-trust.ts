@@ -70,16 +70,29 @@ function keyNotShown({ meta }: DestinationRule): Diagnostic {
   };
 }
 
-const FOR_MESH = new WeakMap<VirtualService, VirtualService>();
+/** Whether a host of a rule names services of the rule's own namespace: one of them, or all by `*.shop.mesh`. */
+function isOwnName(host: string, namespace: string, config: MeshConfig): boolean {
+  const one = canonicalHost(config, host.replace(/^\*(?=\.)/, 'any'), namespace);
+  return serviceOfHost(config, one)?.namespace === namespace;
+}
 
-/** The same rule without its gateways; undefined where it is for those alone. */
-function forMesh(rule: VirtualService): VirtualService | undefined {
-  const { gateways } = rule;
-  if (gateways === undefined || (gateways.length === 1 && gateways[0] === MESH_GATEWAY)) return rule;
-  if (!gateways.includes(MESH_GATEWAY)) return undefined;
-  const known = FOR_MESH.get(rule) ?? { ...rule, gateways: [MESH_GATEWAY] };
-  FOR_MESH.set(rule, known);
-  return known;
+const OF_ITS_OWN = new WeakMap<VirtualService, { readonly config: MeshConfig; readonly rule: VirtualService }>();
+
+/**
+ * The rule as far as it speaks of calls within the mesh to services of its own namespace, which is all that can count here;
+ * undefined where it does not. A delegate speaks by the word of the rule that delegates to it.
+ */
+function ofItsOwn(rule: VirtualService, config: MeshConfig): VirtualService | undefined {
+  const { gateways = [MESH_GATEWAY], meta } = rule;
+  if (rule.hosts.length === 0) return rule;
+  const hosts = rule.hosts.filter((host) => isOwnName(host, meta.namespace, config));
+  if (hosts.length === 0 || !gateways.includes(MESH_GATEWAY)) return undefined;
+  if (hosts.length === rule.hosts.length && gateways.length === 1) return rule;
+  const before = OF_ITS_OWN.get(rule);
+  if (before?.config === config) return before.rule;
+  const known = { config, rule: { ...rule, hosts, gateways: [MESH_GATEWAY] } };
+  OF_ITS_OWN.set(rule, known);
+  return known.rule;
 }
 
 function sharing<T>(before: readonly T[], after: readonly T[]): readonly T[] {
@@ -88,8 +101,8 @@ function sharing<T>(before: readonly T[], after: readonly T[]): readonly T[] {
 
 /**
  * The published resources that count. Of namespaces that are not trusted these do not: ServiceEntries for names that are not
- * theirs or for sockets, Gateways, VirtualServices at gateways, certificates of this host that DestinationRules name.
- * VirtualServices for calls within the mesh and DestinationRules are judged call by call. Lists from which nothing goes stay
+ * theirs or for sockets, Gateways, VirtualServices at gateways or of services that are not theirs, certificates of this host
+ * that DestinationRules name. What counts is judged call by call. Lists from which nothing goes stay
  * the same array.
  */
 export function trustedResources(resources: ResourceSet, trusted: TrustedNamespaces, config: MeshConfig): ResourceSet {
@@ -98,7 +111,7 @@ export function trustedResources(resources: ResourceSet, trusted: TrustedNamespa
   const isOwnSocket = ({ workload }: WorkloadEntry): boolean => isSocketAddress(workload.address);
   const { serviceEntries, workloadEntries, gateways, virtualServices, destinationRules, diagnostics } = resources;
   const entries = serviceEntries.filter((entry) => isTrusted(entry) || isOfItsOwn(entry, config));
-  const rules = virtualServices.flatMap((rule) => (isTrusted(rule) ? rule : (forMesh(rule) ?? [])));
+  const rules = virtualServices.flatMap((rule) => (isTrusted(rule) ? rule : (ofItsOwn(rule, config) ?? [])));
   const policies = destinationRules.map((rule) => (isTrusted(rule) ? rule : keyless(rule)));
   const changed = destinationRules.filter((rule, i) => rule !== policies[i]);
   return {
