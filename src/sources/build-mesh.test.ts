@@ -149,6 +149,27 @@ test('what was seen meshed is kept, until a record says migrating', () => {
   assert.deepEqual([...meshedHosts(migrating, seen)], []);
 });
 
+test('where mutual TLS is turned off callers do without, and what was known holds again afterwards', () => {
+  const off = (selector = ''): ReturnType<typeof resources> =>
+    resources(
+      istio('PeerAuthentication', 'p', `{${selector}mtls: {mode: DISABLE}}`).replace('networking.', 'security.'),
+    );
+  const tlsOf = (mesh: Mesh): string | undefined => mesh.services.get('web.default.mesh')?.tls;
+  const web = catalogue({ web: [instance('n/1', { meta: MTLS })] });
+  const meshed = build({ catalogue: web });
+  const selected = build({ catalogue: web, resources: off('selector: {matchLabels: {a: b}}, ') }, meshed);
+  assert.equal(tlsOf(selected), 'required');
+  const without = build({ catalogue: web, resources: off() }, selected);
+  assert.equal(tlsOf(without), 'plain');
+  assert.deepEqual([...meshedHosts(without)], ['web.default.mesh']);
+  const again = build({ catalogue: web, resources: { ...off() } }, without);
+  assert.equal(again.services, without.services);
+  const rogue = catalogue({ web: [instance('n/rogue', { address: '10.6.6.6', port: 666 })] });
+  const after = build({ catalogue: rogue }, again);
+  assert.equal(tlsOf(after), 'required');
+  assert.deepEqual(after.endpoints.get('web.default.mesh'), []);
+});
+
 test('of two records for one Consul name the older holds', () => {
   const set = resources(record('a', '{consulName: web}') + record('b', '{consulName: web}'));
   const mesh = build({ resources: set, catalogue: catalogue({ web: [] }) });

@@ -10,6 +10,7 @@ import type { Endpoint, Service } from '../model/service.ts';
 import type { VirtualService } from '../model/virtual-service.ts';
 import type { CatalogueState } from './catalogue-state.ts';
 import { mergeDelegates } from './delegates.ts';
+import { knownTls, withoutDisabledMtls } from './disabled-mtls.ts';
 import { buildEntryServices, type EntryServices } from './entry-services.ts';
 import { type HostResolver, hostResolver } from './host-resolution.ts';
 import { checkRateLimits } from './rate-limit-check.ts';
@@ -61,7 +62,9 @@ function sameConfig(previous: MeshConfig | undefined, next: MeshConfig): MeshCon
  */
 export function meshedHosts(mesh: Mesh, seenBefore?: ReadonlySet<string>): ReadonlySet<string> {
   const hosts = new Set(seenBefore);
-  for (const { host, consulName, tls } of mesh.services.values()) {
+  for (const service of mesh.services.values()) {
+    const { host, consulName } = service;
+    const tls = knownTls(service);
     if (consulName === undefined) continue;
     if (tls === 'required') hosts.add(host);
     if (tls === 'migrating') hosts.delete(host);
@@ -155,7 +158,7 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
     return (
       local.has(host) ||
       inputs.seenMeshed?.has(host) === true ||
-      (before?.consulName !== undefined && before.tls === 'required') ||
+      (before?.consulName !== undefined && knownTls(before) === 'required') ||
       (entries.byHost.get(host)?.service?.tls ?? 'plain') !== 'plain'
     );
   };
@@ -165,7 +168,15 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
       : buildRegisteredServices(index, catalogue, isKnownMeshed, memo?.registered);
 
   const joined = join(registered, entries);
-  const services = sharedMap(previous?.services, joined.services);
+  const services = sharedMap(
+    previous?.services,
+    withoutDisabledMtls(
+      joined.services,
+      resources.peerAuthentications,
+      config.rootNamespace,
+      (host) => index.byHost.get(host)?.tls !== undefined,
+    ),
+  );
   const written = sharedList(
     memo?.virtualServices,
     resources.virtualServices.map((virtualService) => resolver.virtualService(virtualService)),
