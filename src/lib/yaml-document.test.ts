@@ -53,6 +53,11 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
       '3 either.fiel: unknown key "fiel" | Did you mean "file"?',
     ],
   ],
+  [
+    'none of the alternatives of a union',
+    'name: a\neither: null\n',
+    ['2 either: is empty and must be a string or a mapping | Write a string or a mapping.'],
+  ],
   ['a document that is no mapping', '- a\n', ['1 : is a list and must be a mapping | Write a mapping.']],
 ];
 

@@ -184,13 +184,18 @@ function nounOf(expected: string): string {
   return nouns[expected] ?? `a ${expected}`;
 }
 
+/** What a complaint of zod says was there instead: `null`, `number`. */
+function receivedOf(issue: z.core.$ZodIssue | undefined): string | undefined {
+  return / received (\w+)$/.exec(issue?.message ?? '')?.[1];
+}
+
 /** What a complaint of the schema means to its reader. */
 function wording(path: Path, issue: z.core.$ZodIssue): Pick<YamlIssue, 'message' | 'remedy'> {
   if (issue.code === 'invalid_type') {
     const missing = issue.message.endsWith('received undefined');
     if (missing && typeof path.at(-1) === 'string')
       return { message: `"${path.at(-1)}" is missing`, remedy: `Add it, as ${nounOf(issue.expected)}.` };
-    const received = / received (\w+)$/.exec(issue.message)?.[1];
+    const received = receivedOf(issue);
     return {
       message: received === undefined ? issue.message : `is ${nounOf(received)} and must be ${nounOf(issue.expected)}`,
       remedy: `Write ${nounOf(issue.expected)}.`,
@@ -207,9 +212,16 @@ function wording(path: Path, issue: z.core.$ZodIssue): Pick<YamlIssue, 'message'
       remedy: `${hint}Use one of: ${values.join(', ')}.`,
     };
   }
+  if (issue.code === 'invalid_union') {
+    const types = issue.errors.flat().filter((inner) => inner.code === 'invalid_type');
+    const expected = [...new Set(types.map((inner) => nounOf(inner.expected)))].join(' or ');
+    const received = receivedOf(types[0]);
+    if (received !== undefined)
+      return { message: `is ${nounOf(received)} and must be ${expected}`, remedy: `Write ${expected}.` };
+  }
   if (issue.code === 'custom' && typeof issue.params?.['remedy'] === 'string')
     return { message: issue.message, remedy: issue.params['remedy'] };
-  return { message: issue.message };
+  return { message: issue.message, remedy: 'Correct the value.' };
 }
 
 /**
