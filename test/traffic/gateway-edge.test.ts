@@ -104,7 +104,7 @@ async function announced(port: number): Promise<ReadonlyMap<number, number>> {
     const socket = connect(port, '127.0.0.1', () => socket.write(preface));
     socket.setTimeout(10_000, () => socket.destroy(new Error('no settings in 10 s')));
     socket.on('error', reject);
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       got = Buffer.concat([got, chunk]);
       if (got.length < 9 || got.length < 9 + got.readUIntBE(0, 3)) return;
       resolve(got.subarray(9, 9 + got.readUIntBE(0, 3)));
