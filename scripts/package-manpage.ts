@@ -46,6 +46,12 @@ What holds for the whole mesh.
 .I /etc/trysail/resources.d/*.yaml
 Istio resources and records of trysail.dev/v1.
 .TP
+.I /etc/trysail/fleet-root.pem
+Whose configuration of all hosts this host takes.
+.TP
+.I /etc/trysail/credentials/
+Certificates that resources name by credentialName.
+.TP
 .I /etc/trysail/server.yaml
 Settings of the certificate authority.
 .TP
