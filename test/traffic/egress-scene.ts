@@ -14,12 +14,12 @@ import { testAuthority } from '../translate/certificates.ts';
 import { host } from '../translate/mesh-literals.ts';
 
 const CALLER_UID = 1001;
-/** Envoy's own connections, which are root's, go on. */
+/** Envoy's own connections, which are root's, go on; so do calls of what listens here. */
 const RULES = `
 table inet test {
   chain output {
     type nat hook output priority -100; policy accept;
-    meta skuid ${CALLER_UID} meta l4proto tcp tcp dport != 15001 redirect to :15001
+    meta skuid ${CALLER_UID} ip daddr != 127.0.0.0/8 tcp dport != 15001 redirect to :15001
   }
 }
 `;
@@ -87,7 +87,7 @@ export type Kind = 'http' | 'tls' | 'tcp';
 export interface EgressScene {
   readonly client: Agentlet;
   /** Tells Envoy of these resources. */
-  readonly tell: (yaml: string, config?: Partial<MeshConfig>) => void;
+  readonly tell: (yaml: string, config?: Partial<MeshConfig>, now?: Host) => void;
   /** What a captured program hears: the answer, `closed`, or an error's code. */
   readonly call: (kind: Kind, address: string, port: number, name?: string) => Promise<string>;
   readonly calls: (kind: Kind, address: string, port: number, name: string, count: number) => Promise<string[]>;
@@ -138,7 +138,7 @@ export async function egressScene(
       .split('\n');
   return {
     client,
-    tell: (yaml, config = {}) => {
+    tell: (yaml, config = {}, now = self) => {
       const resources = parseResources([{ file: 'r.yaml', text: yaml }]);
       const mesh = buildMesh(undefined, {
         config: { ...DEFAULT_MESH_CONFIG, ...config },
@@ -148,7 +148,7 @@ export async function egressScene(
       });
       const [first] = mesh.diagnostics;
       if (first !== undefined) throw new Error(`${first.code} ${first.message}`);
-      client.serve(mesh, []);
+      client.serve(mesh, [], now);
     },
     calls,
     call: async (kind, address, port, name = '') => (await calls(kind, address, port, name, 1))[0] ?? '',

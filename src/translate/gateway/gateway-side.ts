@@ -73,10 +73,12 @@ export class GatewaySide {
       }),
     };
     const { ports } = this.#merged.get(key, [mesh.gateways, role], () => mergeServers(mesh.gateways, role));
+    const owner = { context: 'GATEWAY', workload: calling } as const;
     for (const port of ports) {
       if (role.taken?.includes(formatListen(port.listen)) === true) continue;
       const { chains, routes } = planPort(of, port);
       for (const { name, servers, inputs } of routes) {
+        units.own('routeConfigs', name, owner);
         const hosts = before.get(name) ?? new Memo<Uint8Array>();
         this.#hosts.set(name, hosts);
         units.make('routeConfigs', name, [port, mesh.config, role, ...inputs], () =>
@@ -95,6 +97,7 @@ export class GatewaySide {
         trustedHops: role.trustedHops,
         proxyProtocol: role.proxyProtocol ?? false,
       };
+      units.own('listeners', listenerName(port.listen), owner);
       units.make('listeners', listenerName(port.listen), [JSON.stringify(listener)], () => gatewayListener(listener));
     }
   }

@@ -19,11 +19,16 @@ function parseName(name: string): ClusterName | undefined {
   return host === undefined ? undefined : { direction, port: Number(port), subset, host: host.split('~')[0] ?? host };
 }
 
-function isOfContext(patch: EnvoyPatch, name: string, gateway: boolean): boolean {
+function isOfContext(patch: EnvoyPatch, name: string, { gateway, sidecar }: ClusterPatching): boolean {
   const { context } = patch;
   if (context === 'ANY') return true;
   if (name.startsWith('inbound|')) return context === 'SIDECAR_INBOUND';
-  return context === 'SIDECAR_OUTBOUND' || (context === 'GATEWAY' && gateway);
+  return (context === 'SIDECAR_OUTBOUND' && sidecar) || (context === 'GATEWAY' && gateway);
+}
+
+/** Whether what a patch adds is for a host of such roles. */
+export function isOfHost({ context }: EnvoyPatch, of: Pick<ClusterPatching, 'gateway' | 'sidecar'>): boolean {
+  return context === 'ANY' || (context === 'GATEWAY' ? of.gateway : of.sidecar);
 }
 
 function isMeant(match: ClusterMatch | undefined, name: string, canonical: (host: string) => string): boolean {
@@ -59,8 +64,10 @@ function mergeCluster(cluster: Cluster, patch: EnvoyPatch): Cluster {
 }
 
 export interface ClusterPatching {
-  /** Whether the host is a gateway as well, so that its calls are of both contexts. */
+  /** Whether gateways of the host call; clusters are shared, so that on some hosts both hold. */
   readonly gateway: boolean;
+  /** Whether workloads of the host do. */
+  readonly sidecar: boolean;
   readonly canonical: (host: string) => string;
 }
 
@@ -74,7 +81,7 @@ export function patchCluster(
     (patch) =>
       patch.applyTo === 'CLUSTER' &&
       patch.operation !== 'ADD' &&
-      isOfContext(patch, cluster.name, of.gateway) &&
+      isOfContext(patch, cluster.name, of) &&
       isMeant(patch.match.cluster, cluster.name, of.canonical),
   );
   if (meant.length === 0) return cluster;
@@ -84,8 +91,11 @@ export function patchCluster(
 }
 
 /** Clusters that patches add. */
-export function addedClusters(patches: readonly EnvoyPatch[]): readonly Cluster[] {
+export function addedClusters(
+  patches: readonly EnvoyPatch[],
+  of: Pick<ClusterPatching, 'gateway' | 'sidecar'>,
+): readonly Cluster[] {
   return patches
-    .filter(({ applyTo, operation }) => applyTo === 'CLUSTER' && operation === 'ADD')
+    .filter((patch) => patch.applyTo === 'CLUSTER' && patch.operation === 'ADD' && isOfHost(patch, of))
     .map(({ value }) => patchValue(ClusterSchema, value));
 }

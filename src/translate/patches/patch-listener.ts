@@ -16,6 +16,7 @@ import {
 } from '../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import type { EnvoyPatch, ListenerMatch } from '../../model/envoy-filter.ts';
 import { mergeMessage } from './merge-message.ts';
+import { type ClusterPatching, isOfHost } from './patch-cluster.ts';
 import { patchList } from './patch-list.ts';
 import { isOfContext, mergeOptions, type PatchContext, patchRouteConfiguration } from './patch-routes.ts';
 import { patchValue } from './patch-value.ts';
@@ -212,9 +213,12 @@ export function patchListener(
   return patched;
 }
 
-/** Listeners that patches add, for any context, once. */
-export function addedListeners(patches: readonly EnvoyPatch[]): readonly Listener[] {
+/** Listeners that patches add to a host of such roles, once. */
+export function addedListeners(
+  patches: readonly EnvoyPatch[],
+  of: Pick<ClusterPatching, 'gateway' | 'sidecar'>,
+): readonly Listener[] {
   return patches
-    .filter(({ applyTo, operation }) => applyTo === 'LISTENER' && operation === 'ADD')
+    .filter((patch) => patch.applyTo === 'LISTENER' && patch.operation === 'ADD' && isOfHost(patch, of))
     .map(({ value }) => patchValue(ListenerSchema, value));
 }

@@ -50,6 +50,11 @@ function contextOf({ trafficDirection }: Listener, owner: Owner | undefined): Ow
   return trafficDirection === TrafficDirection.INBOUND ? 'SIDECAR_INBOUND' : 'SIDECAR_OUTBOUND';
 }
 
+/** Whether anybody on the host calls the mesh, besides its gateways. */
+function callsItself({ workloads, upstreams, callers = [], namedUpstreams = [] }: Host): boolean {
+  return workloads.length + upstreams.length + callers.length + namedUpstreams.length > 0;
+}
+
 /** Patches resource by resource, and remembers what became of each. */
 export class PatchStage {
   #checked: { readonly of: Pick<Mesh, 'envoyFilters' | 'config'>; readonly filters: CheckedFilters } | undefined;
@@ -73,13 +78,15 @@ export class PatchStage {
       this.#last = undefined;
       return resources;
     }
-    const workloads = host.workloads.map(({ namespace, labels }) => ({ namespace, labels }));
+    const roles = host.gateways ?? [];
+    const workloads = [...host.workloads, ...roles].map(({ namespace, labels }) => ({ namespace, labels }));
     const stage: Stage = {
       rootNamespace: mesh.config.rootNamespace,
       everybody: workloads.length === 0 ? [{ namespace: DEFAULT_NAMESPACE, labels: {} }] : workloads,
       owner,
       clusters: {
-        gateway: workloads.length === 0,
+        gateway: roles.length > 0,
+        sidecar: roles.length === 0 || callsItself(host),
         canonical: (name) => canonicalHost(mesh.config, name, DEFAULT_NAMESPACE),
       },
     };
@@ -131,22 +138,24 @@ export class PatchStage {
       if (patched !== undefined) result.set(name, patched);
     }
     const all = this.#patchesFor(filters, stage.everybody, stage.rootNamespace);
-    for (const added of this.#added(type, all)) if (!result.has(added.name)) result.set(added.name, added);
+    for (const added of this.#added(type, all, stage.clusters))
+      if (!result.has(added.name)) result.set(added.name, added);
     const last = this.#last?.get(type);
     const same = last?.size === result.size && [...result].every(([name, one]) => last.get(name) === one);
     return same && last !== undefined ? last : result;
   }
 
-  #added(type: TypeUrl, patches: readonly EnvoyPatch[]): readonly Resource[] {
+  #added(type: TypeUrl, patches: readonly EnvoyPatch[], of: ClusterPatching): readonly Resource[] {
     const known = (made: Resource): Resource => {
       const before = this.#last?.get(type)?.get(made.name);
       const same =
         before?.value.length === made.value.length && before.value.every((byte, i) => byte === made.value[i]);
       return same ? before : made;
     };
-    if (type === CLUSTER) return addedClusters(patches).map((one) => known(serialised(one.name, ClusterSchema, one)));
+    if (type === CLUSTER)
+      return addedClusters(patches, of).map((one) => known(serialised(one.name, ClusterSchema, one)));
     if (type === LISTENER)
-      return addedListeners(patches).map((one) => known(serialised(one.name, ListenerSchema, one)));
+      return addedListeners(patches, of).map((one) => known(serialised(one.name, ListenerSchema, one)));
     return [];
   }
 
