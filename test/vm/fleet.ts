@@ -56,6 +56,8 @@ export interface FleetOptions {
   readonly meshConfig?: Readonly<Record<string, unknown>>;
   /** `ca` of server.yaml besides the folder and the names. */
   readonly ca?: Readonly<Record<string, unknown>>;
+  /** Identities that the hosts may have, as join tokens say it. Default: all of `default`. */
+  readonly allow?: readonly string[];
 }
 
 export interface Fleet {
@@ -67,7 +69,7 @@ export interface Fleet {
   /** What `trysail join` printed on a host. */
   joined(name: string): string;
   /** A fresh join token, good for one host. */
-  token(allow?: string): Promise<string>;
+  token(...allow: readonly string[]): Promise<string>;
   /** Writes a file of `/etc/trysail/resources.d` on every host, or on the named ones. */
   apply(file: string, yaml: string, hosts?: readonly string[]): Promise<void>;
 }
@@ -223,9 +225,11 @@ export async function startFleet(t: Pick<TestContext, 'after'>, options: FleetOp
     await startServer(machine, options);
     return machine;
   });
-  const token: Fleet['token'] = async (allow = 'default/*') => {
+  const token: Fleet['token'] = async (...allow) => {
     const hub = await server;
-    return (await hub.run(`trysail token create --ca-address ${hub.address}:15012 --allow '${allow}'`)).trim();
+    const allowed = allow.length > 0 ? allow : (options.allow ?? ['default/*']);
+    const patterns = allowed.map((pattern) => `--allow '${pattern}'`).join(' ');
+    return (await hub.run(`trysail token create --ca-address ${hub.address}:15012 ${patterns}`)).trim();
   };
   const words = new Map<string, string>();
   const machines = new Map(
