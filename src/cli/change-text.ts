@@ -2,7 +2,7 @@
 import type { ResourceChange } from '../fleet/plan.ts';
 import { type Diagnostic, formatDiagnostic } from '../model/diagnostic.ts';
 import { lineDiff } from './line-diff.ts';
-import { printable } from './output.ts';
+import { printable, printableLines } from './output.ts';
 
 const nameOf = ({ kind, namespace, name }: ResourceChange): string => `${kind} ${namespace}/${name}`;
 
@@ -17,7 +17,7 @@ export function diffLines(changes: readonly ResourceChange[]): readonly string[]
     .filter(({ action }) => action !== 'unchanged')
     .flatMap((change) => [
       `${change.action} ${nameOf(change)}`,
-      ...lineDiff(change.before, change.after).map((line) => `  ${printable(line) === '' ? '' : line}`),
+      ...lineDiff(change.before, change.after).map((line) => `  ${printable(line) === '' ? '' : printableLines(line)}`),
       '',
     ]);
 }

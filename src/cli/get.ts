@@ -4,7 +4,7 @@ import type { PublishedResource } from '../fleet/fleet.ts';
 import { TrysailError } from '../lib/errors.ts';
 import { addFleetOptions, type FleetOptions, withFleet } from './fleet-options.ts';
 import { kindNamed, resourceNamed } from './kind-name.ts';
-import { alignColumns, type OutputFormat, printable, serialise } from './output.ts';
+import { alignColumns, type OutputFormat, printable, printableLines, serialise } from './output.ts';
 
 interface GetOptions extends FleetOptions {
   readonly namespace: string;
@@ -28,7 +28,7 @@ function table(resources: readonly PublishedResource[]): string {
 async function print(resources: readonly PublishedResource[], format: OutputFormat): Promise<void> {
   if (format === 'text') process.stdout.write(table(resources));
   // As it was written, with comments: what comes out can be applied again.
-  else if (format === 'yaml') process.stdout.write(resources.map(({ text }) => text).join('---\n'));
+  else if (format === 'yaml') process.stdout.write(printableLines(resources.map(({ text }) => text).join('---\n')));
   else {
     const { parse } = await import('yaml');
     const values = resources.map(({ text, ...rest }): object => ({ ...rest, resource: parse(text) as unknown }));

@@ -26,6 +26,14 @@ export function printable(text: string): string {
   return text.replaceAll(CONTROL, ' ').replaceAll(/ {2,}/g, ' ').trim();
 }
 
+// But for line ends and tabs; of format characters those that reverse text.
+const CONTROL_IN_TEXT = /\r(?!\n|$)|[^\P{Cc}\n\r\t]|[\u{200e}\u{200f}\u{202a}-\u{202e}\u{2066}-\u{2069}]/gu;
+
+/** Lines that somebody else wrote, as they are but for what a terminal would obey: that is told, such as `\u{1b}`. */
+export function printableLines(text: string): string {
+  return text.replaceAll(CONTROL_IN_TEXT, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
 /** Rows as aligned columns, two spaces apart; the first row is the heading. */
 export function alignColumns(rows: readonly (readonly string[])[]): readonly string[] {
   const widths: number[] = [];
