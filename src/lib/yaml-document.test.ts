@@ -110,6 +110,13 @@ test('nesting that exhausts the stack is an issue, not a crash', () => {
   const deep = 50_000;
   const issues = parseYamlDocuments('['.repeat(deep) + ']'.repeat(deep), 'deep.yaml').flatMap((d) => d.issues);
   assert.ok(issues.length > 0);
+  assert.ok(issues.some(({ message }) => message === 'it is nested too deeply'));
+});
+
+test('of very many syntax errors the first are told', () => {
+  const [document] = parseYamlDocuments(`${'{a: '.repeat(500)}\n`, 'a.yaml');
+  assert.ok(document !== undefined && document.issues.length > 0 && document.issues.length <= 10);
+  assert.equal(document.value, undefined);
 });
 
 test('whatever the text, parsing and checking give data', () => {

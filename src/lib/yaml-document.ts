@@ -12,6 +12,8 @@ z.config(english());
 
 /** Aliases in one file may expand to at most this many nodes (the "billion laughs" attack). */
 const MAX_ALIASES = 100;
+/** Syntax errors of one document that are told: what follows the first is mostly its consequence. */
+const MAX_SYNTAX_ISSUES = 10;
 
 export type Path = readonly (string | number)[];
 
@@ -67,8 +69,15 @@ function lineOfPath(document: Document.Parsed, lines: LineCounter, path: Path): 
   return lines.linePos(offset).line;
 }
 
+/** Of an error of the parser or of the data's making. The parser recurses: some thousand levels end its stack. */
+function failure(message: string, remedy: string): Pick<YamlIssue, 'message' | 'remedy'> {
+  return message.startsWith('Maximum call stack')
+    ? { message: 'it is nested too deeply', remedy: 'Make the document simpler.' }
+    : { message, remedy };
+}
+
 function failedDocument(file: string, thrown: unknown): YamlDocument {
-  const issue = { path: '', line: 1, message: errorMessage(thrown), remedy: 'Make the document simpler.' };
+  const issue = { path: '', line: 1, ...failure(errorMessage(thrown), 'Make the document simpler.') };
   return { file, line: 1, value: undefined, issues: [issue], lineOf: () => 1 };
 }
 
@@ -85,25 +94,26 @@ export function parseYamlDocuments(text: string, file: string): readonly YamlDoc
     const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, logLevel: 'error' });
     documents = Array.isArray(parsed) ? parsed : [];
   } catch (error) {
-    // The parser recurses: nesting of some thousand levels ends its stack.
     return [failedDocument(file, error)];
   }
   return documents
     .filter((document) => document.errors.length > 0 || !isEmpty(document.contents))
     .map((document) => {
       const line = lineOfPath(document, lines, []);
-      const issues: YamlIssue[] = document.errors.map((error) => ({
+      const issues: YamlIssue[] = document.errors.slice(0, MAX_SYNTAX_ISSUES).map((error) => ({
         path: '',
         line: error.linePos?.[0].line ?? line,
-        message: (error.message.split('\n')[0] ?? error.message).replace(/ at line \d+, column \d+:?$/, ''),
-        remedy: 'Correct the YAML syntax at this line.',
+        ...failure(
+          (error.message.split('\n')[0] ?? error.message).replace(/ at line \d+, column \d+:?$/, ''),
+          'Correct the YAML syntax at this line.',
+        ),
       }));
       let value: unknown;
       if (issues.length === 0) {
         try {
           value = document.toJS({ maxAliasCount: MAX_ALIASES });
         } catch (error) {
-          issues.push({ path: '', line, message: errorMessage(error), remedy: 'Use fewer or no aliases.' });
+          issues.push({ path: '', line, ...failure(errorMessage(error), 'Use fewer or no aliases.') });
         }
       }
       return { file, line, value, issues, lineOf: (path: Path) => lineOfPath(document, lines, path) };
