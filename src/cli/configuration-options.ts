@@ -1,4 +1,5 @@
 /** The options of commands that work on resource files: which files, and for which workload. */
+import { isIP } from 'node:net';
 import { type Command, Option } from 'commander';
 import type { Configuration } from '../analysis/configuration.ts';
 import type { DescribedWorkload } from '../analysis/described-workload.ts';
@@ -106,6 +107,8 @@ export async function workloadOf(configuration: Configuration, options: Workload
           locality: NO_LOCALITY,
         }
       : findWorkload(configuration, workload);
+  if (address !== undefined && isIP(address) === 0)
+    throw usage(`"${address}" is not an IP address`, 'Write --address 10.0.0.5.');
   const [region = '', zone = '', subzone = ''] = locality?.split('/') ?? [];
   return {
     ...base,

@@ -45,6 +45,7 @@ const BY_ERROR: Readonly<Record<string, ExitCode>> = {
   FLEET_INVALID: EXIT.invalidConfiguration,
   FLEET_MANIFEST: EXIT.invalidConfiguration,
   FLEET_KIND_UNKNOWN: EXIT.usage,
+  FLEET_STEPS: EXIT.usage,
   CHECK_UNKNOWN: EXIT.usage,
   REQUEST_INVALID: EXIT.usage,
   OPTIONS_INVALID: EXIT.usage,

@@ -139,6 +139,11 @@ test('render tells errors, and names workloads that there are', async (t) => {
     unknown.err,
     'trysail: there is no workload default/web-2 in these files.\n  Did you mean "default/web-1"?\n',
   );
+  const described = await trysail('render', '-f', dir, '--labels', 'app=web', '--address', '10.0.0');
+  assert.deepEqual(
+    [described.code, described.err.split('.\n')[0]],
+    [EXIT.usage, 'trysail: "10.0.0" is not an IP address'],
+  );
   const missing = await trysail('render', '-f', join(dir, 'nowhere'), '--workload', 'a');
   assert.deepEqual([missing.code, missing.err.includes('cannot be read')], [EXIT.failed, true]);
 });
