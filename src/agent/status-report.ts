@@ -11,6 +11,7 @@ import type {
 } from '../api/status.ts';
 import { VERSION } from '../api/version.ts';
 import type { EnvoyProcess } from '../envoy/process.ts';
+import { stepText, takesPart } from '../fleet/stage.ts';
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
@@ -93,18 +94,21 @@ function reportConsul(mesh: MeshSide): ConsulStatus | undefined {
   };
 }
 
-function reportFleet({ fleet }: MeshSide): FleetStatus | undefined {
+function reportFleet({ fleet }: MeshSide, settings: AgentSettings): FleetStatus | undefined {
   if (fleet === undefined) return undefined;
   const { follower } = fleet;
   return {
     ...optional('revision', follower.meshRevision),
     localResources: follower.localResources,
-    namespaces: follower.status().map(({ namespace, revision, publishedMs, publisher, current }) => ({
+    namespaces: follower.status().map(({ namespace, revision, publishedMs, publisher, current, stage }) => ({
       namespace,
       ...optional('revision', revision),
       ...optional('publishedAt', publishedMs === undefined ? undefined : iso(publishedMs)),
       ...optional('publisher', publisher),
       current,
+      ...(stage === undefined || stage.step >= stage.steps.length
+        ? {}
+        : { step: stepText(stage), takesPart: takesPart(stage, settings.host.name) }),
     })),
   };
 }
@@ -246,7 +250,7 @@ export function reportStatus(
       parts.learnt?.().services.map((one) => ({ service: one.host, lastUsed: iso(one.lastUsedMs) })),
     ),
     ...optional('consul', mesh === undefined ? undefined : reportConsul(mesh)),
-    ...optional('fleet', mesh === undefined ? undefined : reportFleet(mesh)),
+    ...optional('fleet', mesh === undefined ? undefined : reportFleet(mesh, settings)),
     envoy: envoyStatus,
     xds: mesh === undefined ? [] : reportXds(mesh),
     certificates: reportCertificates(parts),

@@ -143,8 +143,12 @@ export interface FleetNamespaceStatus {
   readonly revision?: number;
   readonly publishedAt?: Timestamp;
   readonly publisher?: string;
-  /** Whether it is what Consul has: false while that is away, refused, or on its way. */
+  /** Whether it is what Consul has for this host: false while that is away, refused, or on its way. */
   readonly current: boolean;
+  /** Of a change that goes out in steps, such as `5% (2 of 3)`; absent: none does, or it is through. */
+  readonly step?: string;
+  /** Whether this host has that change already. */
+  readonly takesPart?: boolean;
 }
 
 export interface EnvoyStatus {

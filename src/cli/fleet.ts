@@ -2,7 +2,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Argument, type Command, Option } from 'commander';
-import type { PublisherSummary } from '../fleet/fleet-admin.ts';
+import type { PublisherSummary, Repaired } from '../fleet/fleet-admin.ts';
+import { errorMessage, TrysailError } from '../lib/errors.ts';
 import {
   addConsulOptions,
   addFleetOptions,
@@ -40,11 +41,22 @@ function localOption(): Option {
     .default('deny');
 }
 
+/** @throws TrysailError `FLEET_KEY_FILE` */
+async function makeFolder(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new TrysailError('FLEET_KEY_FILE', `The folder ${dir} cannot be made: ${errorMessage(error)}.`, {
+      remedy: 'Name one by --dir that is yours.',
+      cause: error,
+    });
+  }
+}
+
 async function init(options: InitOptions): Promise<void> {
   const { fleetExists, initialiseFleet, publicHalf } = await import('../fleet/fleet-admin.ts');
   const { publicFileOf, writeNewKey } = await import('../fleet/signing-key.ts');
   const { openConsul } = await import('../fleet/fleet.ts');
-  const { TrysailError } = await import('../lib/errors.ts');
   const { dir, consul, tokenFile, consulCa: caFile, publisher } = options;
   const store = openConsul({ consul: consulAddress(consul), tokenFile, caFile });
   try {
@@ -54,7 +66,7 @@ async function init(options: InitOptions): Promise<void> {
         remedy: 'Add publishers to it with "trysail publisher add"; its root key signs that.',
       });
     const [rootFile, keyFile] = [join(dir, 'fleet-root.key'), join(dir, `${publisher}.key`)];
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeFolder(dir);
     const root = await writeNewKey(rootFile);
     const first = await writeNewKey(keyFile);
     await initialiseFleet(
@@ -76,6 +88,11 @@ Next:
     store.close();
   }
 }
+
+const repairedLine = ({ namespace, revision, collected = 0 }: Repaired): string =>
+  revision === undefined
+    ? `${namespace}: ${collected} key${collected === 1 ? '' : 's'} collected that nothing refers to.\n`
+    : `${namespace} is at revision ${revision} again.\n`;
 
 export function registerFleetCommands(program: Command): void {
   const fleet = program.command('fleet').description("Begin and look after the fleet's configuration in Consul.");
@@ -117,7 +134,9 @@ Example:
   addFleetOptions(
     fleet
       .command('repair')
-      .description('Put the newest revision that verifies back where somebody has overwritten it.')
+      .description(
+        'Put the newest revision that verifies back where somebody has overwritten it, and collect leftovers.',
+      )
       .addHelpText(
         'after',
         `
@@ -128,9 +147,7 @@ Example:
     const { repairFleet } = await import('../fleet/fleet-admin.ts');
     const repaired = await withFleet(options, repairFleet);
     process.stdout.write(
-      repaired.length === 0
-        ? 'All that is in Consul verifies.\n'
-        : repaired.map((one) => `${one.namespace} is at revision ${one.revision} again.\n`).join(''),
+      repaired.length === 0 ? 'All that is in Consul verifies.\n' : repaired.map(repairedLine).join(''),
     );
   });
 }

@@ -35,7 +35,7 @@ function historyText(revisions: readonly Revision[]): string {
     String(one.revision),
     one.at,
     printable(one.publisher),
-    one.action,
+    one.step === undefined ? one.action : `${one.action} ${one.step}`,
     `+${one.created} ~${one.changed} -${one.deleted}`,
     one.with.length === 0 ? '-' : one.with.join(','),
     printable(one.message ?? ''),

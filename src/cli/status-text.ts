@@ -167,12 +167,12 @@ export function statusText(status: Status, problems: readonly Problem[], nowMs: 
       ['FLEET NAMESPACE', 'REVISION', 'PUBLISHED', 'PUBLISHER', 'CURRENT'],
       (status.fleet?.namespaces ?? [])
         .filter(({ revision }) => revision !== undefined)
-        .map(({ namespace, revision, publishedAt, publisher, current }) => [
+        .map(({ namespace, revision, publishedAt, publisher, current, step, takesPart }) => [
           namespace,
           String(revision),
           publishedAt === undefined ? '-' : `${ago(publishedAt, nowMs)} ago`,
           publisher ?? '-',
-          current ? 'yes' : 'no',
+          `${current ? 'yes' : 'no'}${step === undefined ? '' : `; step ${step}${takesPart === true ? '' : ', not here yet'}`}`,
         ]),
     ),
     ...table(

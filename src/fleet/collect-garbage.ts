@@ -12,8 +12,15 @@ import { bodyKey, FLEET_LIMITS, headKey, indexKey, revisionKey } from './layout.
 import type { Publishers } from './publishers.ts';
 import { isRefused } from './signed-document.ts';
 
-/** The bodies that parts of indexes name; who may have signed them does not matter here. */
-async function bodiesOf({ kv }: FleetStore, namespace: string, parts: readonly string[]): Promise<ReadonlySet<string>> {
+/**
+ * The bodies that parts of indexes name; who may have signed them does not matter here.
+ * @throws TrysailError `FLEET_CONTENT_MISSING`, `FLEET_UNVERIFIED`, `CONSUL_…`
+ */
+export async function bodiesOf(
+  { kv }: FleetStore,
+  namespace: string,
+  parts: readonly string[],
+): Promise<ReadonlySet<string>> {
   const texts = await Promise.all(parts.map(async (hash) => readContent(kv, indexKey(namespace, hash), hash)));
   return new Set(
     texts.flatMap((text) => {

@@ -2,6 +2,7 @@
 import { createPublicKey, randomBytes } from 'node:crypto';
 import { type KvEntry, type KvOperation, MAX_TRANSACTION_OPERATIONS } from '../consul/kv.ts';
 import { TrysailError } from '../lib/errors.ts';
+import { collectLeftovers } from './collect-leftovers.ts';
 import { type MeshDocument, type Publisher, readMeshDocument, TYPES } from './documents.ts';
 import type { OpenFleet } from './fleet.ts';
 import type { FleetStore } from './fleet-store.ts';
@@ -246,14 +247,17 @@ export async function setFrozen(
   });
 }
 
-/** A namespace whose head was put back. */
+/** A namespace in which something was put right. */
 export interface Repaired {
   readonly namespace: string;
-  readonly revision: number;
+  /** Of the head that was put back; absent: it was right. */
+  readonly revision?: number;
+  /** How many keys are gone that publishers had left behind; absent: none. */
+  readonly collected?: number;
 }
 
 /**
- * Puts the newest head that verifies back where the one in force does not.
+ * Puts the newest head that verifies back where the one in force does not, and collects what nothing refers to.
  * @throws TrysailError `FLEET_BEYOND_REPAIR`, `FLEET_…`, `CONSUL_…`
  */
 export async function repairFleet({ store }: OpenFleet): Promise<readonly Repaired[]> {
@@ -261,7 +265,11 @@ export async function repairFleet({ store }: OpenFleet): Promise<readonly Repair
   const repaired: Repaired[] = [];
   for (const namespace of await store.namespaces()) {
     const entry = await store.head(namespace);
-    if (entry !== undefined && (await verifies(store, entry, namespace, publishers))) continue;
+    if (entry !== undefined && (await verifies(store, entry, namespace, publishers))) {
+      const collected = await collectLeftovers(store, namespace, publishers);
+      if (collected > 0) repaired.push({ namespace, collected });
+      continue;
+    }
     const best = await newestHead(store, namespace, publishers);
     if (best === undefined)
       throw new TrysailError('FLEET_BEYOND_REPAIR', `No head of ${namespace} in Consul verifies any more.`, {

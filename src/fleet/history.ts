@@ -4,6 +4,7 @@ import type { FleetStore } from './fleet-store.ts';
 import { FLEET_LIMITS, revisionKey, revisionOfKey, revisionsPrefix } from './layout.ts';
 import type { Publishers } from './publishers.ts';
 import { isRefused } from './signed-document.ts';
+import { stepText } from './stage.ts';
 
 /** One revision as people ask for it. */
 export interface Revision {
@@ -14,6 +15,8 @@ export interface Revision {
   readonly publisher: string;
   readonly action: string;
   readonly message?: string;
+  /** Of a change that went out in steps, such as `5% (2 of 3)`. */
+  readonly step?: string;
   readonly created: number;
   readonly changed: number;
   readonly deleted: number;
@@ -97,6 +100,7 @@ export async function historyOf(
     publisher: publishers.byKey.get(key)?.publisher.name ?? key,
     action: head.action,
     ...(head.message === undefined ? {} : { message: head.message }),
+    ...(head.stage === undefined ? {} : { step: stepText(head.stage) }),
     ...head.counts,
     transaction: head.transaction.id,
     with: Object.keys(head.transaction.revisions).filter((other) => other !== namespace),

@@ -13,7 +13,16 @@ import { composeHead, type NamespaceChanges, type NewHead } from './compose-head
 import type { HeadDocument, Stage } from './documents.ts';
 import type { CurrentNamespace, FleetStore, Frozen } from './fleet-store.ts';
 import { newestHead } from './history.ts';
-import { bodyKey, FLEET_LIMITS, FREEZE_KEY, headKey, indexKey, MESH_KEY, revisionKey } from './layout.ts';
+import {
+  bodyKey,
+  FLEET_LIMITS,
+  FREEZE_KEY,
+  headKey,
+  indexKey,
+  MESH_KEY,
+  NAMESPACES_PREFIX,
+  revisionKey,
+} from './layout.ts';
 import { mayChange, mayPublish, type Publishers } from './publishers.ts';
 import { contentHash } from './signed-document.ts';
 import type { SigningKey } from './signing-key.ts';
@@ -103,8 +112,8 @@ async function completeContent(store: FleetStore, head: NewHead): Promise<void> 
   const { namespace, held } = head;
   const own: Write = { key: revisionKey(namespace, held.head.revision, held.hash), value: Buffer.from(held.sealed) };
   const writes = contentWrites(head);
-  const present = new Set((await store.kv.keys(bodyKey(namespace, ''))).value);
-  await writeAll(store, [own, ...writes.filter(({ key }) => key.includes('/obj/') && !present.has(key))]);
+  const present = new Set((await store.kv.keys(`${NAMESPACES_PREFIX}${namespace}/`)).value);
+  await writeAll(store, [own, ...writes.filter(({ key }) => !present.has(key))]);
 }
 
 /** Hosts have seen more than Consul shows, and would refuse what is built on it. */

@@ -55,3 +55,8 @@ export function openStage(head: Pick<HeadDocument, 'stage'> | undefined): Stage 
   const stage = head?.stage;
   return stage === undefined || stage.step >= stage.steps.length ? undefined : stage;
 }
+
+/** `5% (2 of 3)` */
+export function stepText({ steps, step }: Pick<Stage, 'steps' | 'step'>): string {
+  return `${steps[step - 1] ?? ''} (${step} of ${steps.length})`;
+}

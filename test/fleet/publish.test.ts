@@ -21,7 +21,7 @@ import {
   revokePublisher,
   setFrozen,
 } from '../../src/fleet/fleet-admin.ts';
-import { headKey, MESH_KEY, revisionsPrefix } from '../../src/fleet/layout.ts';
+import { headKey, MESH_KEY, NAMESPACES_PREFIX, revisionsPrefix } from '../../src/fleet/layout.ts';
 import { publish } from '../../src/fleet/publish.ts';
 import { createSigningKey } from '../../src/fleet/signing-key.ts';
 import { startConsul } from '../support/consul.ts';
@@ -103,6 +103,34 @@ test('resources with errors refuse the whole change, at the line where they stan
       error.diagnostics.some(({ source }) => source?.file === 'in.yaml' && source.line === 3),
   );
   assert.equal((await publishedResources(fleet, undefined)).length, 1);
+});
+
+test('what a publisher left behind is collected, and nothing that somebody needs', async (t) => {
+  const { fleet, client, admin, apply } = await startFleet(t);
+  const names = async (): Promise<readonly string[]> => (await client.kv.keys(`${NAMESPACES_PREFIX}shop/`)).value;
+  await apply(answering('reviews', 418));
+  const left = ['obj', 'index'].map((part) => `${NAMESPACES_PREFIX}shop/${part}/${'x'.repeat(43)}`);
+  for (const key of left) await client.kv.put(key, Buffer.from('left behind'));
+  await apply(answering('reviews', 419));
+  const needed = (await names()).filter((key) => !left.includes(key));
+  const coming = `${NAMESPACES_PREFIX}shop/obj/${'y'.repeat(43)}`;
+  await client.kv.put(coming, Buffer.from('of somebody who is about to publish'));
+  assert.deepEqual(await repairFleet(fleet), [{ namespace: 'shop', collected: 2 }]);
+  assert.deepEqual((await names()).toSorted(), [...needed, coming].toSorted());
+  await rollBack(fleet, 'shop', 1, { key: admin });
+  assert.deepEqual(await repairFleet(fleet), [{ namespace: 'shop', collected: 1 }]);
+});
+
+test('what is new is the youngest, in the check before it is published too', async (t) => {
+  const { fleet, apply } = await startFleet(t);
+  await apply(answering('reviews', 418));
+  const second = {
+    ...answering('another', 419),
+    spec: { hosts: ['reviews'], http: [{ directResponse: { status: 419 } }] },
+  };
+  const { diagnostics } = await proposeApply(fleet, { manifests: manifestsOf(second) });
+  const found = diagnostics.find(({ code }) => code === 'IST0109');
+  assert.match(found?.object ?? '', /another/, JSON.stringify(diagnostics));
 });
 
 test('publishers change what the list allows, until they are revoked', async (t) => {
@@ -256,6 +284,10 @@ test('the commands, as a user calls them', async (t) => {
     return out + err;
   };
   assert.match(await run(1, 'get', '-A', ...consulOption, '--root', file), /holds no Ed25519 public key/);
+  assert.match(
+    await run(1, 'fleet', 'init', '--dir', join(file, 'x'), ...consulOption),
+    /cannot be made.*\n {2}Name one/,
+  );
   await run(0, 'fleet', 'init', '--dir', keys, ...consulOption);
   assert.equal((await stat(root)).mode & 0o777, 0o600);
   assert.match(await run(1, 'fleet', 'init', '--dir', keys, ...consulOption), /has a fleet configuration already/);
@@ -263,6 +295,10 @@ test('the commands, as a user calls them', async (t) => {
   assert.match(await run(10, 'diff', '-f', file, '-n', 'shop', ...access), /created DestinationRule shop\/ratings/);
   assert.match(await run(1, 'apply', '-f', file, ...access), /No key to sign/);
   assert.match(await run(2, 'get', 'virtualservise', ...access), /Did you mean "VirtualService"\?/);
+  assert.match(
+    await run(2, 'apply', '-f', file, '--stage', 'soon', '--key', admin, ...access),
+    /no step of a roll-out/,
+  );
   const faulty = join(keys, '.faulty.yaml');
   await writeFile(faulty, await readFile(file, 'utf8').then((text) => text.replace('"host"', '"hast"')));
   assert.match(await run(3, 'apply', '-f', faulty, '--key', admin, ...access), /faulty\.yaml:\d+: error/);
