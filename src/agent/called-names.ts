@@ -2,10 +2,29 @@
 import type { Host } from '../model/host.ts';
 import { DEFAULT_NAMESPACE, serviceHosts, serviceOfHost } from '../model/host-names.ts';
 import type { Mesh } from '../model/mesh.ts';
+import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Service } from '../model/service.ts';
 import { dnsNames } from '../translate/dns/dns-names.ts';
 import { type Client, callerCalling, capturedCallers, hostCalling, isMeshed } from '../translate/view/calling.ts';
 import { type Scope, scopeOf, sidecarOf } from '../translate/view/scope.ts';
+
+interface Names {
+  readonly config: MeshConfig;
+  readonly hosts: ReadonlyMap<string, string>;
+}
+
+const NAMES = new WeakMap<Mesh['services'], Names>();
+
+/** Made once for the services of a mesh: any program of the host may ask for names, as often as it likes. */
+function hostsByName({ services, config }: Pick<Mesh, 'services' | 'config'>): ReadonlyMap<string, string> {
+  const known = NAMES.get(services);
+  if (known?.config === config) return known.hosts;
+  const hosts = new Map<string, string>();
+  for (const service of services.values())
+    for (const name of dnsNames(service.host, service, config)) if (!hosts.has(name)) hosts.set(name, service.host);
+  NAMES.set(services, { config, hosts });
+  return hosts;
+}
 
 /** The canonical host that a DNS name stands for; undefined for names that no service of this mesh can have. */
 export function meantHost({ services, config }: Pick<Mesh, 'services' | 'config'>, name: string): string | undefined {
@@ -16,9 +35,7 @@ export function meantHost({ services, config }: Pick<Mesh, 'services' | 'config'
   const short = serviceOfHost({ serviceHosts: [template.replace('.{namespace}', '')] }, name);
   if (short?.namespace === DEFAULT_NAMESPACE && template.includes('.{namespace}'))
     return serviceHosts(config, short)[0];
-  for (const service of services.values())
-    if (dnsNames(service.host, service, config).includes(name)) return service.host;
-  return undefined;
+  return hostsByName({ services, config }).get(name);
 }
 
 function scopes(mesh: Mesh, host: Host): readonly { readonly client: Client; readonly scope: Scope }[] {
