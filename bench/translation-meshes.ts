@@ -138,7 +138,7 @@ export function instances(i: number, weight: number): readonly CatalogueInstance
   }));
 }
 
-function identity(namespace: string, serviceAccount: string): SpiffeId {
+function identity(namespace: string, serviceAccount: string): SpiffeId | undefined {
   return workloadSpiffeId({ trustDomain: 'cluster.local', namespace, serviceAccount });
 }
 

@@ -91,7 +91,7 @@ export class Translator {
     const touched = touchedByRules(basis.mesh, mesh);
     if (touched === undefined) return undefined;
     units.resume();
-    if (!this.#outbound.translateRules({ ...all, ownCalls: basis.ownCalls }, touched)) return undefined;
+    this.#outbound.translateRules({ ...all, ownCalls: basis.ownCalls }, touched);
     this.#partial++;
     return basis.ownCalls;
   }

@@ -36,6 +36,20 @@ interface Unit {
   readonly own?: Calling;
 }
 
+/** What a part of the host uses. */
+export interface RecordedClusters {
+  /** The hosts of services by the names of their clusters. */
+  readonly hosts: ReadonlyMap<string, string>;
+  /** Who calls, by the host of the service. */
+  readonly calling: ReadonlyMap<string, Calling>;
+}
+
+/** Somebody who calls a service, and how many parts of the host make it do so. */
+interface ServiceCaller {
+  readonly calling: Calling;
+  users: number;
+}
+
 export class OutboundClusters {
   readonly #members = new Memo<readonly Endpoint[]>();
   readonly #grpcPorts = new WeakMap<ServicePort, ServicePort>();
@@ -46,12 +60,14 @@ export class OutboundClusters {
    * Who calls a service, each once. All of its clusters have all of their certificates: a rule for the callers of one
    * namespace must not change, and thereby drain, the cluster of the others.
    */
-  #calling = new Map<string, Map<string, Calling>>();
+  #calling = new Map<string, Map<string, ServiceCaller>>();
+  /** The callers of services as they were when clusters were last made, of those that may be others now. */
+  readonly #callersBefore = new Map<string, string>();
 
   /** How many parts of the host use a cluster; of those that something else uses, without an end. */
   #users = new Map<string, number>();
   /** What the part that is recorded uses. */
-  #recorded: Map<string, string> | undefined;
+  #recorded: { readonly hosts: Map<string, string>; readonly calling: Map<string, Calling> } | undefined;
 
   /** Begins a translation in which nobody calls anything. */
   begin(): void {
@@ -65,9 +81,23 @@ export class OutboundClusters {
   add(view: MeshView, target: Target, calling: Calling): void {
     this.#unit(view.clusterName(target), target, view, false);
     const { host } = target.service;
-    const known = this.#calling.get(host);
-    if (known === undefined) this.#calling.set(host, new Map([[callerState(calling), calling]]));
-    else known.set(callerState(calling), calling);
+    if (this.#recorded === undefined) this.#count(host, calling, Number.POSITIVE_INFINITY);
+    else this.#recorded.calling.set(host, calling);
+  }
+
+  /** Counts the parts by which `calling` comes to a service. */
+  #count(host: string, calling: Calling, users: number): void {
+    const callers = this.#calling.get(host) ?? new Map<string, ServiceCaller>();
+    this.#calling.set(host, callers);
+    const state = callerState(calling);
+    const known = callers.get(state);
+    if (known !== undefined && known.users + users > 0) {
+      known.users += users;
+      return;
+    }
+    if (!this.#callersBefore.has(host)) this.#callersBefore.set(host, [...callers.keys()].toSorted().join(' '));
+    if (known === undefined) callers.set(state, { calling, users });
+    else callers.delete(state);
   }
 
   /** Says that Envoy itself calls a target as `calling`, by gRPC, over a cluster of this name that is for that alone. */
@@ -96,27 +126,40 @@ export class OutboundClusters {
     return this.#unit(name, { ...target, service: withoutTls(service) }, view, true).name;
   }
 
-  /** Remembers what `part` adds: the hosts of services by the names of their clusters. */
-  record(part: () => void): ReadonlyMap<string, string> {
-    const recorded = new Map<string, string>();
-    this.#recorded = recorded;
+  /** Remembers what `part` adds. Of a service one part has one caller. */
+  record(part: () => void): RecordedClusters {
+    const hosts = new Map<string, string>();
+    const calling = new Map<string, Calling>();
+    this.#recorded = { hosts, calling };
     try {
       part();
     } finally {
       this.#recorded = undefined;
     }
-    for (const name of recorded.keys()) this.#users.set(name, (this.#users.get(name) ?? 0) + 1);
-    return recorded;
+    for (const name of hosts.keys()) this.#users.set(name, (this.#users.get(name) ?? 0) + 1);
+    for (const [host, who] of calling) this.#count(host, who, 1);
+    return { hosts, calling };
   }
 
   /** A part is no more, or is about to be recorded again. */
-  release(part: ReadonlyMap<string, string>): void {
-    for (const name of part.keys()) this.#users.set(name, (this.#users.get(name) ?? 0) - 1);
+  release({ hosts, calling }: RecordedClusters): void {
+    for (const name of hosts.keys()) this.#users.set(name, (this.#users.get(name) ?? 0) - 1);
+    for (const [host, who] of calling) this.#count(host, who, -1);
   }
 
-  /** Makes anew those that have users, and forgets the others. */
+  /** The clusters of services that have other callers than when they were made. */
+  #calledByOthers(): readonly string[] {
+    const names = [...this.#callersBefore].flatMap(([host, before]) => {
+      const now = [...(this.#calling.get(host)?.keys() ?? [])].toSorted().join(' ');
+      return now === before ? [] : (this.#byService.get(host) ?? []).map(({ name }) => name);
+    });
+    this.#callersBefore.clear();
+    return names;
+  }
+
+  /** Makes anew those of them that have users, and what has other callers; forgets the others. */
   settle(units: ResourceUnits, mesh: Mesh, host: Host, apart: boolean, names: Iterable<string>): void {
-    for (const name of names) {
+    for (const name of new Set([...names, ...this.#calledByOthers()])) {
       const unit = this.#units.get(name);
       if (unit === undefined) continue;
       units.delete('clusters', name);
@@ -132,14 +175,13 @@ export class OutboundClusters {
       if (others.length > 0) this.#byService.set(service, others);
       else {
         this.#byService.delete(service);
-        this.#calling.delete(service);
       }
     }
   }
 
   #unit(name: string, target: Target, view: MeshView, observed: boolean, own?: Calling): Unit {
     if (this.#recorded === undefined) this.#users.set(name, Number.POSITIVE_INFINITY);
-    else this.#recorded.set(name, target.service.host);
+    else this.#recorded.hosts.set(name, target.service.host);
     const known = this.#units.get(name);
     if (known !== undefined) return known;
     const unit: Unit = { name, target, view, observed, ...(own !== undefined && { own }) };
@@ -152,6 +194,7 @@ export class OutboundClusters {
 
   /** Makes all clusters that were added. @param apart whether the host's callers must be told apart */
   make(units: ResourceUnits, mesh: Mesh, host: Host, apart: boolean): void {
+    this.#callersBefore.clear();
     for (const unit of this.#units.values()) this.#make(units, mesh, host, apart, unit);
     this.#members.sweep();
   }
@@ -165,12 +208,16 @@ export class OutboundClusters {
     }
   }
 
+  #callers(serviceHost: string): readonly Calling[] {
+    return [...(this.#calling.get(serviceHost)?.values() ?? [])].map(({ calling }) => calling);
+  }
+
   #make(units: ResourceUnits, mesh: Mesh, host: Host, apart: boolean, unit: Unit): void {
     const { name, target, view, observed } = unit;
     if (observed) return this.#makeObserved(units, mesh, name, target);
     const callers =
       unit.own === undefined
-        ? clusterCallers(this.#calling.get(target.service.host)?.values() ?? [], apart)
+        ? clusterCallers(this.#callers(target.service.host), apart)
         : clusterCallers([unit.own], false);
     this.#makeMeshed(units, mesh, host, { name, target, view, callers });
   }

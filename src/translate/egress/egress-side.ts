@@ -43,6 +43,10 @@ export interface Egress {
   /** Hosts of services by name. */
   readonly named: ReadonlySet<string>;
   readonly unknown: UnknownHosts;
+  /** What `make` returned the last time, unless rules have changed for this host or what was needed then; undefined: any. */
+  readonly part: <T>(key: string, host: string | undefined, make: () => T) => T;
+  /** Has the clusters of these destinations made. */
+  readonly need: (destinations: readonly ResolvedDestination[]) => void;
   /** Says that the caller may come to a target. */
   readonly add: (target: Target) => void;
   /** What becomes of a port of a service that has the address for itself. */
@@ -87,6 +91,18 @@ const HTTP_PORT = 80;
 export class EgressSide {
   readonly #hosts = new Memo<Uint8Array>();
   readonly #names = new Memo<readonly string[]>();
+  /** The names of the route configurations that were made. */
+  #routeConfigs = new Set<string>();
+
+  /** Begins a translation of everything. */
+  begin(): void {
+    this.#routeConfigs = new Set();
+  }
+
+  /** Begins a translation with all that was made before: has what many services share looked at again. */
+  resume(units: ResourceUnits): void {
+    for (const name of this.#routeConfigs) units.delete('routeConfigs', name);
+  }
 
   /** The chains of all services that the caller finds by what it calls, first what counts first. */
   make(of: Egress): readonly CapturedChains[] {
@@ -105,7 +121,8 @@ export class EgressSide {
       // Who connects there is not captured.
       if (port.port === of.caller.capturePort) return [];
       const addressed = port.addressed.flatMap(({ addresses, ...target }) => {
-        const calls = of.calls(target);
+        const { host } = target.service;
+        const calls = of.part(`${port.port} address ${host}`, host, () => of.calls(target));
         return connectionParts(addresses, calls.routes).flatMap((part) => {
           const [first, ...others] = free(port.port, part.addresses);
           if (first === undefined) return [];
@@ -137,12 +154,10 @@ export class EgressSide {
     const [first] = port.rest;
     const routes: ConnectionRoute[] = [];
     for (const target of [...port.tls, ...(first === undefined ? [] : [first])]) {
-      of.add(target);
-      const { service } = target;
-      const viewed = view.connections(service, target.port);
-      for (const { target: one } of viewed.destinations) if (one !== undefined) of.add(one);
-      routes.push(...viewed.routes);
-      if (target !== first && service.resolution !== 'DYNAMIC_DNS') routes.push(this.#ownRoute(of, target));
+      const { host } = target.service;
+      routes.push(
+        ...of.part(`${port.port} bytes ${host}`, host, () => this.#connections(of, target, target === first)),
+      );
     }
     if (routeConfig === undefined && routes.length === 0 && first === undefined) return [];
     const dynamicDnsMs = dynamicDnsOf(mesh);
@@ -182,6 +197,15 @@ export class EgressSide {
     });
   }
 
+  /** Where connections to a target go by rules, and, unless it takes what is left, those by its own names. */
+  #connections(of: Egress, target: Target, takesRest: boolean): readonly ConnectionRoute[] {
+    of.add(target);
+    const { service } = target;
+    const { routes, destinations } = of.view.connections(service, target.port);
+    of.need(destinations);
+    return takesRest || service.resolution === 'DYNAMIC_DNS' ? routes : [...routes, this.#ownRoute(of, target)];
+  }
+
   #namesOf({ view, mesh }: Egress, service: Service): readonly string[] {
     const { namespace } = view.client;
     const inputs = [service, mesh.config];
@@ -203,13 +227,18 @@ export class EgressSide {
   #routes(of: Egress, port: EgressPort): string {
     const { units, mesh, view, unknown } = of;
     const name = view.ownName(String(port.port));
-    const drafts = [...port.http.map((target) => this.#service(of, target)), ...this.#unserved(of, port)];
+    const drafts = [
+      ...port.http.map((target) => {
+        const { host } = target.service;
+        return of.part(`${port.port} requests ${host}`, host, () => this.#service(of, target));
+      }),
+      ...of.part(`${port.port} other names`, undefined, () => this.#unserved(of, port)),
+    ];
     const { defaultHttpRetryPolicy: defaultRetries } = mesh.config;
     const domains = claimedDomains(port.port, drafts);
     const hosts = drafts.flatMap((draft, i): readonly Uint8Array[] => {
       const own = domains[i] ?? [];
       if (own.length === 0) return [];
-      for (const { target } of draft.destinations) if (target !== undefined) of.add(target);
       const { host, direct, routes, destinations } = draft;
       const inputs = [
         own.join(' '),
@@ -238,6 +267,7 @@ export class EgressSide {
     });
     units.own('routeConfigs', name, { context: 'SIDECAR_OUTBOUND', workload: view.client });
     const inputs = [unknown === 'refused' ? unknown : unknown.cluster, ...hosts];
+    this.#routeConfigs.add(name);
     units.make('routeConfigs', name, inputs, () => sharedRouteConfig(name, hosts, unknown));
     return name;
   }
@@ -248,6 +278,7 @@ export class EgressSide {
     const virtualService = view.virtualService(service, port.number);
     const key = `shared ${routeConfigName(service.host, port.number)}`;
     const routes = virtualService === undefined ? undefined : view.routes(virtualService, port.number, key);
+    of.need(routes?.destinations ?? []);
     return {
       host: service.host,
       names: this.#namesOf(of, service),
@@ -259,7 +290,7 @@ export class EgressSide {
   }
 
   /** Names that VirtualServices speak of and no service has: as in Istio on port 80 alone. */
-  #unserved({ mesh, view }: Egress, { port }: EgressPort): readonly HostDraft[] {
+  #unserved({ mesh, view, need }: Egress, { port }: EgressPort): readonly HostDraft[] {
     if (port !== HTTP_PORT) return [];
     const hosts = new Set(mesh.virtualServices.flatMap((virtualService) => virtualService.hosts));
     return [...hosts].flatMap((host): readonly HostDraft[] => {
@@ -270,6 +301,7 @@ export class EgressSide {
       const virtualService = view.virtualService({ host, aliases: [] }, port);
       if (virtualService === undefined) return [];
       const { spec, destinations } = view.routes(virtualService, port, `shared ${routeConfigName(host, port)}`);
+      need(destinations);
       return [{ host, names: [host], addresses: [], direct: undefined, routes: spec, destinations }];
     });
   }

@@ -34,6 +34,15 @@ export class GatewaySide {
   /** Encoded virtual hosts, by the name of their route configuration. */
   #hosts = new Map<string, Memo<Uint8Array>>();
 
+  /** The host is no gateway any more. */
+  forget(): void {
+    this.#hosts = new Map();
+    for (const memo of [this.#merged, this.#planned, this.#calling]) {
+      memo.sweep();
+      memo.sweep();
+    }
+  }
+
   /** Makes what the host's gateways need; to be called while clusters are being asked for. */
   translate(spec: GatewaysSpec): void {
     const before = this.#hosts;

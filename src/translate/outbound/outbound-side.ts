@@ -19,7 +19,7 @@ import { clusterHost, listenerName } from '../names.ts';
 import { type ObserveSpec, observeChains } from '../observe/observe-chains.ts';
 import { protocolKind } from '../protocol-kind.ts';
 import type { OwnCall } from '../rate-limit/rate-limit-calls.ts';
-import type { Kind, ResourceUnits } from '../resource-units.ts';
+import type { ResourceUnits } from '../resource-units.ts';
 import {
   bindableAddresses,
   type Calling,
@@ -45,6 +45,7 @@ import {
 } from './host-proxy.ts';
 import { captureAddresses, outboundCaptureListener, outboundCaptureName } from './outbound-capture.ts';
 import { callInputs, type OutboundCalls, outboundChains, outboundListener } from './outbound-listener.ts';
+import { OutboundParts } from './outbound-parts.ts';
 import { outboundPolicy } from './outbound-policy.ts';
 import {
   BLACK_HOLE_CLUSTER,
@@ -75,25 +76,12 @@ const NO_ALIASES: readonly string[] = [];
 
 const NO_ROUTES: OutboundCalls['routes'] = [];
 
-/** What is made for one upstream or service by name. */
-interface Part {
-  readonly upstream: Upstream | NamedUpstream;
-  readonly made: readonly (readonly [Kind, string])[];
-  /** The hosts of services by the names of their clusters. */
-  readonly clusters: ReadonlyMap<string, string>;
-  /** All hosts whose rules decide about it. */
-  readonly hosts: readonly string[];
-}
-
 export class OutboundSide {
   readonly #clusters = new OutboundClusters();
   readonly #chains = new Memo<CapturedChains>();
   readonly #egress = new EgressSide();
   readonly #gateways = new GatewaySide();
-  /** In the order in which they are made. */
-  #parts: readonly Part[] = [];
-  /** Hosts that the part which is being made names, known or not. */
-  #named = new Set<string>();
+  readonly #parts = new OutboundParts(this.#clusters);
   /** By the callers' `clientKey`. */
   #views = new Map<string, MeshView>();
   #viewsBefore: ReadonlyMap<string, MeshView> = new Map();
@@ -102,27 +90,48 @@ export class OutboundSide {
   translate(of: Outbound): void {
     const { units, mesh, host, calling } = of;
     this.#clusters.begin();
+    this.#parts.begin();
+    this.#egress.begin();
     this.#viewsBefore = this.#views;
     this.#views = new Map();
     this.#view(of, calling.home);
-    this.#parts = partsOf(host, calling).map((upstream) => this.#part(of, upstream));
+    this.#makeParts(of);
     if (host.proxy !== undefined) this.#proxy(of, host.proxy);
-    for (const caller of capturedCallers(host)) this.#caller(of, caller);
-    for (const own of of.ownCalls)
-      this.#clusters.addOwn(own.cluster, this.#view(of, own.calling), own.target, own.calling);
-    this.#gateways.translate({
-      units,
-      mesh,
-      host,
-      apart: calling.apart,
-      clusters: this.#clusters,
-      view: (who) => this.#view(of, who),
-    });
     this.#clusters.make(units, mesh, host, calling.apart);
     for (const view of this.#views.values()) view.sweep();
     this.#chains.sweep();
     this.#egress.sweep();
     this.#viewsBefore = new Map();
+  }
+
+  /** All parts; of those that are known only what has changed is made. */
+  #makeParts(of: Outbound): void {
+    const { units, mesh, host, calling } = of;
+    for (const [i, upstream] of host.upstreams.entries())
+      this.#part(of, `upstream ${i}`, upstream.serviceHost, () => this.#upstream(of, upstream));
+    if (calling.bindsNames)
+      for (const [i, upstream] of (host.namedUpstreams ?? []).entries())
+        this.#part(of, `name ${i}`, upstream.serviceHost, () => this.#bound(of, upstream));
+    for (const caller of capturedCallers(host)) this.#caller(of, caller);
+    for (const own of of.ownCalls)
+      this.#part(of, `own ${own.cluster}`, own.target.service.host, () =>
+        this.#clusters.addOwn(own.cluster, this.#view(of, own.calling), own.target, own.calling),
+      );
+    if ((host.gateways ?? []).length === 0) return this.#gateways.forget();
+    this.#part(of, 'gateways', undefined, () =>
+      this.#gateways.translate({
+        units,
+        mesh,
+        host,
+        apart: calling.apart,
+        clusters: this.#clusters,
+        view: (who) => this.#view(of, who),
+      }),
+    );
+  }
+
+  #part<T>({ units }: Outbound, key: string, host: string | undefined, make: () => T): T {
+    return this.#parts.get(units, key, host, make);
   }
 
   /** Makes what endpoints of these services change, of all that was made before. */
@@ -132,45 +141,17 @@ export class OutboundSide {
     for (const service of services) this.#clusters.remake(units, mesh, host, calling.apart, service);
   }
 
-  /**
-   * Makes what rules for the touched services change, of all that was made before. False where that cannot be told from the
-   * rest: calls that are captured share their listener.
-   */
-  translateRules(of: Outbound, touched: Touched): boolean {
+  /** Makes what rules for the touched services change, of all that was made before. */
+  translateRules(of: Outbound, touched: Touched): void {
     const { units, mesh, host, calling } = of;
-    const whole = calling.apart || (host.callers ?? []).length > 0 || (host.gateways ?? []).length > 0;
-    if (whole || of.ownCalls.some(({ target }) => touched(target.service))) return false;
     for (const [key, view] of this.#views) this.#look(of, key, view);
-    const isTouched = (serviceHost: string): boolean =>
-      touched(mesh.services.get(serviceHost) ?? { host: serviceHost, aliases: NO_ALIASES });
-    const changed = new Set(this.#parts.filter(({ hosts }) => hosts.some(isTouched)));
-    const clusters = new Set<string>();
-    for (const part of changed) {
-      for (const [kind, name] of part.made) units.delete(kind, name);
-      this.#clusters.release(part.clusters);
-      for (const name of part.clusters.keys()) clusters.add(name);
-    }
-    this.#parts = this.#parts.map((part) => {
-      if (!changed.has(part)) return part;
-      const again = this.#part(of, part.upstream);
-      for (const name of again.clusters.keys()) clusters.add(name);
-      return again;
-    });
-    this.#clusters.settle(units, mesh, host, calling.apart, clusters);
-    return true;
-  }
-
-  /** What one upstream or service by name makes. */
-  #part(of: Outbound, upstream: Upstream | NamedUpstream): Part {
-    let made: Part['made'] = [];
-    this.#named = new Set([upstream.serviceHost]);
-    const clusters = this.#clusters.record(() => {
-      made = of.units.record(() => {
-        if ('listen' in upstream) this.#upstream(of, upstream);
-        else this.#bound(of, upstream);
-      });
-    });
-    return { upstream, made, clusters, hosts: [...new Set([...this.#named, ...clusters.values()])] };
+    this.#parts.resume(units, (serviceHost) =>
+      touched(mesh.services.get(serviceHost) ?? { host: serviceHost, aliases: NO_ALIASES }),
+    );
+    this.#egress.resume(units);
+    for (const caller of capturedCallers(host)) units.delete('listeners', outboundCaptureName(caller.capturePort));
+    this.#makeParts(of);
+    this.#clusters.settle(units, mesh, host, calling.apart, this.#parts.settle(units));
   }
 
   /** The view of a client's calls, with the memos that it had before. */
@@ -265,7 +246,7 @@ export class OutboundSide {
     units.make('clusters', PASSTHROUGH_CLUSTER, [], passthroughCluster);
     units.make('clusters', BLACK_HOLE_CLUSTER, [], blackHoleCluster);
     const names = [...new Set((host.namedUpstreams ?? []).flatMap((upstream) => upstream.addresses))];
-    const unknown = this.#unknown(of, caller);
+    const unknown = this.#part(of, `unknown ${caller.capturePort}`, '', () => this.#unknown(of, caller));
     const captured = [
       ...(caller.mode === 'off' ? [] : this.#captured(of, caller)),
       ...(isMeshed(caller) ? this.#beyond(of, caller, names, unknown.requests) : []),
@@ -301,8 +282,9 @@ export class OutboundSide {
     const { mode, egressProxy } = outboundPolicy(mesh, who);
     if (egressProxy !== undefined) {
       const view = this.#view(of, who);
-      const { cluster, target } = view.destination(egressProxy, egressProxy.port ?? 0);
-      if (target !== undefined) this.#clusters.add(view, target, who);
+      const destination = view.destination(egressProxy, egressProxy.port ?? 0);
+      this.#need(view, [destination], who);
+      const { cluster } = destination;
       return { requests: { cluster }, bytes: cluster, marked: true };
     }
     if (mode === 'REGISTRY_ONLY') return { requests: 'refused', bytes: BLACK_HOLE_CLUSTER, marked: false };
@@ -325,7 +307,9 @@ export class OutboundSide {
       names,
       named: new Set((of.host.namedUpstreams ?? []).map(({ serviceHost }) => serviceHost)),
       unknown,
+      part: (key, host, make) => this.#part(of, `egress ${caller.capturePort} ${key}`, host, make),
       add: (target) => this.#clusters.add(view, target, who),
+      need: (destinations) => this.#need(view, destinations, who),
       calls: ({ service, port }) => this.#calls(of, service.host, { kind: 'known', service, port }, who),
       chains: (name, destination, inputs, make) => this.#capturedChains(of, caller, name, destination, inputs, make),
     });
@@ -334,25 +318,27 @@ export class OutboundSide {
   /** What a caller's listener does with connections to services by name: the first service of an address holds. */
   #captured(of: Outbound, caller: Caller): readonly CapturedChains[] {
     const taken = new Set<string>();
-    return (of.host.namedUpstreams ?? []).flatMap((upstream) => {
+    return (of.host.namedUpstreams ?? []).flatMap((upstream, i) => {
       const addresses = upstream.addresses.filter((address) => !taken.has(address));
       for (const address of addresses) taken.add(address);
       const [first] = addresses;
       if (first === undefined) return [];
-      return portsOf(of, upstream).flatMap((target) => {
-        const destination = { port: target.port.number, addresses };
-        const name = listenerName({ address: first, port: destination.port });
-        if (!isMeshed(caller)) {
-          const observed = this.#observed(of, target, name);
-          return this.#capturedChains(of, caller, name, destination, Object.values(observed), () =>
-            observeChains(observed),
-          );
-        }
-        const who = callerCalling(of.host, caller);
-        if (!this.#isInScope(of, target, who)) return [];
-        const calls = this.#calls(of, upstream.serviceHost, target, who);
-        return this.#capturedCalls(of, caller, name, destination, calls);
-      });
+      const chains = (): readonly CapturedChains[] =>
+        portsOf(of, upstream).flatMap((target) => {
+          const destination = { port: target.port.number, addresses };
+          const name = listenerName({ address: first, port: destination.port });
+          if (!isMeshed(caller)) {
+            const observed = this.#observed(of, target, name);
+            return this.#capturedChains(of, caller, name, destination, Object.values(observed), () =>
+              observeChains(observed),
+            );
+          }
+          const who = callerCalling(of.host, caller);
+          if (!this.#isInScope(of, target, who)) return [];
+          const calls = this.#calls(of, upstream.serviceHost, target, who);
+          return this.#capturedCalls(of, caller, name, destination, calls);
+        });
+      return this.#part(of, `captured ${caller.capturePort} ${i}`, upstream.serviceHost, chains);
     });
   }
 
@@ -470,14 +456,9 @@ export class OutboundSide {
   /** Has the clusters of these destinations made. */
   #need(view: MeshView, destinations: readonly ResolvedDestination[], who: Calling): void {
     for (const { cluster, target } of destinations)
-      if (target === undefined) this.#named.add(clusterHost(cluster));
+      if (target === undefined) this.#parts.name(clusterHost(cluster));
       else this.#clusters.add(view, target, who);
   }
-}
-
-/** What is made one by one, for each its own listeners. */
-function partsOf(host: Host, { bindsNames }: HostCalling): readonly (Upstream | NamedUpstream)[] {
-  return [...host.upstreams, ...(bindsNames ? (host.namedUpstreams ?? []) : [])];
 }
 
 /** All ports of a service by name; none while the mesh does not know it. */

@@ -140,14 +140,14 @@ function patchChain(chain: FilterChain, patches: readonly EnvoyPatch[], context:
   return chain;
 }
 
-const CHAIN_TARGETS: readonly EnvoyPatch['applyTo'][] = [
+const CHAIN_TARGETS: ReadonlySet<EnvoyPatch['applyTo']> = new Set([
   'FILTER_CHAIN',
   'NETWORK_FILTER',
   'HTTP_FILTER',
   'ROUTE_CONFIGURATION',
   'VIRTUAL_HOST',
   'HTTP_ROUTE',
-];
+]);
 
 function patchChains(listener: Listener, patches: readonly EnvoyPatch[], context: PatchContext): void {
   const chains = patchList(
@@ -207,7 +207,7 @@ export function patchListener(
   patched.listenerFilters = [...filters];
   patchChains(
     patched,
-    meant.filter(({ applyTo }) => CHAIN_TARGETS.includes(applyTo)),
+    meant.filter(({ applyTo }) => CHAIN_TARGETS.has(applyTo)),
     context,
   );
   return patched;

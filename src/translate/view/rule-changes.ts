@@ -1,6 +1,7 @@
 /** Which services a change of rules can concern, so that what is built for the others need not be looked at. */
 import type { Mesh } from '../../model/mesh.ts';
 import { specificity } from './host-pattern.ts';
+import { destinationsOf } from './scope.ts';
 
 /** Whether rules for a service may be others than before. */
 export type Touched = (service: { readonly host: string; readonly aliases: readonly string[] }) => boolean;
@@ -24,7 +25,7 @@ const MOST_PATTERNS = 200;
 
 /**
  * What the change from one mesh to another concerns, when only VirtualServices and DestinationRules are others; undefined
- * for any other change, and where one rule decides what others mean (a Sidecar's imports).
+ * for any other change.
  */
 export function touchedByRules(before: Mesh, after: Mesh): Touched | undefined {
   const parts = Object.keys(after) as (keyof Mesh)[];
@@ -35,11 +36,15 @@ export function touchedByRules(before: Mesh, after: Mesh): Touched | undefined {
       part !== 'diagnostics' &&
       before[part] !== after[part],
   );
-  if (others || after.sidecars.length > 0) return undefined;
+  if (others) return undefined;
   const virtualServices = difference(before.virtualServices, after.virtualServices);
   const rules = difference(before.destinationRules, after.destinationRules);
   if (virtualServices === undefined || rules === undefined) return undefined;
-  const patterns = [...new Set([...virtualServices.flatMap(({ hosts }) => hosts), ...rules.map(({ host }) => host)])];
+  // By a rule that a Sidecar imports its clients reach what it leads to.
+  const reached = after.sidecars.length === 0 ? [] : virtualServices.flatMap(destinationsOf);
+  const patterns = [
+    ...new Set([...virtualServices.flatMap(({ hosts }) => hosts), ...rules.map(({ host }) => host), ...reached]),
+  ];
   if (patterns.length > MOST_PATTERNS) return undefined;
   const exact = new Set(patterns);
   const wide = patterns.filter((pattern) => pattern.startsWith('*'));

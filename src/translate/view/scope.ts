@@ -78,7 +78,8 @@ function imported({ hosts }: SidecarEgress): Imported {
   };
 }
 
-function destinationsOf({ http, tls = [], tcp = [] }: VirtualService): readonly string[] {
+/** The hosts to which a VirtualService sends calls or copies of them. */
+export function destinationsOf({ http, tls = [], tcp = [] }: VirtualService): readonly string[] {
   return [
     ...[...http, ...tls, ...tcp].flatMap(({ destinations }) => destinations.map(({ host }) => host)),
     ...http.flatMap(({ mirrors = [] }) => mirrors.map(({ destination }) => destination.host)),
