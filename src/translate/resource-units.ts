@@ -99,7 +99,7 @@ export class ResourceUnits {
   };
   #recorded: (readonly [Kind, string])[] | undefined;
   #failures: Diagnostic[] = [];
-  #owners = new Map<string, Owner>();
+  #owners = new Map<string, Owner | 'nobody'>();
 
   get recomputed(): Recomputed {
     const { secrets, clusters, loadAssignments, listeners, routeConfigs } = this.#memos;
@@ -138,14 +138,14 @@ export class ResourceUnits {
     return this.#ours[kind];
   }
 
-  /** Says whom a resource is for; the first of a name holds. */
-  own(kind: Kind, name: string, owner: Owner): void {
+  /** Says whom a resource is for, `nobody` where it only leads to what is for somebody; the first of a name holds. */
+  own(kind: Kind, name: string, owner: Owner | 'nobody'): void {
     const key = `${TYPE_OF[kind]} ${name}`;
     if (!this.#owners.has(key)) this.#owners.set(key, owner);
   }
 
   /** Whom a resource is for; undefined: everybody on the host. */
-  owner(type: TypeUrl, name: string): Owner | undefined {
+  owner(type: TypeUrl, name: string): Owner | 'nobody' | undefined {
     return this.#owners.get(`${type} ${name}`);
   }
 

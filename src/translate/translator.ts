@@ -103,6 +103,7 @@ export class Translator {
     const table = dnsTable(mesh.services, mesh.config, host);
     const learner = dns.learner === undefined ? undefined : listenerName(dns.learner);
     const inputs = [listenerName(dns.listen), learner, JSON.stringify([...table])];
+    this.#units.own('listeners', dnsListenerName(dns.listen), 'nobody');
     this.#units.make('listeners', dnsListenerName(dns.listen), inputs, () => dnsListener(dns, table));
   }
 

@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { statusOf, untilStatus } from '../e2e/agent-state.ts';
 import { startConsul, type TestConsul } from '../support/consul.ts';
 import { eventually } from '../support/eventually.ts';
-import { type LocalHost, startHost } from '../support/local-mesh.ts';
+import { type LocalHost, startHost, trysail } from '../support/local-mesh.ts';
 import { freePort, freePorts } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -296,4 +296,79 @@ test('what a Sidecar leaves out is not learnt, and what it names is there withou
   await assert.rejects(scene.resolve('other.default.mesh'), { code: 'ENOTFOUND' });
   assert.equal((await scene.ask('http://reviews.default.mesh/')).code, 200);
   assert.deepEqual((await statusOf(scene.host)).learnt, []);
+});
+
+const STAMP = {
+  apiVersion: 'networking.istio.io/v1alpha3',
+  kind: 'EnvoyFilter',
+  metadata: { name: 'stamp', namespace: 'istio-system' },
+  spec: {
+    configPatches: [
+      {
+        applyTo: 'VIRTUAL_HOST',
+        match: { context: 'SIDECAR_OUTBOUND' },
+        patch: {
+          operation: 'MERGE',
+          value: { request_headers_to_add: [{ header: { key: 'x-patched', value: 'yes' } }] },
+        },
+      },
+    ],
+  },
+};
+
+const NARROW = {
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'Sidecar',
+  metadata: { name: 'default' },
+  spec: { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, egress: [{ hosts: ['./*'] }] },
+};
+
+const BUSY = {
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'DestinationRule',
+  metadata: { name: 'other' },
+  spec: { host: 'other', subsets: [{ name: 'none', labels: { version: 'v9' } }] },
+};
+const TO_NONE = {
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'VirtualService',
+  metadata: { name: 'other' },
+  spec: { hosts: ['other'], http: [{ route: [{ destination: { host: 'other', subset: 'none' } }] }] },
+};
+
+test('a learnt service meets patches, subsets and the mesh configuration as it is now', async (t) => {
+  const scene = await start(t, '127.234', {});
+  const ask = async (name: string): Promise<Reply> => scene.ask(`http://${name}.default.mesh/`);
+  assert.equal((await ask('reviews')).code, 200);
+  await writeFile(
+    join(scene.resources, 'more.yaml'),
+    [STAMP, NARROW, BUSY, TO_NONE].map((one) => JSON.stringify(one)).join('\n---\n'),
+  );
+  await untilStatus(scene.host, 'the filter is told', ({ diagnostics }) =>
+    diagnostics.some(({ code }) => code === 'TRY0410'),
+  );
+  assert.doesNotMatch((await ask('reviews')).body, /x-patched/);
+
+  const envoy = (await statusOf(scene.host)).envoy.pid;
+  const meshFile = join(scene.host.dir, 'meshconfig.yaml');
+  await writeFile(
+    meshFile,
+    JSON.stringify({
+      envoyFilters: { namespaces: ['istio-system'] },
+      outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' },
+    }),
+  );
+  await trysail('reload', '--socket', join(scene.host.runDir, 'api.sock'));
+  await eventually('what was learnt before is patched', async () =>
+    assert.match((await ask('reviews')).body, /"x-patched":"yes"/),
+  );
+  assert.match((await ask('ratings')).body, /"x-patched":"yes"/, 'the very first request');
+  assert.equal((await ask('other')).code, 503, 'a subset without endpoints, at the very first request');
+  assert.equal((await ask('aborted')).code, 418);
+  assert.equal((await scene.ask('http://nobody.example.com/')).code, 502);
+
+  await writeFile(meshFile, '{}');
+  await trysail('reload', '--socket', join(scene.host.runDir, 'api.sock'));
+  await eventually('and no more', async () => assert.doesNotMatch((await ask('ratings')).body, /x-patched/));
+  assert.equal((await statusOf(scene.host)).envoy.pid, envoy, 'the same Envoy');
 });

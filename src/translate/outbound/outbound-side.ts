@@ -205,13 +205,22 @@ export class OutboundSide {
       ? proxiedPorts(mesh, host, (service, port) => this.#isInScope(of, { service, port }, calling.unnamed))
       : [];
     const { accessLogFile } = mesh.config;
+    // What passes it is patched where the service itself is called.
+    units.own('listeners', listenerName(proxy.listen), 'nobody');
+    units.own('routeConfigs', name, 'nobody');
     units.make('listeners', listenerName(proxy.listen), [name, accessLogFile], () =>
       proxyListener(proxy, name, accessLogFile),
     );
     units.make('routeConfigs', name, [JSON.stringify(ports)], () => proxyRoutes(name, ports));
-    for (const [cluster, make] of gateClusters(proxy)) units.make('clusters', cluster, [name, proxy.gate.path], make);
-    for (const port of ports)
-      units.make('clusters', proxiedClusterName(port), [listenerName(port.listen)], () => proxiedCluster(port));
+    for (const [cluster, make] of gateClusters(proxy)) {
+      units.own('clusters', cluster, 'nobody');
+      units.make('clusters', cluster, [name, proxy.gate.path], make);
+    }
+    for (const port of ports) {
+      const cluster = proxiedClusterName(port);
+      units.own('clusters', cluster, 'nobody');
+      units.make('clusters', cluster, [listenerName(port.listen)], () => proxiedCluster(port));
+    }
   }
 
   #observe(of: Outbound, listen: SocketAddress | SocketPath, target: Extract<UpstreamTarget, { kind: 'known' }>): void {

@@ -32,7 +32,7 @@ interface Patched {
 interface Stage {
   readonly rootNamespace: string;
   readonly everybody: readonly Workload[];
-  readonly owner: (type: TypeUrl, name: string) => Owner | undefined;
+  readonly owner: (type: TypeUrl, name: string) => Owner | 'nobody' | undefined;
   readonly clusters: ClusterPatching;
 }
 
@@ -132,6 +132,10 @@ export class PatchStage {
     const result = new Map<string, Resource>();
     for (const [name, resource] of byName) {
       const owner = stage.owner(type, name);
+      if (owner === 'nobody') {
+        result.set(name, resource);
+        continue;
+      }
       const workloads = owner === undefined ? stage.everybody : [owner.workload];
       const patches = this.#patchesFor(filters, workloads, stage.rootNamespace);
       const patched = this.#patchOne(type, resource, patches, owner, stage);
