@@ -155,6 +155,19 @@ test('whether a body is wanted is for the service to say', async (t) => {
   );
 });
 
+for (const protocol of ['HTTP', 'AUTO'] as const)
+  test(`${protocol}: requests of HTTP/1.0 are served`, async (t) => {
+    const { upstreamPort, inboundPort } = await startSidecars(t, {
+      authority,
+      protocol,
+      service: { tls: 'plain' },
+      application: (port) => httpApplication(t, port),
+    });
+    const request = 'GET /old HTTP/1.0\r\nhost: reviews\r\n\r\n';
+    assert.match((await exchange(upstreamPort, request)) ?? '', /^HTTP\/1\.[01] 200 /);
+    assert.match((await exchange(inboundPort, request)) ?? '', /^HTTP\/1\.[01] 200 /);
+  });
+
 test('useClientProtocol keeps the version of HTTP', async (t) => {
   const connectionPool = {
     maxConnections: undefined,

@@ -19,8 +19,11 @@ export type FilterChain = Omit<Fields<typeof FilterChainSchema>, 'filterChainMat
 type ListenerInit = Fields<typeof ListenerSchema>;
 type Address = NonNullable<Fields<typeof AddressSchema>['address']>;
 
-/** What http_inspector reports of requests in plain text. */
-export const PLAIN_HTTP1 = ['http/1.0', 'http/1.1'];
+/**
+ * What http_inspector reports of requests in plain text that are taken for such: HTTP/1.0, which need name no host, passes
+ * as bytes where the protocol is detected.
+ */
+export const PLAIN_HTTP1 = ['http/1.1'];
 export const PLAIN_HTTP2 = ['h2c'];
 
 /** Which inspectors the matches of chains need. Each waits for the first bytes of the caller. */

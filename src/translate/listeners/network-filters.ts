@@ -108,6 +108,8 @@ const EDGE = {
 } as const satisfies Partial<HttpConnectionManager>;
 const INSIDE = {
   streamIdleTimeout: duration(0),
+  // Applications of old, and proxies that speak no more than that to their servers.
+  httpProtocolOptions: { acceptHttp10: true },
   http2ProtocolOptions: { allowConnect: true },
 } as const satisfies Partial<HttpConnectionManager>;
 
