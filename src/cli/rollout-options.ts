@@ -82,7 +82,7 @@ export function progressLine(progress: RolloutProgress): string {
   const { accepted, waiting, rejected, later } = progress;
   const total = accepted.length + waiting.length + rejected.length;
   return [
-    `${stepTitle(progress)}: ${accepted.length} of ${total} host${total === 1 ? '' : 's'} have it`,
+    `${stepTitle(progress)}: ${accepted.length} of ${total} ${total === 1 ? 'host has' : 'hosts have'} it`,
     ...(waiting.length === 0 ? [] : [`not yet: ${list(waiting)}`]),
     ...(rejected.length === 0 ? [] : [`refused: ${list(rejected.map(({ host }) => host))}`]),
     ...(later === 0 ? [] : [`${later} later`]),

@@ -20,8 +20,15 @@ const namespace = z.string().check(z.regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$
 const kind = z.string().check(z.regex(/^[A-Z][A-Za-z0-9]{0,62}$/));
 const name = z.string().check(z.regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/));
 const pattern = z.string().check(z.regex(/^(?:\*|[a-z0-9][-a-z0-9]{0,62}\*?)$/));
+const MAX_LINE = 500;
 /** Who and why, on a terminal: one line. */
-const line = z.string().check(z.maxLength(500), z.regex(/^[^\p{Cc}\p{Cf}]*$/u));
+const line = z.string().check(z.maxLength(MAX_LINE), z.regex(/^[^\p{Cc}\p{Cf}]*$/u));
+
+/** A text as documents hold it: on one line, and not longer than they allow. Undefined stays undefined. */
+export function oneLine(text: string | undefined): string | undefined {
+  const line = text?.replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ').trim();
+  return line === undefined || line.length <= MAX_LINE ? line : `${line.slice(0, MAX_LINE - 1)}…`;
+}
 
 const publisher = z.strictObject({
   name: z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$/)),

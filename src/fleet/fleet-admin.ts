@@ -3,7 +3,7 @@ import { createPublicKey, randomBytes } from 'node:crypto';
 import { type KvEntry, type KvOperation, MAX_TRANSACTION_OPERATIONS } from '../consul/kv.ts';
 import { TrysailError } from '../lib/errors.ts';
 import { collectLeftovers } from './collect-leftovers.ts';
-import { type MeshDocument, type Publisher, readMeshDocument, TYPES } from './documents.ts';
+import { type MeshDocument, oneLine, type Publisher, readMeshDocument, TYPES } from './documents.ts';
 import type { OpenFleet } from './fleet.ts';
 import type { FleetStore } from './fleet-store.ts';
 import { newestHead } from './history.ts';
@@ -70,7 +70,7 @@ function sealFreeze(
     revision,
     frozen,
     atMs: Date.now(),
-    ...(message === undefined ? {} : { message }),
+    ...(message === undefined ? {} : { message: oneLine(message) }),
   };
   return Buffer.from(sealDocument(TYPES.freeze, JSON.stringify(document), key));
 }

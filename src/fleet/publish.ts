@@ -10,7 +10,7 @@ import { sleep } from '../lib/sleep.ts';
 import type { Held } from './accept-head.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { composeHead, type NamespaceChanges, type NewHead } from './compose-head.ts';
-import type { HeadDocument, Stage } from './documents.ts';
+import { type HeadDocument, oneLine, type Stage } from './documents.ts';
 import type { CurrentNamespace, FleetStore, Frozen } from './fleet-store.ts';
 import { newestHead } from './history.ts';
 import {
@@ -168,7 +168,8 @@ export async function publish(
     if (i > 0) await sleep(backoff.nextMs());
     const publishers = await store.publishers();
     const freeze = await store.freeze(publishers);
-    const planned = await plan(publishers);
+    const wanted = await plan(publishers);
+    const planned = { ...wanted, message: oneLine(wanted.message) };
     const { namespaces } = planned;
     for (const { current } of namespaces) await refuseOlder(store, current, publishers);
     if (namespaces.length === 0) return { transaction: '', heads: [] };

@@ -5,13 +5,14 @@ import type { ConsulClient } from '../../src/consul/client.ts';
 import { applyResources, type OpenFleet } from '../../src/fleet/fleet.ts';
 import { addPublisher, initialiseFleet, publicHalf } from '../../src/fleet/fleet-admin.ts';
 import { FleetStore } from '../../src/fleet/fleet-store.ts';
-import { headKey } from '../../src/fleet/layout.ts';
+import { headKey, STATUS_PREFIX, statusKey } from '../../src/fleet/layout.ts';
 import { createSigningKey } from '../../src/fleet/signing-key.ts';
 import { startAclConsul } from '../consul/acl.ts';
 import { answering, manifestsOf } from './fleet-lab.ts';
 
-const HOST = 'key_prefix "trysail/v1/" { policy = "read" }';
-const TEAM = `${HOST} key_prefix "trysail/v1/ns/shop/" { policy = "write" }`;
+const READ = 'key_prefix "trysail/v1/" { policy = "read" }';
+const HOST = `${READ} key "trysail/v1/status/web-1" { policy = "write" }`;
+const TEAM = `${READ} key_prefix "trysail/v1/ns/shop/" { policy = "write" }`;
 const OWNER = 'key_prefix "trysail/v1/" { policy = "write" }';
 
 test('tokens with the rules of docs/fleet.md', async (t) => {
@@ -44,4 +45,7 @@ test('tokens with the rules of docs/fleet.md', async (t) => {
   const host = acl.client(await acl.token(HOST));
   assert.ok((await host.kv.get(headKey('shop'))).value);
   await assert.rejects(host.kv.put(headKey('shop'), Buffer.from('x')), { code: 'CONSUL_ACL_DENIED' });
+  await host.kv.put(statusKey('web-1'), Buffer.from('{}'));
+  await assert.rejects(host.kv.put(statusKey('web-2'), Buffer.from('{}')), { code: 'CONSUL_ACL_DENIED' });
+  assert.equal((await teams.kv.list(STATUS_PREFIX)).value.length, 1, 'publishers see what hosts say');
 });

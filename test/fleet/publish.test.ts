@@ -59,7 +59,8 @@ test('the life of a namespace: apply, diff, prune, delete, history, roll-back, f
     ['created details', 'deleted ratings', 'deleted reviews'],
   );
   assert.equal((await publishedResources(fleet, undefined)).length, 2, 'a proposal writes nothing');
-  await applyResources(fleet, request, { key: admin, message: 'only details' });
+  const why = `only\ndetails ${'!'.repeat(1000)}`;
+  await applyResources(fleet, request, { key: admin, message: why });
   await rollBack(fleet, 'shop', 1, { key: admin });
   const back = await publishedResources(fleet, ['shop']);
   assert.deepEqual(
@@ -82,10 +83,10 @@ test('the life of a namespace: apply, diff, prune, delete, history, roll-back, f
       [1, 'apply', 2, 0, 0],
     ],
   );
-  assert.deepEqual([history[2]?.message, history[2]?.publisher], ['only details', 'admin']);
+  assert.deepEqual([history[2]?.message?.slice(0, 15), history[2]?.publisher], ['only details !!', 'admin']);
   await assert.rejects(rollBack(fleet, 'shop', 9, { key: admin }), { code: 'FLEET_NO_SUCH_REVISION' });
 
-  await setFrozen(fleet, admin, true, 'a feast');
+  await setFrozen(fleet, admin, true, 'a\nfeast');
   await assert.rejects(apply(rule('later')), { code: 'FLEET_FROZEN' });
   assert.deepEqual([(await freezeReport(fleet)).frozen, (await freezeReport(fleet)).message], [true, 'a feast']);
   await setFrozen(fleet, admin, false, undefined);
