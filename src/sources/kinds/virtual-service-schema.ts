@@ -165,7 +165,6 @@ export type DirectResponseSpec = z.output<typeof directResponse>;
 export type RewriteSpec = z.output<typeof rewrite>;
 export type FaultSpec = z.output<typeof fault>;
 export type CorsPolicySpec = z.output<typeof corsPolicy>;
-export type PercentageSpec = z.output<typeof percentage>;
 export type TlsRouteSpec = z.output<typeof tlsRoute>;
 export type TcpRouteSpec = z.output<typeof tcpRoute>;
 

@@ -3,7 +3,6 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { VirtualHostSchema } from '../../gen/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '../../gen/envoy/config/route/v3/route_pb.ts';
-import type { Service } from '../../model/service.ts';
 import type { Resource } from '../../xds/resource.ts';
 import { isIpAddress } from '../ip-address.ts';
 import { duration } from '../messages.ts';
@@ -13,14 +12,6 @@ import { routeMatch } from './route-match.ts';
 
 /** What becomes of requests to hosts that nobody is. */
 export type UnknownHosts = { readonly cluster: string } | 'refused';
-
-/** Its names in the order in which they count; those in short form of its own namespace come last. */
-export function serviceNames(
-  service: Pick<Service, 'host' | 'aliases'>,
-  shortNames: readonly string[],
-): readonly string[] {
-  return [...new Set([service.host, ...service.aliases, ...shortNames])];
-}
 
 /**
  * The domains of each of these services on a port. A name that several would have is whose it is canonically, then
