@@ -18,7 +18,7 @@ Of configuration, wherever it is:
   trysail render     What is Envoy told by it?
 
 Of all hosts, in Consul:
-  trysail fleet init Begin; then diff, apply, get, history, rollback, freeze.
+  trysail fleet init Begin; then diff, apply, get, history, rollback, rollout, freeze.
 
 Where the mesh's certificates are made:
   trysail ca init    Make a certificate authority.
