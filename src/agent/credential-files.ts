@@ -6,6 +6,7 @@ import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { sameBytes } from '../lib/same-bytes.ts';
 import { sleep } from '../lib/sleep.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Resource } from '../xds/resource.ts';
@@ -43,9 +44,8 @@ async function versionOf(path: string): Promise<string> {
   }
 }
 
-function sameBytes(a: Resource | undefined, b: Resource | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return a.value.length === b.value.length && a.value.every((byte, i) => byte === b.value[i]);
+function sameSecret(a: Resource | undefined, b: Resource | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : sameBytes(a.value, b.value);
 }
 
 export class CredentialFiles {
@@ -130,7 +130,7 @@ export class CredentialFiles {
     const object = this.#objectOf(credential);
     try {
       const { resource, warnings } = await readCredential(credential, Date.now());
-      const kept = sameBytes(before?.resource, resource) ? before?.resource : resource;
+      const kept = sameSecret(before?.resource, resource) ? before?.resource : resource;
       if (before !== undefined && kept !== before.resource) this.#options.log.info({ credential: object }, 'new files');
       const diagnostics = warnings.map((warning) => ({ ...warning, object }));
       return { credential, version, resource: kept, diagnostics };

@@ -1,5 +1,6 @@
 /** The units of which translation consists, one a resource: memoised by their inputs, and kept when they fail. */
 import { errorMessage } from '../lib/errors.ts';
+import { sameBytes } from '../lib/same-bytes.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Resource, Resources, TypeUrl } from '../xds/resource.ts';
 import { Memo } from './memo.ts';
@@ -44,9 +45,9 @@ const KINDS = [
   'routeConfigs',
 ] as const satisfies readonly Kind[];
 
-function sameBytes(a: Resource | undefined, b: Resource | undefined): boolean {
+function sameResource(a: Resource | undefined, b: Resource | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
-  return a.name === b.name && a.value.length === b.value.length && a.value.every((byte, i) => byte === b.value[i]);
+  return a.name === b.name && sameBytes(a.value, b.value);
 }
 
 function holdsSame(last: ByName, resources: ReadonlyMap<string, Resource>): boolean {
@@ -79,11 +80,11 @@ function emptyKinds(): Record<Kind, Map<string, Resource>> {
 /** The resources of one translation after another; what did not change is the same object. */
 export class ResourceUnits {
   readonly #memos: Readonly<Record<Kind, Memo<Resource | undefined>>> = {
-    secrets: new Memo(sameBytes),
-    clusters: new Memo(sameBytes),
-    loadAssignments: new Memo(sameBytes),
-    listeners: new Memo(sameBytes),
-    routeConfigs: new Memo(sameBytes),
+    secrets: new Memo(sameResource),
+    clusters: new Memo(sameResource),
+    loadAssignments: new Memo(sameResource),
+    listeners: new Memo(sameResource),
+    routeConfigs: new Memo(sameResource),
   };
   #last: Resources | undefined;
   #made: Record<Kind, ByName> = emptyKinds();

@@ -5,6 +5,7 @@ import { TrafficDirection } from '../../gen/envoy/config/core/v3/base_pb.ts';
 import { type Listener, ListenerSchema } from '../../gen/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '../../gen/envoy/config/route/v3/route_pb.ts';
 import { errorMessage } from '../../lib/errors.ts';
+import { sameBytes } from '../../lib/same-bytes.ts';
 import type { Diagnostic } from '../../model/diagnostic.ts';
 import type { EnvoyFilter, EnvoyPatch } from '../../model/envoy-filter.ts';
 import type { Host } from '../../model/host.ts';
@@ -152,9 +153,7 @@ export class PatchStage {
   #added(type: TypeUrl, patches: readonly EnvoyPatch[], of: ClusterPatching): readonly Resource[] {
     const known = (made: Resource): Resource => {
       const before = this.#last?.get(type)?.get(made.name);
-      const same =
-        before?.value.length === made.value.length && before.value.every((byte, i) => byte === made.value[i]);
-      return same ? before : made;
+      return before !== undefined && sameBytes(before.value, made.value) ? before : made;
     };
     if (type === CLUSTER)
       return addedClusters(patches, of).map((one) => known(serialised(one.name, ClusterSchema, one)));
