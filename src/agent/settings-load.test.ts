@@ -84,7 +84,10 @@ const BAD: Readonly<Record<string, readonly [yaml: string, ...issues: readonly s
     'consul: [a]\n',
     'agent.yaml:1: error TRY0901 consul: a list is not a mapping. Write a mapping.',
   ],
-  'a list as the document': ['- a\n', 'agent.yaml:1: error TRY0901: is a list and must be a mapping. Write a mapping.'],
+  'a list as the document': [
+    '- a\n',
+    'agent.yaml:1: error TRY0901: the document is a list and must be a mapping. Write a mapping.',
+  ],
   'a duration without a unit': [
     'envoy: {drainTime: 45}\n',
     'agent.yaml:1: error TRY0901 envoy.drainTime: 45 is not a duration of 0 or more. Write it like 45s.',

@@ -58,7 +58,7 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     'name: a\neither: null\n',
     ['2 either: is empty and must be a string or a mapping | Write a string or a mapping.'],
   ],
-  ['a document that is no mapping', '- a\n', ['1 : is a list and must be a mapping | Write a mapping.']],
+  ['a document that is no mapping', '- a\n', ['1 : the document is a list and must be a mapping | Write a mapping.']],
 ];
 
 for (const [what, text, expected] of bad)

@@ -207,7 +207,10 @@ function wording(path: Path, issue: z.core.$ZodIssue): Pick<YamlIssue, 'message'
       return { message: `"${path.at(-1)}" is missing`, remedy: `Add it, as ${nounOf(issue.expected)}.` };
     const received = receivedOf(issue);
     return {
-      message: received === undefined ? issue.message : `is ${nounOf(received)} and must be ${nounOf(issue.expected)}`,
+      message:
+        received === undefined
+          ? issue.message
+          : `${path.length === 0 ? 'the document ' : ''}is ${nounOf(received)} and must be ${nounOf(issue.expected)}`,
       remedy: `Write ${nounOf(issue.expected)}.`,
     };
   }
@@ -231,7 +234,7 @@ function wording(path: Path, issue: z.core.$ZodIssue): Pick<YamlIssue, 'message'
   }
   if (issue.code === 'custom' && typeof issue.params?.['remedy'] === 'string')
     return { message: issue.message, remedy: issue.params['remedy'] };
-  return { message: issue.message, remedy: 'Correct the value.' };
+  return { message: issue.message };
 }
 
 /**

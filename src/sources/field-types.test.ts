@@ -19,6 +19,8 @@ const hosts: readonly (readonly [string, string | undefined])[] = [
   ['a b', 'has "a b" for a label'],
   ['a|b', 'has "a|b" for a label'],
   ['host:80', 'has a port or a scheme'],
+  ['cafe:80', 'has a port or a scheme'],
+  ['10.0.0.1:80', 'has a port or a scheme'],
   ['https://a.b', 'has a port or a scheme'],
   [`${'a'.repeat(64)}.b`, `has "${'a'.repeat(64)}" for a label`],
   [`${'a.'.repeat(127)}b`, 'is longer than 253 characters'],

@@ -91,7 +91,7 @@ const LABEL = /^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?$/;
 export function hostProblem(host: string): string | undefined {
   if (host === '') return 'is empty';
   if (host.length > 253) return 'is longer than 253 characters';
-  if (host.includes(':')) return /^[0-9a-fA-F:.]+$/.test(host) ? undefined : 'has a port or a scheme';
+  if (host.includes(':')) return isIpAddress(host) ? undefined : 'has a port or a scheme';
   const rest = host === '*' ? '' : host.startsWith('*.') ? host.slice(2) : host;
   if (host === '*') return undefined;
   if (rest.includes('*')) return 'has "*" elsewhere than as its whole first label';

@@ -141,7 +141,7 @@ const bad: readonly (readonly [string, string])[] = [
     'm.yaml:1: error IST0106 MeshConfig enableAutoMtls: is a string and must be a boolean. Write a boolean.',
   ],
   ['{}\n---\ntrustDomain: x\n', 'm.yaml:3: error IST0106 MeshConfig: a second document. Keep one document.'],
-  ['- a\n', 'm.yaml:1: error IST0106 MeshConfig: is a list and must be a mapping. Write a mapping.'],
+  ['- a\n', 'm.yaml:1: error IST0106 MeshConfig: the document is a list and must be a mapping. Write a mapping.'],
 ];
 
 for (const [text, expected] of bad)

@@ -111,7 +111,7 @@ const bad: readonly (readonly [string, string, string])[] = [
   [
     'a document that is no mapping',
     'hello\n',
-    `a.yaml:1: error IST0106: is a string and must be a mapping ${NONE}. Write a mapping.`,
+    `a.yaml:1: error IST0106: the document is a string and must be a mapping ${NONE}. Write a mapping.`,
   ],
 ];
 
