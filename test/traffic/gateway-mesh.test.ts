@@ -8,6 +8,7 @@ import { testAuthority } from '../translate/certificates.ts';
 import { startEnvoy } from '../translate/envoy.ts';
 import { host, spiffe, upstream, workload } from '../translate/mesh-literals.ts';
 import { ingressRole, meshOf, startGateway } from './gateway-host.ts';
+import { callTls, callTlsHttp2 } from './tls-client.ts';
 
 const authority = await testAuthority();
 
@@ -76,6 +77,56 @@ spec:
   );
   assert.equal((await callHttp2(http)).status, 200);
   assert.equal(seen.at(-1)?.httpVersion, '1.1', 'what callers speak outside is no matter of the application');
+});
+
+test('useClientProtocol: by mutual TLS the service is called in the version that it prefers, whatever a caller outside speaks', async (t) => {
+  const [inboundPort = 0, applicationPort = 0, https = 0] = await freePorts(3);
+  const seen = await httpApplication(t, applicationPort);
+  const self = host({
+    nodeId: 'reviews',
+    callerIdentity: undefined,
+    workloads: [workload('reviews', 'HTTP', inboundPort, applicationPort)],
+  });
+  await startEnvoy(t, meshOf(STRICT), self, await authority.secrets(spiffe('reviews')));
+  const { envoy } = await startGateway(t, {
+    authority,
+    before: async (put) => put('www', await authority.issue('www.test')),
+    yaml: `${member('reviews', 'HTTP', inboundPort)}
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, trafficPolicy: {connectionPool: {http: {useClientProtocol: true}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - {port: {number: ${https}, name: https, protocol: HTTPS}, hosts: [www.test], tls: {mode: SIMPLE, credentialName: www}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: r}
+spec:
+  hosts: [www.test]
+  gateways: [gw]
+  http: [{route: [{destination: {host: reviews}}]}]
+`,
+  });
+  const ask = { serverName: 'www.test', ca: authority.rootPem };
+  /** Connections to the service, by version of HTTP. */
+  const versions = async (): Promise<readonly number[]> => {
+    const text = await envoy.stats('upstream_cx_http._total');
+    return [1, 2].map((version) =>
+      Number(new RegExp(`reviews\\.default\\.mesh;\\.upstream_cx_http${version}_total: (\\d+)`).exec(text)?.[1]),
+    );
+  };
+  await eventually('an answer', async () => assert.equal((await callTls(https, ask)).status, 200));
+  assert.match(String(seen.at(-1)?.headers['x-forwarded-client-cert']), /sa\/ingress$/);
+  assert.equal((await callTlsHttp2(https, ask)).status, 200);
+  assert.equal((await callTls(https, ask)).status, 200);
+  assert.deepEqual(await versions(), [0, 1]);
 });
 
 test('a gateway and a service on one host each call with an identity of their own', async (t) => {

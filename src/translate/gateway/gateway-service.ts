@@ -1,5 +1,6 @@
 /** Services as a gateway calls them. */
 import type { Service } from '../../model/service.ts';
+import type { EffectivePolicy } from '../clusters/traffic-policy.ts';
 
 const SEEN = new WeakMap<Service, Service>();
 
@@ -20,6 +21,20 @@ export function asGatewayCalls(service: Service): Service {
     : service;
   SEEN.set(service, seen);
   return seen;
+}
+
+/**
+ * What a gateway does with a rule for a service of the mesh. The versions of HTTP that mutual TLS offers to a peer are said
+ * once for a connection from outside, whose requests may go to services of any version: `useClientProtocol` gives way to
+ * what the peer prefers.
+ * @param service as the mesh knows it
+ */
+export function asGatewayAsks({ tls }: Pick<Service, 'tls'>, policy: EffectivePolicy): EffectivePolicy {
+  const { connectionPool: pool } = policy;
+  const isMesh = policy.tls === undefined ? tls !== 'plain' : policy.tls.mode === 'ISTIO_MUTUAL';
+  return pool?.useClientProtocol === true && isMesh
+    ? { ...policy, connectionPool: { ...pool, useClientProtocol: false } }
+    : policy;
 }
 
 const PASSED = new WeakMap<Service, Service>();

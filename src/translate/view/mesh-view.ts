@@ -17,7 +17,7 @@ import {
   type ServicePolicy,
 } from '../clusters/traffic-policy.ts';
 import { connectionRules, type ViewedConnections, viewedConnections } from '../connections/viewed-connections.ts';
-import { asGatewayCalls } from '../gateway/gateway-service.ts';
+import { asGatewayAsks, asGatewayCalls } from '../gateway/gateway-service.ts';
 import { type HttpRoutesSpec, hasHttpRoutes, httpDestinations } from '../http/http-routes.ts';
 import { Memo } from '../memo.ts';
 import { ofClient, outboundClusterName, routeConfigName } from '../names.ts';
@@ -138,12 +138,20 @@ export class MeshView {
     const name = outboundClusterName(port.number, subset, service.host);
     // What a gateway takes for HTTP is another cluster than that of callers whose bytes decide.
     if (this.#home !== undefined && this.#mesh?.services.get(service.host) !== service) return this.ownName(name);
+    if (this.#home !== undefined && this.#differsAtGateways({ service, port, subset })) return this.ownName(name);
     const home = this.#home;
     return home === undefined ||
       (sameRules(this.#chosen(service), home.#chosen(service)) &&
         (home.#client.labels === this.#client.labels || !this.#goesByLabels({ service, port, subset })))
       ? name
       : this.ownName(name);
+  }
+
+  /** Whether a rule means something else at a gateway than where workloads call. */
+  #differsAtGateways({ service, port, subset }: Target): boolean {
+    if (this.#client.gateway !== true) return false;
+    const policy = effectivePolicy(this.#policy(service), port.number, subset, this.#mesh?.config.defaultTrafficPolicy);
+    return asGatewayAsks(service, policy) !== policy;
   }
 
   #goesByLabels(target: Target): boolean {
@@ -169,7 +177,10 @@ export class MeshView {
     const policy = this.#policy(service);
     const defaults = this.#mesh?.config.defaultTrafficPolicy;
     const key = outboundClusterName(port.number, subset, service.host);
-    return this.#blocks.get(key, [policy, defaults], () => effectivePolicy(policy, port.number, subset, defaults));
+    return this.#blocks.get(key, [policy, defaults, service.tls], () => {
+      const written = effectivePolicy(policy, port.number, subset, defaults);
+      return this.#client.gateway === true ? asGatewayAsks(service, written) : written;
+    });
   }
 
   #hears({ meta }: VirtualService, service: string | undefined): boolean {
