@@ -38,6 +38,14 @@ export type Judged = Omit<Held, 'entries'>;
 /** What is known of a namespace from before. */
 export type Before = Pick<Held, 'head' | 'hash' | 'entries'> | undefined;
 
+/** Each step of a roll-out is one revision, and the first follows what was in force before. */
+function isStepOf({ revision, previous, stage }: HeadDocument): boolean {
+  if (stage === undefined) return true;
+  const { base, step, steps } = stage;
+  if (step > steps.length || (base?.revision ?? 0) + step !== revision) return false;
+  return step > 1 || (base?.hash ?? null) === previous;
+}
+
 /**
  * Judges the bytes of a head.
  * @param before what is held: nothing older is taken, and nothing else of the same number
@@ -69,6 +77,7 @@ export function judgeHead(
   if (publisher.revokedAtMs !== undefined && !isFloor) return { refused: `its publisher ${publisher.name} is revoked` };
   if (floor !== undefined && !isFloor && head.revision <= floor.revision)
     return { refused: `its revision ${head.revision} is not above ${floor.revision}, from which this fleet goes on` };
+  if (!isStepOf(head)) return { refused: 'its step does not follow the revision that it names as the one before' };
   if (before !== undefined) {
     const { revision } = before.head;
     if (head.revision < revision)

@@ -21,6 +21,8 @@ import type { SigningKey } from './signing-key.ts';
 import { takesPart, upToOf } from './stage.ts';
 
 const POLL_MS = 200;
+/** More for many hosts: each look reads what all of them say. */
+const POLL_MS_A_HOST = 0.1;
 
 /** How far a roll-out is. */
 export interface RolloutProgress {
@@ -243,7 +245,8 @@ async function waitForStep(
       end = performance.now() + pauseMs;
     }
     if (performance.now() >= end) return { outcome: isStanding ? 'accepted' : 'late', progress };
-    if (!(await sleep(POLL_MS, signal))) return { outcome: 'interrupted', progress };
+    const hosts = progress.accepted.length + progress.waiting.length + progress.later;
+    if (!(await sleep(POLL_MS + hosts * POLL_MS_A_HOST, signal))) return { outcome: 'interrupted', progress };
   }
 }
 

@@ -19,19 +19,33 @@ export interface StagedBase {
  * @throws TrysailError `FLEET_CONTENT_MISSING`, `FLEET_UNVERIFIED`, `CONSUL_…`
  */
 export async function stagedBase(
-  { namespace, head }: Judged,
+  judged: Judged,
   before: Before,
   publishers: Publishers,
   { kv, signal }: { readonly kv: Pick<KvStore, 'get'>; readonly signal: AbortSignal },
 ): Promise<StagedBase | undefined> {
+  const { namespace, head } = judged;
   const base = head.stage?.base ?? null;
   if (base === null || (before?.head.revision ?? 0) >= base.revision) return undefined;
   const past = withoutRevocations(publishers);
-  const { value } = await kv.get(revisionKey(namespace, base.revision, base.hash), { signal });
-  const judged = value === undefined ? undefined : judgeHead(value.value, namespace, past, before);
-  if (judged !== undefined && !isRefused(judged) && judged.hash === base.hash) return { judged, publishers: past };
-  throw new TrysailError(
-    'FLEET_UNVERIFIED',
-    `Revision ${base.revision}, from which a change goes out in steps, is not in Consul or does not verify.`,
-  );
+  // One by one, so that nobody can name something older than what was in force.
+  let last = judged;
+  while (last.head.revision > base.revision) {
+    const [revision, hash] = [last.head.revision - 1, last.head.previous ?? ''];
+    const { value } = await kv.get(revisionKey(namespace, revision, hash), { signal });
+    const found = value === undefined ? undefined : judgeHead(value.value, namespace, past, undefined);
+    const isBase = revision === base.revision;
+    if (
+      found === undefined ||
+      isRefused(found) ||
+      found.hash !== hash ||
+      (isBase ? hash !== base.hash : found.head.stage?.id !== judged.head.stage?.id)
+    )
+      throw new TrysailError(
+        'FLEET_UNVERIFIED',
+        `Revision ${revision}, over which a change goes out in steps, is not in Consul or does not verify.`,
+      );
+    last = found;
+  }
+  return { judged: last, publishers: past };
 }
