@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { type Held, judgeHead } from './accept-head.ts';
 import { composeHead, type NewHead } from './compose-head.ts';
 import { type MeshDocument, type Stage, TYPES } from './documents.ts';
