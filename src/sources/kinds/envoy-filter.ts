@@ -1,5 +1,6 @@
 /** EnvoyFilter. https://istio.io/latest/docs/reference/config/networking/envoy-filter/ */
 import * as z from 'zod/mini';
+import type { Path } from '../../lib/yaml-document.ts';
 import type { EnvoyFilter, EnvoyPatch, PatchOperation, PatchTarget } from '../../model/envoy-filter.ts';
 import { int, labels, nonEmpty } from '../field-types.ts';
 import { refused, type UnsupportedField } from '../unsupported-fields.ts';
@@ -166,6 +167,37 @@ const ENVOY_FILTER_UNSUPPORTED: readonly UnsupportedField[] = [
   },
 ];
 
+/** The match by which a filter is removed or replaced, by target; others need none. */
+const FILTER_NAMES: Partial<Record<PatchTarget, string>> = {
+  LISTENER_FILTER: 'listener.listenerFilter',
+  NETWORK_FILTER: 'listener.filterChain.filter.name',
+  HTTP_FILTER: 'listener.filterChain.filter.subFilter.name',
+};
+
+/** Says of a patch that takes a filter away, or replaces it, without naming it that it does nothing. */
+function checkFilterName(spec: PatchSpec, at: Path, report: Report): void {
+  const { applyTo, match: written = {}, patch: done } = spec;
+  const needed = applyTo === undefined || applyTo === 'INVALID' ? undefined : FILTER_NAMES[applyTo];
+  if (needed === undefined || (done?.operation !== 'REMOVE' && done?.operation !== 'REPLACE')) return;
+  const filter = written.listener?.filterChain?.filter;
+  const name =
+    applyTo === 'HTTP_FILTER'
+      ? filter?.subFilter?.name
+      : applyTo === 'NETWORK_FILTER'
+        ? filter?.name
+        : written.listener?.listenerFilter;
+  if (name !== undefined) return;
+  report(
+    [...at, 'patch', 'operation'],
+    `${done.operation} of a filter that is not named has no effect`,
+    `Name it by "match.${needed}".`,
+    {
+      code: 'TRY0005',
+      severity: 'warning',
+    },
+  );
+}
+
 function buildPatch(spec: PatchSpec, i: number, source: EnvoyPatch['source'], report: Report): EnvoyPatch | undefined {
   const at = ['configPatches', i];
   const { applyTo, match: written = {} } = spec;
@@ -186,6 +218,7 @@ function buildPatch(spec: PatchSpec, i: number, source: EnvoyPatch['source'], re
     );
   if (operation !== 'REMOVE' && spec.patch?.value === undefined)
     report([...at, 'patch', 'value'], `is missing, and ${operation} needs one`, "Add it, in Envoy's own form.");
+  checkFilterName(spec, at, report);
   const kinds = (['listener', 'routeConfiguration', 'cluster'] as const).filter((kind) => written[kind] !== undefined);
   if (kinds.length > 1) report([...at, 'match'], `has ${kinds.join(' and ')}`, 'Keep one of them.');
   if (written.listener?.portName !== undefined)
