@@ -9,6 +9,7 @@ import { serviceOfConsulName, serviceOfHost } from '../model/host-names.ts';
 import { interestOf } from '../sources/interest.ts';
 import { mergeResources } from '../sources/merge-resources.ts';
 import { EMPTY_RESOURCES, type ResourceSet } from '../sources/resource-set.ts';
+import { hostCalling } from '../translate/view/calling.ts';
 import { type Configuration, upstreamHosts } from './configuration.ts';
 import { clientOf } from './consul-side.ts';
 import { FleetAcknowledger, type FleetAcknowledgerOptions } from './fleet-acknowledger.ts';
@@ -28,8 +29,16 @@ export interface FleetSideOptions {
 
 /** The namespaces whose word counts here, whatever it speaks of. */
 export function trustedNamespaces({ settings, config, host }: Configuration): TrustedNamespaces {
-  const own = [...host.workloads, ...(host.callers ?? []), ...settings.services, ...(host.gateways ?? [])];
+  const own: { readonly namespace: string }[] = [
+    ...host.workloads,
+    ...(host.callers ?? []),
+    ...settings.services,
+    ...(host.gateways ?? []),
+  ];
   const { namespaces = [] } = settings.mesh.fleet ?? {};
+  // A host that runs nothing calls in somebody's name all the same.
+  const isCaller = host.upstreams.length > 0 || (host.namedUpstreams ?? []).length > 0;
+  if (isCaller) own.push(hostCalling(host).unnamed);
   return new Set([config.rootNamespace, ...own.map(({ namespace }) => namespace), ...namespaces]);
 }
 
