@@ -6,10 +6,11 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseAddressRange } from '../lib/address-range.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { silentLog } from '../lib/log.ts';
+import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
-import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
+import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { BYPASS_TABLE, bypassRuleset, needsRouteLocalnet } from '../platform/vm/bypass-ruleset.ts';
 import { CgroupWatcher } from '../platform/vm/cgroup-watcher.ts';
 import { runTool } from '../platform/vm/host-tool.ts';
@@ -17,16 +18,17 @@ import { nftError } from '../platform/vm/nft-error.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
 import { readCatalogueSnapshot } from '../sources/catalogue-snapshot.ts';
 import { loadMeshConfig } from './agent-files.ts';
+import { Allocations } from './allocations.ts';
 import { audit } from './audit-log.ts';
 import { type BypassInputs, bypassPlanOf, EVERYTHING, type PlannedBypass } from './bypass-plan.ts';
 import { type BypassEntry, bypassDir, readBypassState, uptimeS, writeBypassState } from './bypass-state.ts';
 import { proxyUsers } from './capture-offline.ts';
 import { capturedUnits, captureFacts, capturePlanOf } from './capture-plan-of.ts';
 import { capturePortsOf } from './capture-ports-file.ts';
+import type { Configuration } from './configuration.ts';
+import { LearntServices } from './learnt-services.ts';
 import { readHostResources } from './read-resources.ts';
-import { ServiceAddresses } from './service-addresses-file.ts';
 import type { AgentSettings } from './settings.ts';
-import { toHost } from './settings-host.ts';
 
 const ROUTE_LOCALNET = '/proc/sys/net/ipv4/conf/all/route_localnet';
 
@@ -49,12 +51,19 @@ function requireRoot(): void {
   });
 }
 
+/** The host as its agent has it, learnt services included. */
+async function hostOf(settings: AgentSettings, config: MeshConfig): Promise<Host> {
+  const allocations = await Allocations.open(settings.paths.state, silentLog());
+  if (settings.discovery.onDemand) {
+    const { hosts } = await LearntServices.open(settings.paths.state);
+    allocations.call(hosts.map((host) => ({ host, isFresh: false, isLeaving: false })));
+  }
+  return allocations.planned(settings, config);
+}
+
 /** The mesh as the files of this host have it. */
-async function lastGoodMesh(settings: AgentSettings): Promise<Mesh> {
-  const config = await loadMeshConfig(settings.mesh.configFile).then(
-    (loaded) => loaded.config,
-    () => DEFAULT_MESH_CONFIG,
-  );
+async function lastGoodMesh(configuration: Configuration): Promise<Mesh> {
+  const { settings, config } = configuration;
   const catalogue = await readFile(join(settings.paths.state, 'catalogue.json'), 'utf8')
     .then(
       (text) => readCatalogueSnapshot(text),
@@ -63,32 +72,27 @@ async function lastGoodMesh(settings: AgentSettings): Promise<Mesh> {
     .catch(() => undefined);
   return buildMesh(undefined, {
     config,
-    resources: await readHostResources({ settings, config, host: toHost(settings, config) }),
+    resources: await readHostResources(configuration),
     catalogue: catalogue ?? (settings.registry === 'files' ? undefined : { services: new Map(), diagnostics: [] }),
     localServices: settings.services,
   });
 }
 
 async function inputsOf(settings: AgentSettings): Promise<BypassInputs> {
-  const mesh = await lastGoodMesh(settings);
+  const config = await loadMeshConfig(settings.mesh.configFile).then(
+    (loaded) => loaded.config,
+    () => DEFAULT_MESH_CONFIG,
+  );
+  const host = await hostOf(settings, config);
   const facts = await captureFacts(settings, await proxyUsers(settings));
   const watcher = new CgroupWatcher({ units: capturedUnits(settings), onChange: () => undefined });
   const cgroups = watcher.current;
   watcher.close();
   const capturePorts = await capturePortsOf(settings);
-  const addresses = await ServiceAddresses.open({
-    file: join(settings.paths.state, 'addresses.json'),
-    ranges: settings.dns.addresses.map(parseAddressRange),
-  });
-  const allocations = { capturePorts, serviceAddresses: (host: string) => addresses.of(host) };
-  // Twice: which services are called by name is known when the host is.
-  addresses.call(
-    (toHost(settings, mesh.config, allocations).namedUpstreams ?? []).map(({ serviceHost }) => serviceHost),
-  );
   return {
     settings,
-    mesh,
-    host: toHost(settings, mesh.config, allocations),
+    mesh: await lastGoodMesh({ settings, config, host }),
+    host,
     captured: capturePlanOf(settings, { facts, cgroups, capturePorts }),
   };
 }

@@ -378,6 +378,21 @@ test('traffic rules on packaged hosts', { skip: reason ?? false, timeout: 290_00
     await untilWell(edge);
   });
 
+  await t.test(
+    'a bypass takes what was learnt past the proxy, and says which rules of the fleet do not hold',
+    async () => {
+      const said = await app.run('trysail bypass ratings.team.mesh');
+      assert.match(said, /VirtualService team\/ratings/);
+      const { status, body } = await call('shop', 'http://ratings.team.mesh:9081/');
+      assert.equal(status, 200, body);
+      assert.match(body, /"name": "ratings".*"caller": null/);
+      await app.run('trysail bypass ratings.team.mesh --end');
+      await eventually('the rule holds again', async () =>
+        assert.equal(await statusFrom('shop', 'http://ratings.team.mesh:9081/'), 418),
+      );
+    },
+  );
+
   await t.test('who may write to Consul and has no key changes nothing', async () => {
     const head = await hub.run(`curl -sSf '${HEAD}?raw'`);
     await hub.write('/root/forged', head.replaceAll('www.example.com', 'evil.example.co'));
