@@ -11,17 +11,17 @@ import { ExtensionWithMatcherSchema } from '../gen/envoy/extensions/common/match
 import { SkipFilterSchema } from '../gen/envoy/extensions/filters/common/matcher/action/v3/skip_action_pb.ts';
 import { CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
 import { FilterConfigSchema as DynamicForwardProxySchema } from '../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.ts';
+import {
+  ExtAuthzPerRouteSchema,
+  ExtAuthzSchema,
+} from '../gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts';
 import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
+import { GrpcWebSchema } from '../gen/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.ts';
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
 import {
   RateLimitPerRouteSchema,
   RateLimitSchema,
 } from '../gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.ts';
-import {
-  ExtAuthzPerRouteSchema,
-  ExtAuthzSchema,
-} from '../gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts';
-import { CaresDnsResolverConfigSchema } from '../gen/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.ts';
 import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
 import { OriginalDstSchema } from '../gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts';
@@ -42,6 +42,7 @@ import {
   FilterStateInputSchema,
   TransportSocketNameActionSchema,
 } from '../gen/envoy/extensions/matching/common_inputs/transport_socket/v3/transport_socket_inputs_pb.ts';
+import { CaresDnsResolverConfigSchema } from '../gen/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.ts';
 import { DescriptorSchema } from '../gen/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.ts';
 import { PreviousHostsPredicateSchema } from '../gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
 import { PreviousPrioritiesConfigSchema } from '../gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
@@ -66,6 +67,7 @@ export const EXTENSIONS: Registry = createRegistry(
   CorsSchema,
   CorsPolicySchema,
   HTTPFaultSchema,
+  GrpcWebSchema,
   LocalRateLimitSchema,
   RateLimitPerRouteSchema,
   RateLimitSchema,

@@ -8,7 +8,7 @@ export interface Gateway {
   readonly servers: readonly GatewayServer[];
 }
 
-export type GatewayProtocol = 'HTTP' | 'HTTP2' | 'GRPC' | 'HTTPS' | 'TLS' | 'TCP' | 'MONGO';
+export type GatewayProtocol = 'HTTP' | 'HTTP2' | 'GRPC' | 'GRPC-WEB' | 'HTTPS' | 'TLS' | 'TCP' | 'MONGO';
 
 export interface GatewayServer {
   readonly name: string | undefined;

@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
 import { eventually } from '../support/eventually.ts';
 import { freePorts } from '../support/ports.ts';
-import { call, exchange, httpApplication, tcpApplication } from '../translate/applications.ts';
+import { call, exchange, http2Application, httpApplication, tcpApplication } from '../translate/applications.ts';
 import { type KeyPairPem, testAuthority } from '../translate/certificates.ts';
 import { ingressRole, startGateway } from './gateway-host.ts';
 import { callTls, callTlsHttp2, exchangeTls } from './tls-client.ts';
@@ -254,6 +254,29 @@ test('bytes: by server name past the gateway, ended there, and plain', async (t)
   await assert.rejects(exchangeTls(tls, { serverName: 'three.test', ca }, 'x'));
   assert.equal(await exchange(tcp, 'q'), 'plain:q');
   assert.equal(await exchange(idle, 'q'), undefined, 'nothing listens for a port without a rule');
+});
+
+test('GRPC-WEB: calls of browsers become gRPC, at that port alone', async (t) => {
+  const [port = 0, browsers = 0, plain = 0] = await freePorts(3);
+  const seen = await http2Application(t, port, 'grpc');
+  await startGateway(t, {
+    authority,
+    yaml: `${entry('api', 'GRPC', port)}${gateway(`
+  - {port: {number: ${browsers}, name: browsers, protocol: GRPC-WEB}, hosts: [api.test]}
+  - {port: {number: ${plain}, name: plain, protocol: HTTP}, hosts: [api.test]}`)}${rule('r', '[api.test]', '  http:\n  - route: [{destination: {host: api.test}}]')}`,
+  });
+  const headers = { host: 'api.test', 'content-type': 'application/grpc-web+proto' };
+  const answer = await eventually('an answer', async () => {
+    const one = await call(browsers, { path: '/shop.Cart/List', headers });
+    assert.equal(one.status, 200);
+    return one;
+  });
+  assert.equal(seen.at(-1)?.headers['content-type'], 'application/grpc');
+  assert.equal(answer.headers['content-type'], 'application/grpc-web+proto');
+  assert.match(answer.body, /grpc-status:0\r\n$/, 'what gRPC says in trailers comes in the body');
+  const passed = await call(plain, { path: '/shop.Cart/List', headers });
+  assert.equal(seen.at(-1)?.headers['content-type'], 'application/grpc-web+proto');
+  assert.doesNotMatch(passed.body, /grpc-status:/);
 });
 
 test('the PROXY protocol of a load balancer tells the address of the caller', async (t) => {

@@ -181,7 +181,7 @@ function roots(
   return { caCertificates, caCrl, caCertCredentialName };
 }
 
-const HTTP: ReadonlySet<GatewayProtocol> = new Set(['HTTP', 'HTTP2', 'GRPC']);
+const HTTP: ReadonlySet<GatewayProtocol> = new Set(['HTTP', 'HTTP2', 'GRPC', 'GRPC-WEB']);
 
 /** The `tls` of a server, checked against its port. */
 export function buildServerTls(

@@ -11,7 +11,7 @@ const PROTOCOLS: Readonly<Record<string, GatewayProtocol>> = {
   HTTP: 'HTTP',
   HTTP2: 'HTTP2',
   GRPC: 'GRPC',
-  'GRPC-WEB': 'HTTP',
+  'GRPC-WEB': 'GRPC-WEB',
   HTTP_PROXY: 'HTTP',
   HTTPS: 'HTTPS',
   TLS: 'TLS',

@@ -12,6 +12,7 @@ import type { Resource } from '../../xds/resource.ts';
 import { dynamicDnsSniFilter } from '../clusters/dynamic-dns.ts';
 import { ADS } from '../config-source.ts';
 import { dynamicPort, mustSayBytes, type WeightedCluster } from '../connections/tcp-routes.ts';
+import { GRPC_WEB } from '../http/grpc-web-filter.ts';
 import type { FilterChain } from '../listeners/listener.ts';
 import { PROXY_PROTOCOL, TLS_INSPECTOR } from '../listeners/listener-filters.ts';
 import {
@@ -45,7 +46,7 @@ export interface GatewayChain {
   readonly serverNames: readonly string[];
   /** Undefined: TLS is not ended here. */
   readonly end: ServerEnd | undefined;
-  readonly carries: { readonly kind: 'http'; readonly routeConfig: string } | GatewayBytes;
+  readonly carries: { readonly kind: 'http'; readonly routeConfig: string; readonly grpcWeb: boolean } | GatewayBytes;
 }
 
 export interface GatewayBytes {
@@ -88,11 +89,12 @@ export interface GatewayListenerSpec {
 /** As in Istio. */
 const HANDSHAKE_MS = 15_000;
 
-function http(spec: GatewayListenerSpec, routeConfigName: string): NetworkFilter {
+function http(spec: GatewayListenerSpec, routeConfigName: string, grpcWeb: boolean): NetworkFilter {
   return httpConnectionManager({
     statPrefix: `outbound_${listenerName(spec.listen)}`,
     routes: { case: 'rds', value: { configSource: ADS, routeConfigName } },
     from: 'gateway',
+    ...(grpcWeb && { httpFilters: [GRPC_WEB] }),
     ...(spec.trustedHops !== undefined && { trustedHops: spec.trustedHops }),
     pathNormalization: spec.pathNormalization,
     dynamicDnsMs: spec.dynamicDnsMs,
@@ -127,7 +129,7 @@ function filterChain(spec: GatewayListenerSpec, chain: GatewayChain): FilterChai
     ...(serverNames.length > 0 && { filterChainMatch: { serverNames: [...serverNames] } }),
     filters: [
       ...(spec.caller === undefined ? [] : [markCaller(spec.caller)]),
-      ...(carries.kind === 'http' ? [http(spec, carries.routeConfig)] : tcp(spec, carries)),
+      ...(carries.kind === 'http' ? [http(spec, carries.routeConfig, carries.grpcWeb)] : tcp(spec, carries)),
     ],
     ...(end !== undefined && { transportSocket: socketOf(end) }),
     transportSocketConnectTimeout: duration(HANDSHAKE_MS),

@@ -229,7 +229,10 @@ function planServer(of: GatewayContext, bound: BoundServer): PortPlan {
   const chain = { name: chainName(bound), serverNames: server.tls === undefined ? [] : serverNamesOf(bound), end };
   if (server.port.protocol === 'HTTPS') {
     const routes = planRoutes(of, httpsRoutesName(bound), [bound]);
-    return { chains: [{ ...chain, carries: { kind: 'http', routeConfig: routes.name } }], routes: [routes] };
+    return {
+      chains: [{ ...chain, carries: { kind: 'http', routeConfig: routes.name, grpcWeb: false } }],
+      routes: [routes],
+    };
   }
   const route = firstTcpRoute(of, bound);
   if (route === undefined) return { chains: [], routes: [] };
@@ -249,7 +252,7 @@ function planMeshClients(of: GatewayContext, port: GatewayPort): PortPlan {
   if (end === undefined || servers.some((bound) => serverNamesOf(bound).length === 0))
     return { chains: [], routes: [] };
   const routes = planRoutes(of, `https.${port.number}.mesh`, servers);
-  const carries = { kind: 'http', routeConfig: routes.name } as const;
+  const carries = { kind: 'http', routeConfig: routes.name, grpcWeb: false } as const;
   const serverNames = [`*.${of.role.serviceHost}`];
   return { chains: [{ name: 'mesh', serverNames, end, carries }], routes: [routes] };
 }
@@ -274,7 +277,9 @@ function distinct(chains: readonly GatewayChain[]): readonly GatewayChain[] {
 export function planPort(of: GatewayContext, port: GatewayPort): PortPlan {
   if (port.kind === 'http') {
     const routes = planRoutes(of, httpRoutesName(port, of.role), port.servers);
-    const carries = { kind: 'http', routeConfig: routes.name } as const;
+    // The servers of a port cannot be told apart before the request has been read.
+    const grpcWeb = port.servers.some(({ server }) => server.port.protocol === 'GRPC-WEB');
+    const carries = { kind: 'http', routeConfig: routes.name, grpcWeb } as const;
     return {
       chains: [{ name: listenerName(port.listen), serverNames: [], end: undefined, carries }],
       routes: [routes],

@@ -39,6 +39,7 @@ const KINDS: Readonly<Record<GatewayProtocol, GatewayPortKind>> = {
   HTTP: 'http',
   HTTP2: 'http',
   GRPC: 'http',
+  'GRPC-WEB': 'http',
   HTTPS: 'tls',
   TLS: 'tls',
   TCP: 'tcp',
