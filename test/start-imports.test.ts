@@ -23,7 +23,7 @@ async function loadedWith(module: string, seen = new Set<string>()): Promise<Rea
 test('before Envoy starts, neither protobuf nor gRPC is loaded, nor the schemas of resources', async () => {
   const loaded = [...(await loadedWith('agent/agent.ts'))];
   assert.ok(loaded.length > 50, 'the agent is made of more than that');
-  const heavy = /^(?:gen\/|@bufbuild|@grpc|@peculiar|sources\/|fleet\/|analysis\/)/;
+  const heavy = /^(?:gen\/|@bufbuild|@grpc|@peculiar|sources\/|fleet\/follower|analysis\/)/;
   assert.deepEqual(
     loaded.filter((one) => heavy.test(one)),
     [],
