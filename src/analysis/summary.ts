@@ -80,13 +80,18 @@ function routeRows(config: JsonObject): readonly (readonly string[])[] {
   return objectsAt(config, 'virtual_hosts').flatMap((virtualHost, i) => {
     const domains = textsAt(virtualHost, 'domains');
     const shown = `${domains.slice(0, 2).join(' ')}${domains.length > 2 ? ` +${domains.length - 2}` : ''}`;
-    return objectsAt(virtualHost, 'routes').map((route, j) => [
-      i === 0 && j === 0 ? textAt(config, 'name') : '',
-      j === 0 ? shown : '',
+    const own = objectsAt(virtualHost, 'routes').map((route) => [
       textAt(route, 'name') || '-',
       matchWords(route['match']),
       actionWords(route),
       policyWords(route),
+    ]);
+    const redirect =
+      textAt(virtualHost, 'require_tls') === 'ALL' ? [['-', 'without TLS', 'redirect to https', '']] : [];
+    return [...redirect, ...own].map((cells, j) => [
+      i === 0 && j === 0 ? textAt(config, 'name') : '',
+      j === 0 ? shown : '',
+      ...cells,
     ]);
   });
 }

@@ -261,6 +261,12 @@ test('explain and render at a gateway', async (t) => {
   assert.deepEqual([other.code, other.err.includes('Did you mean "default/public"?')], [EXIT.usage, true]);
   const { out } = await trysail('render', '-f', dir, '--labels', 'istio=ingress', '--mode', 'gateway', '-o', 'yaml');
   assert.match(out, /credentials\/www\/tls\.crt/, 'a credential is where an agent looks for it');
+  const moved = await shop(
+    t,
+    `${SHOP}${PUBLIC.replace('443', '80').replace('HTTPS', 'HTTP').replace('mode: SIMPLE, credentialName: www', 'httpsRedirect: true')}`,
+  );
+  const summary = await trysail('render', '-f', moved, '--labels', 'istio=ingress', '--mode', 'gateway');
+  assert.match(summary.out, /http\.80 +www\.test +- +without TLS +redirect to https/);
 });
 
 test('analyze exits by severity, and annotates', async (t) => {
