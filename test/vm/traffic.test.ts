@@ -24,6 +24,7 @@ const CREDENTIALS = '/etc/trysail/credentials';
 const PORTS = { shop: 8080, till: 8081, stranger: 8090 } as const;
 type Caller = keyof typeof PORTS;
 const ENVOY = { concurrency: 1, drainTime: '2s' };
+const CHECK = { http: '/health', interval: '1s' };
 
 /** Two identities, by their units, and a program that is no part of the mesh. It declares nothing that it calls. */
 const CALLING: FleetHost = {
@@ -50,8 +51,8 @@ const SERVING: FleetHost = {
   ],
   agent: {
     services: [
-      { name: 'reviews', port: 9080, protocol: 'HTTP', application: '127.0.0.1:8001' },
-      { name: 'ratings', namespace: 'team', port: 9081, protocol: 'HTTP', application: '127.0.0.1:8002' },
+      { name: 'reviews', port: 9080, protocol: 'HTTP', application: '127.0.0.1:8001', check: CHECK },
+      { name: 'ratings', namespace: 'team', port: 9081, protocol: 'HTTP', application: '127.0.0.1:8002', check: CHECK },
     ],
     gateways: [{ name: 'ingressgateway' }],
     envoy: ENVOY,
@@ -193,6 +194,20 @@ test('traffic rules on packaged hosts', { skip: reason ?? false, timeout: 290_00
     }
     await publish(REVIEWS);
     for (const host of [app, edge]) await atRevision(host, 'default', 1);
+    const well = [true, 'passing', 'passing'];
+    await eventually(
+      'Consul’s checks of the services pass',
+      async () => {
+        const { services } = await statusOf(edge);
+        const states = services.map(({ registered, application, proxy }) => [
+          registered,
+          application.state,
+          proxy.state,
+        ]);
+        assert.deepEqual(states, [well, well]);
+      },
+      60_000,
+    );
     await untilWell(app);
     await eventually(
       'nothing for the gateway yet',
