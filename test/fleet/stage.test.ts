@@ -217,6 +217,10 @@ test('a change goes out in steps', async (t) => {
     await eventually('those that live are back', async () =>
       assert.deepEqual((await answers()).slice(0, 2), [419, 419]),
     );
+    // Its Envoy serves on without it, and ends with the agent that takes it over.
+    hosts[2]?.start();
+    await hosts[2]?.ready(30_000);
+    await become('so is the dead one when it comes again', [419, 419, 419]);
   });
 
   await t.test('what a host that lives would not understand is refused', async () => {
