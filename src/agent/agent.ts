@@ -22,9 +22,9 @@ import { DiagnosticLog, summarise } from './diagnostic-log.ts';
 import { EnvoySide, isExternal } from './envoy-side.ts';
 import { readHostResources } from './host-resources.ts';
 import { HostSide } from './host-side.ts';
-import { registrable } from './registrable.ts';
-import { LearntServices } from './learnt-services.ts';
 import type { LearnerSide } from './learner-side.ts';
+import { LearntServices } from './learnt-services.ts';
+import { registrable } from './registrable.ts';
 import { keepInForce, Reloading } from './reloading.ts';
 import type { AgentSettings } from './settings.ts';
 import type { LoadedSettings } from './settings-load.ts';
@@ -42,9 +42,7 @@ function tellComplaints(parts: AgentParts, notifier: Notifier, log: Log): Diagno
 }
 
 /** Learns services when they are first called, where settings say so: not even loaded elsewhere. */
-async function startLearner(
-  options: Parameters<typeof LearnerSide.start>[0],
-): Promise<LearnerSide | undefined> {
+async function startLearner(options: Parameters<typeof LearnerSide.start>[0]): Promise<LearnerSide | undefined> {
   if (!options.parts.settings.discovery.onDemand) return undefined;
   const { LearnerSide: Side } = await import('./learner-side.ts');
   return Side.start(options);
@@ -77,7 +75,8 @@ export async function runAgent(
   const { settings } = settingsOfResources(written, await readHostResources(written.paths.state), config);
   const allocations = await Allocations.open(settings.paths.state, log);
   const store = await LearntServices.open(settings.paths.state);
-  if (settings.discovery.onDemand) allocations.call(store.hosts.map((host) => ({ host, isFresh: false, isLeaving: false })));
+  if (settings.discovery.onDemand)
+    allocations.call(store.hosts.map((host) => ({ host, isFresh: false, isLeaving: false })));
   const host = await allocations.host(settings, config);
   await keepInForce(settings, log);
   const envoySide = await EnvoySide.create(settings, host, log.child({ room: 'envoy' }));

@@ -52,12 +52,14 @@ export class LearnerSide {
     const learn = async (name: string): ReturnType<Learner['learn']> => learner.learn(name);
     const side = new LearnerSide(options, learner, new LearnerDns(learn, log));
     parts.learnt = () => ({ services: learner.services, diagnostics: side.diagnostics });
-    side.#gate = await LearnerGate.open(gateSocket(parts.settings.paths.run), external ? 0o660 : undefined, learn).catch(
-      (error: unknown) => {
-        log.error({ error: errorMessage(error) }, 'the proxy cannot learn services');
-        return undefined;
-      },
-    );
+    side.#gate = await LearnerGate.open(
+      gateSocket(parts.settings.paths.run),
+      external ? 0o660 : undefined,
+      learn,
+    ).catch((error: unknown) => {
+      log.error({ error: errorMessage(error) }, 'the proxy cannot learn services');
+      return undefined;
+    });
     side.follow();
     learner.start();
     return side;

@@ -43,7 +43,11 @@ for (const tls of MODES) {
     assert.match(seen.headers['x-request-id'] ?? '', /^[0-9a-f-]{36}$/);
     const peer = seen.headers['x-forwarded-client-cert'];
     if (tls === 'plain') assert.equal(peer, undefined);
-    else assert.match(peer ?? '', new RegExp(`^By=${spiffe('reviews')};Hash=[0-9a-f]+;Subject="";URI=${spiffe('caller')}$`));
+    else
+      assert.match(
+        peer ?? '',
+        new RegExp(`^By=${spiffe('reviews')};Hash=[0-9a-f]+;Subject="";URI=${spiffe('caller')}$`),
+      );
     assert.match((await exchange(upstreamPort, UPGRADE)) ?? '', /^HTTP\/1\.1 101 /);
     // Between sidecars HTTP/2 is negotiated where all of them have TLS.
     assert.equal((await client.stat(`${CLUSTER}.upstream_cx_http2_total`)) > 0, tls === 'required');
