@@ -1,7 +1,9 @@
 /** What taking services of this host past the proxy means: which rules, and which policies no longer hold. Pure. */
+
 import { isIP } from 'node:net';
 import { TrysailError } from '../lib/errors.ts';
 import type { Host, SocketAddress } from '../model/host.ts';
+import { hasLabels } from '../model/labels.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { ResourceMeta } from '../model/resource-meta.ts';
 import type { BypassedListener, BypassPlan } from '../platform/vm/bypass-ruleset.ts';
@@ -73,7 +75,7 @@ function guardsOf(
     .filter(
       ({ meta, selector }) =>
         (meta.namespace === namespace || meta.namespace === mesh.config.rootNamespace) &&
-        Object.entries(selector ?? {}).every(([key, value]) => labels[key] === value),
+        hasLabels(labels, selector ?? {}),
     )
     .map(({ meta }) => named('PeerAuthentication', meta));
 }

@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import type { Diagnostic } from '../model/diagnostic.ts';
+import { hasLabels } from '../model/labels.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { ProxyConfig } from '../model/proxy-config.ts';
 import { describeObject } from '../model/resource-meta.ts';
@@ -81,10 +82,6 @@ function ofGroup(
       remedy: 'Set "serviceAccount" of the service in agent.yaml, and let the CA entitle the host to it.',
     });
   return withGroup(service, group);
-}
-
-function hasLabels(labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }
 
 /** The nearest that speaks of a service: by selector, of its namespace, of the root namespace; the oldest of each. */

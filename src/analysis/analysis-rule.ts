@@ -47,11 +47,6 @@ export function finding(
   };
 }
 
-/** Whether `labels` have all of `selector`. */
-export function selects(selector: Readonly<Record<string, string>>, labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
-}
-
 /** Equal for equal labels, whatever their order. */
 export function labelKey(labels: Readonly<Record<string, string>>): string {
   return JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));

@@ -2,8 +2,10 @@
  * What a change of resources changes in the configuration of which Envoys: each kind of workload that the files and the
  * catalogue know is rendered before and after.
  */
+
 import type { JsonObject } from '@bufbuild/protobuf';
 import { errorMessage } from '../lib/errors.ts';
+import { hasLabels } from '../model/labels.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { META } from '../model/registration.ts';
@@ -77,8 +79,7 @@ const textOfLabels = (labels: Readonly<Record<string, string>>): string =>
   JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 
 function fulfils(labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean {
-  const wanted = Object.entries(selector);
-  return wanted.length > 0 && wanted.every(([key, value]) => labels[key] === value);
+  return Object.keys(selector).length > 0 && hasLabels(labels, selector);
 }
 
 /** The workloads of a mesh, those of the same services with the same labels once. */

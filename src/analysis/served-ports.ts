@@ -1,6 +1,8 @@
 /** The ports at which a workload serves, by what services say of their endpoints. */
+
 import { isIP } from 'node:net';
 import { canonicalHost } from '../model/host-names.ts';
+import { hasLabels } from '../model/labels.ts';
 import type { Endpoint, Service, ServicePort } from '../model/service.ts';
 import type { Configuration } from './configuration.ts';
 import type { DescribedWorkload } from './described-workload.ts';
@@ -38,9 +40,7 @@ function selecting({ mesh, resources }: Configuration, workload: DescribedWorklo
   return resources.serviceEntries.flatMap((entry) => {
     const selector = entry.workloadSelector;
     const selected =
-      selector !== undefined &&
-      entry.meta.namespace === workload.namespace &&
-      Object.entries(selector).every(([key, value]) => workload.labels[key] === value);
+      selector !== undefined && entry.meta.namespace === workload.namespace && hasLabels(workload.labels, selector);
     if (!selected) return [];
     return entry.hosts.flatMap((host) => {
       const service = mesh.services.get(canonicalHost(mesh.config, host, entry.meta.namespace));

@@ -1,5 +1,7 @@
 /** All ServiceEntries → services, each host of each entry one; those that did not change are taken over. */
+
 import type { Diagnostic } from '../model/diagnostic.ts';
+import { hasLabels } from '../model/labels.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { describeObject, type ResourceMeta } from '../model/resource-meta.ts';
 import { buildEntryService, claimOf, type EntryInputs, type EntryService } from './entry-service.ts';
@@ -12,10 +14,6 @@ export interface EntryServices {
   /** By canonical host. */
   readonly byHost: ReadonlyMap<string, EntryService>;
   readonly diagnostics: readonly Diagnostic[];
-}
-
-function selects(selector: Readonly<Record<string, string>>, labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }
 
 /** Whether workloads of some namespaces see a resource; undefined namespaces see everything. */
@@ -52,7 +50,7 @@ export function buildEntryServices(
         ? []
         : workloadEntries.filter(
             (candidate) =>
-              candidate.meta.namespace === meta.namespace && selects(workloadSelector, candidate.workload.labels),
+              candidate.meta.namespace === meta.namespace && hasLabels(candidate.workload.labels, workloadSelector),
           );
     for (const writtenHost of entry.hosts) {
       const { host } = claimOf(config, entry, writtenHost);

@@ -3,6 +3,7 @@
 import type { Gateway } from '../model/gateway.ts';
 import type { GatewayRole } from '../model/host.ts';
 import { canonicalHost, consulNameOf, type ServiceName, serviceOfHost } from '../model/host-names.ts';
+import { hasLabels } from '../model/labels.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Sidecar } from '../model/sidecar.ts';
 import { mergeDelegates } from './delegates.ts';
@@ -26,9 +27,7 @@ export interface InterestInputs {
 
 /** The Gateways that a host serves. */
 function servedGateways({ gateways }: ResourceSet, roles: readonly GatewayRole[]): readonly Gateway[] {
-  return gateways.filter(({ selector }) =>
-    roles.some(({ labels }) => Object.entries(selector).every(([key, value]) => labels[key] === value)),
-  );
+  return gateways.filter(({ selector }) => roles.some(({ labels }) => hasLabels(labels, selector)));
 }
 
 /** The services that sidecars may call through these Gateways, as far as their servers name them one by one. */

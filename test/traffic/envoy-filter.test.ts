@@ -219,17 +219,22 @@ test('MERGE appends to lists, MERGE_AND_REPLACE_LIST replaces them; both overwri
   ]);
 });
 
-test('configurations of extensions of one type merge inside', () => {
+test('a configuration of the same type merges inside of a filter; what the patch does not say stays', () => {
   const value = {
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-        '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-        common_http_protocol_options: { max_headers_count: 55 },
-      },
+    name: HCM.filter.name,
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+      max_request_headers_kb: 33,
     },
   };
-  const mesh = meshOf({ one: { configPatches: [clusterPatch('MERGE', value)] } }, 1);
-  assert.match(JSON.stringify(json(mesh, TYPE_URL.cluster, CLUSTER)), /"max_headers_count":55/);
+  const listener = { filterChain: { filter: HCM.filter } };
+  const patch = { applyTo: 'NETWORK_FILTER', match: { listener }, patch: { operation: 'MERGE', value } };
+  const made = JSON.stringify(
+    json(meshOf({ one: { configPatches: [patch] } }, 1), TYPE_URL.listener, '127.0.0.1_9001'),
+  );
+  assert.match(made, /"max_request_headers_kb":33/);
+  assert.match(made, /"stat_prefix":"outbound_127\.0\.0\.1_9001;"/);
+  assert.match(made, /"envoy\.filters\.http\.router"/);
 });
 
 test('lower priority goes first, so that the higher one has the last word', () => {

@@ -1,6 +1,7 @@
-/** IST0127: a selector selects no workload that is known. */
+/** IST0127: a selector no workload that is known. */
+import { hasLabels } from '../../model/labels.ts';
 import type { ResourceMeta } from '../../model/resource-meta.ts';
-import { type AnalysisRule, finding, labelWords, selects } from '../analysis-rule.ts';
+import { type AnalysisRule, finding, labelWords } from '../analysis-rule.ts';
 
 interface Selecting {
   readonly meta: ResourceMeta;
@@ -24,7 +25,7 @@ export const selectorWithoutWorkload: AnalysisRule = {
         ({ namespace }) => namespace === meta.namespace || meta.namespace === rootNamespace,
       );
       // Of a namespace without any the files say nothing: its workloads come from elsewhere.
-      if (there.length === 0 || there.some(({ labels }) => selects(selector, labels))) return [];
+      if (there.length === 0 || there.some(({ labels }) => hasLabels(labels, selector))) return [];
       const message = `no workload of namespace ${meta.namespace} has the labels ${labelWords(selector)}`;
       return [
         finding('IST0127', 'warning', meta, 'spec', message, 'Correct the selector, or the labels of the workloads.'),

@@ -1,7 +1,8 @@
 /** IST0110, IST0111: several Sidecars of a namespace are for the same workloads. */
+import { hasLabels } from '../../model/labels.ts';
 import { describeObject } from '../../model/resource-meta.ts';
 import type { Sidecar } from '../../model/sidecar.ts';
-import { type AnalysisRule, finding, selects } from '../analysis-rule.ts';
+import { type AnalysisRule, finding } from '../analysis-rule.ts';
 
 export const sidecarOverlap: AnalysisRule = {
   codes: ['IST0110', 'IST0111'],
@@ -9,11 +10,11 @@ export const sidecarOverlap: AnalysisRule = {
     const bySelf = (one: Sidecar, other: Sidecar): boolean => {
       if (one.workloadSelector === undefined || other.workloadSelector === undefined) return false;
       const [a, b] = [one.workloadSelector, other.workloadSelector];
-      const equal = selects(a, b) && selects(b, a);
+      const equal = hasLabels(b, a) && hasLabels(a, b);
       return (
         equal ||
         workloads.some(
-          ({ namespace, labels }) => namespace === one.meta.namespace && selects(a, labels) && selects(b, labels),
+          ({ namespace, labels }) => namespace === one.meta.namespace && hasLabels(labels, a) && hasLabels(labels, b),
         )
       );
     };

@@ -20,7 +20,7 @@ const TARGETS = [
   'BOOTSTRAP',
 ] as const satisfies readonly PatchTarget[];
 
-const FILTER_OPERATIONS: readonly PatchOperation[] = [
+const FILTER_OPERATIONS = [
   'MERGE',
   'MERGE_AND_REPLACE_LIST',
   'ADD',
@@ -29,7 +29,7 @@ const FILTER_OPERATIONS: readonly PatchOperation[] = [
   'INSERT_AFTER',
   'INSERT_FIRST',
   'REPLACE',
-];
+] as const satisfies readonly PatchOperation[];
 const OBJECT_OPERATIONS: readonly PatchOperation[] = ['MERGE', 'MERGE_AND_REPLACE_LIST', 'ADD', 'REMOVE'];
 const MERGES: readonly PatchOperation[] = ['MERGE', 'MERGE_AND_REPLACE_LIST'];
 
@@ -108,19 +108,7 @@ const match = z.strictObject({
 });
 
 const patch = z.strictObject({
-  operation: z.optional(
-    z.enum([
-      'INVALID',
-      'MERGE',
-      'MERGE_AND_REPLACE_LIST',
-      'ADD',
-      'REMOVE',
-      'INSERT_BEFORE',
-      'INSERT_AFTER',
-      'INSERT_FIRST',
-      'REPLACE',
-    ]),
-  ),
+  operation: z.optional(z.enum(['INVALID', ...FILTER_OPERATIONS])),
   value: z.optional(z.record(z.string(), z.unknown())),
   filterClass: z.optional(z.enum(['UNSPECIFIED', 'AUTHN', 'AUTHZ', 'STATS'])),
 });

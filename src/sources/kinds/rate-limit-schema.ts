@@ -67,4 +67,3 @@ export const rateLimitSchema = z.strictObject({
 });
 
 export type RateLimitSpec = z.output<typeof rateLimitSchema>;
-export type StringMatchSpec = z.output<typeof stringMatch>;

@@ -1,11 +1,12 @@
 /** RateLimit (`trysail.dev/v1`): from what a user writes to the model, with the rules that its schema cannot say. */
+
 import type { Path } from '../../lib/yaml-document.ts';
 import type { Limit, LimitKey, LimitMatch, RateLimit, RateLimitServer } from '../../model/rate-limit.ts';
 import type { StringMatch } from '../../model/virtual-service.ts';
 import { isToken } from '../field-types.ts';
-import { regexProblem } from '../regex-syntax.ts';
 import { defineKind, type Report } from './kind.ts';
-import { type RateLimitSpec, rateLimitSchema, type StringMatchSpec } from './rate-limit-schema.ts';
+import { type RateLimitSpec, rateLimitSchema } from './rate-limit-schema.ts';
+import { buildStringMatch } from './string-match.ts';
 
 type LimitSpec = RateLimitSpec['limits'][number];
 type MatchSpec = NonNullable<LimitSpec['match']>[number];
@@ -18,25 +19,6 @@ const SERVER_PERIODS_MS = new Set([1000, 60_000, 3_600_000, 86_400_000]);
 const DEFAULT_SERVER_TIMEOUT_MS = 100;
 /** Each is one more filter that every request passes. */
 const MOST_LIMITS = 20;
-
-function buildStringMatch(spec: StringMatchSpec, path: Path, report: Report, mayBePresence: boolean): StringMatch {
-  const given = Object.values(spec).filter((value) => value !== undefined);
-  if (given.length > 1) report(path, 'has more than one of exact, prefix and regex', 'Keep one of them.');
-  if (given.length === 0) {
-    if (!mayBePresence) report(path, 'says nothing to compare with', 'Add "exact", "prefix" or "regex".');
-    return { kind: 'present' };
-  }
-  if (spec.exact !== undefined) return { kind: 'exact', value: spec.exact };
-  if (spec.prefix !== undefined) {
-    if (spec.prefix === '') report([...path, 'prefix'], 'is empty and matches everything', 'Leave the match out.');
-    return { kind: 'prefix', value: spec.prefix };
-  }
-  const value = spec.regex ?? '';
-  const problem = regexProblem(value);
-  if (problem !== undefined)
-    report([...path, 'regex'], `"${value}" ${problem}`, 'Write a regular expression in RE2 syntax.');
-  return { kind: 'regex', value };
-}
 
 function buildMatch(spec: MatchSpec, path: Path, report: Report): LimitMatch {
   if (Object.values(spec).every((value) => value === undefined))

@@ -1,15 +1,8 @@
 /** Which endpoints of a service are in a subset, and which of them Envoy can take at all. */
+import { hasLabels } from '../../model/labels.ts';
 import type { Endpoint } from '../../model/service.ts';
 import { isIpAddress } from '../ip-address.ts';
 import { socketPath } from './socket-path.ts';
-
-/** Whether the labels hold all of the selector's. */
-export function labelsMatch(
-  labels: Readonly<Record<string, string>>,
-  selector: Readonly<Record<string, string>>,
-): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
-}
 
 function isPort(port: number): boolean {
   return Number.isInteger(port) && port > 0 && port <= 65_535;
@@ -43,7 +36,7 @@ export function subsetMembers(
   previous: readonly Endpoint[] | undefined,
 ): readonly Endpoint[] {
   const members = endpoints.filter(
-    (endpoint) => isUsable(endpoint, kind) && (selector === undefined || labelsMatch(endpoint.labels, selector)),
+    (endpoint) => isUsable(endpoint, kind) && (selector === undefined || hasLabels(endpoint.labels, selector)),
   );
   const same = previous?.length === members.length && members.every((member, i) => member === previous[i]);
   return same && previous !== undefined ? previous : members;

@@ -1,9 +1,10 @@
 /** The TLS and TCP routes of a VirtualService as one client's connections to one port at one gateway meet them. */
+
+import { hasLabels } from '../../model/labels.ts';
 import type { RouteDestination, SourceConditions, TcpMatch, VirtualService } from '../../model/virtual-service.ts';
 import { gatewaysOf } from '../http/client-conditions.ts';
 import { protocolKind } from '../protocol-kind.ts';
 import type { Client } from '../view/calling.ts';
-import { hasLabels } from '../view/client-labels.ts';
 import type { ResolvedDestination } from '../view/destination.ts';
 
 /** Where connections arrive, and whose they are: what decides which routes count. */

@@ -5,8 +5,8 @@
 import type { Diagnostic } from '../../model/diagnostic.ts';
 import type { Gateway, GatewayHost, GatewayProtocol, GatewayServer } from '../../model/gateway.ts';
 import type { GatewayRole, SocketAddress } from '../../model/host.ts';
+import { hasLabels } from '../../model/labels.ts';
 import { describeObject } from '../../model/resource-meta.ts';
-import { hasLabels } from '../view/client-labels.ts';
 
 /** Of the servers of one port only those of one kind can be told apart: by host, by server name, not at all. */
 export type GatewayPortKind = 'http' | 'tls' | 'tcp';

@@ -1,7 +1,8 @@
 /** Whether a rule's conditions on where it holds and who calls are met. */
+
+import { hasLabels } from '../../model/labels.ts';
 import { MESH_GATEWAY, type SourceConditions, type VirtualService } from '../../model/virtual-service.ts';
 import type { Client } from '../view/calling.ts';
-import { hasLabels } from '../view/client-labels.ts';
 
 const MESH_ALONE: readonly string[] = [MESH_GATEWAY];
 

@@ -1,7 +1,7 @@
 /** What an inbound port demands of its callers. */
 import type { Workload } from '../../model/host.ts';
+import { hasLabels } from '../../model/labels.ts';
 import type { MtlsMode, PeerAuthentication } from '../../model/peer-authentication.ts';
-import { labelsMatch } from '../clusters/subset-members.ts';
 
 function oldest(
   policies: readonly PeerAuthentication[],
@@ -25,7 +25,7 @@ export function mtlsMode(
   const own = oldest(
     policies,
     ({ meta, selector }) =>
-      meta.namespace === workload.namespace && selector !== undefined && labelsMatch(workload.labels, selector),
+      meta.namespace === workload.namespace && selector !== undefined && hasLabels(workload.labels, selector),
   );
   const ofNamespace = oldest(
     policies,

@@ -1,9 +1,9 @@
 /** Which EnvoyFilters hold for whom, and in which order their patches are applied. */
 import type { EnvoyFilter, EnvoyPatch } from '../../model/envoy-filter.ts';
+import { hasLabels } from '../../model/labels.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import { compareAge } from '../../model/resource-meta.ts';
 import type { Client } from '../view/calling.ts';
-import { hasLabels } from '../view/client-labels.ts';
 
 /** Lower priority first; then the root namespace; then age. https://istio.io/latest/docs/reference/config/networking/envoy-filter/ */
 export function orderedFilters({

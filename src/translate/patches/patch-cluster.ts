@@ -1,10 +1,10 @@
 /** Patches of clusters. */
 import { clone, equals } from '@bufbuild/protobuf';
-import { EXTENSIONS } from '../../envoy-api/extensions.ts';
 import { type Cluster, ClusterSchema } from '../../gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { TransportSocketSchema } from '../../gen/envoy/config/core/v3/base_pb.ts';
 import type { ClusterMatch, EnvoyPatch } from '../../model/envoy-filter.ts';
 import { mergeMessage } from './merge-message.ts';
+import { mergeOptions } from './patch-routes.ts';
 import { patchValue } from './patch-value.ts';
 
 interface ClusterName {
@@ -19,7 +19,7 @@ function parseName(name: string): ClusterName | undefined {
   return host === undefined ? undefined : { direction, port: Number(port), subset, host: host.split('~')[0] ?? host };
 }
 
-function isOfContext(patch: EnvoyPatch, name: string, { gateway, sidecar }: ClusterPatching): boolean {
+function isOfCallers(patch: EnvoyPatch, name: string, { gateway, sidecar }: ClusterPatching): boolean {
   const { context } = patch;
   if (context === 'ANY') return true;
   if (name.startsWith('inbound|')) return context === 'SIDECAR_INBOUND';
@@ -47,7 +47,7 @@ function isMeant(match: ClusterMatch | undefined, name: string, canonical: (host
 
 /** A socket merges into the one of its name alone; a cluster that chooses among sockets may have it under another field. */
 function mergeCluster(cluster: Cluster, patch: EnvoyPatch): Cluster {
-  const options = { extensions: EXTENSIONS, lists: patch.operation === 'MERGE' ? 'append' : 'replace' } as const;
+  const options = mergeOptions(patch);
   const value = patchValue(ClusterSchema, patch.value);
   const { transportSocket } = value;
   if (transportSocket !== undefined) {
@@ -81,7 +81,7 @@ export function patchCluster(
     (patch) =>
       patch.applyTo === 'CLUSTER' &&
       patch.operation !== 'ADD' &&
-      isOfContext(patch, cluster.name, of) &&
+      isOfCallers(patch, cluster.name, of) &&
       isMeant(patch.match.cluster, cluster.name, of.canonical),
   );
   if (meant.length === 0) return cluster;

@@ -1,14 +1,7 @@
-/** Whether rules tell clients apart by their labels, and whether a client has those that a rule asks for. */
+/** Whether rules tell clients apart by their labels. */
 import type { DestinationRule, LocalityLoadBalancing, TrafficPolicy } from '../../model/destination-rule.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import type { SourceConditions, VirtualService } from '../../model/virtual-service.ts';
-
-type Labels = Readonly<Record<string, string>>;
-
-/** Whether all labels of `selector` are among `labels`. */
-export function hasLabels(labels: Labels, selector: Labels): boolean {
-  return Object.entries(selector).every(([key, value]) => labels[key] === value);
-}
 
 function asksForLabels({ sourceLabels }: SourceConditions): boolean {
   return sourceLabels !== undefined && Object.keys(sourceLabels).length > 0;

@@ -1,7 +1,7 @@
 /** Which DestinationRules speak for a service to a client. */
 import type { DestinationRule } from '../../model/destination-rule.ts';
+import { hasLabels } from '../../model/labels.ts';
 import type { Service } from '../../model/service.ts';
-import { hasLabels } from './client-labels.ts';
 import { hostIndexes } from './host-index.ts';
 import { specificity } from './host-pattern.ts';
 import { isVisible } from './visibility.ts';

@@ -2,12 +2,13 @@
  * What of the mesh a client sees: which Sidecar is its own, which services it may call by that, and which
  * VirtualServices speak for its calls. https://istio.io/latest/docs/reference/config/networking/sidecar/
  */
+
+import { hasLabels } from '../../model/labels.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import type { Service } from '../../model/service.ts';
 import type { Sidecar, SidecarEgress, SidecarHost } from '../../model/sidecar.ts';
 import type { VirtualService } from '../../model/virtual-service.ts';
 import type { Client } from './calling.ts';
-import { hasLabels } from './client-labels.ts';
 import { specificity } from './host-pattern.ts';
 import { isVisible } from './visibility.ts';
 
