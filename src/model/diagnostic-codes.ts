@@ -33,6 +33,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0005: 'A field is known and has no effect here; the rest of the resource is applied.',
   TRY0006: 'A directory or file of resources cannot be read; what was read before stays in force.',
   TRY0007: 'A route of a delegate does not narrow the route that delegates to it; it is left out.',
+  TRY0008: 'A MeshConfig has another name or namespace than the one of the mesh; it has no effect.',
   TRY0101: 'Envoy refused a resource; the last good version of it stays in force.',
   TRY0102: 'The last good catalogue or resources cannot be saved on disk; they are kept in memory alone.',
   TRY0103: 'The port of a listener is in use by another process; the listener is left out until it is free.',

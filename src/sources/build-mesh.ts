@@ -6,6 +6,7 @@ import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import { consulNameOf, type ServiceName, serviceHosts, serviceOfHost } from '../model/host-names.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
+import { withMeshSettings } from '../model/mesh-settings.ts';
 import type { Endpoint, Service } from '../model/service.ts';
 import type { VirtualService } from '../model/virtual-service.ts';
 import type { CatalogueState } from './catalogue-state.ts';
@@ -13,6 +14,7 @@ import { mergeDelegates } from './delegates.ts';
 import { knownTls, withoutDisabledMtls } from './disabled-mtls.ts';
 import { buildEntryServices, type EntryServices } from './entry-services.ts';
 import { type HostResolver, hostResolver } from './host-resolution.ts';
+import { checkMeshSettings } from './mesh-settings-check.ts';
 import { checkRateLimits } from './rate-limit-check.ts';
 import { checkReferences, type HostKnowledge } from './reference-check.ts';
 import type { RegisteredService } from './registered-service.ts';
@@ -21,6 +23,7 @@ import type { ResourceSet } from './resource-set.ts';
 import { sharedList, sharedMap } from './sharing.ts';
 
 export interface MeshInputs {
+  /** Of the host; a published MeshConfig stands in the place of its fields. */
   readonly config: MeshConfig;
   readonly resources: ResourceSet;
   /** Undefined: there is no Consul (`registry: files`). Before its first answer it is a state without services. */
@@ -132,7 +135,7 @@ function join(registered: ReadonlyMap<string, RegisteredService>, entries: Entry
 export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh {
   const { resources, catalogue, clientNamespaces } = inputs;
   const memo = previous === undefined ? undefined : MEMOS.get(previous);
-  const config = sameConfig(previous?.config, inputs.config);
+  const config = sameConfig(previous?.config, withMeshSettings(inputs.config, resources.meshSettings));
   const index = indexRecords(config, resources.serviceRecords, memo?.index);
   const resolver = hostResolver(config, resources.serviceRecords, memo?.resolver);
 
@@ -220,6 +223,7 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
     ...merged.diagnostics,
     ...references,
     ...checkRateLimits(config, rateLimits),
+    ...checkMeshSettings(config, resources.meshSettings),
   ];
   const sameDiagnostics = memo !== undefined && JSON.stringify(memo.unsorted) === JSON.stringify(unsorted);
   const mesh: Mesh = {

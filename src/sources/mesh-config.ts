@@ -3,10 +3,7 @@ import { checkAgainst, formatPath, parseYamlDocuments, type YamlIssue } from '..
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { normaliseKeys } from './key-spelling.ts';
-import { buildConnectionPool, buildOutlierDetection, buildTcpKeepalive } from './kinds/connection-pool.ts';
-import type { Report } from './kinds/kind.ts';
-import { buildLocality } from './kinds/load-balancer.ts';
-import { buildRetries } from './kinds/retries.ts';
+import { meshConfigFields } from './mesh-config-fields.ts';
 import { MESH_CONFIG_UNSUPPORTED, type MeshConfigSpec, meshConfigSchema } from './mesh-config-schema.ts';
 
 const INVALID = { code: 'IST0106', severity: 'error' } as const;
@@ -32,59 +29,6 @@ function diagnose(
     message: issue.message,
     ...(issue.remedy === undefined ? {} : { remedy: issue.remedy }),
   };
-}
-
-/** What the fields are in the model; the defaults where they are not given. */
-function build(spec: MeshConfigSpec, report: Report): MeshConfig {
-  const defaults = DEFAULT_MESH_CONFIG;
-  const { catalogue, localityLbSetting: locality, defaultTrafficPolicy: policy, tcpKeepalive, envoyFilters } = spec;
-  const outboundTrafficPolicy = spec.outboundTrafficPolicy?.mode;
-  const pathNormalization = spec.pathNormalization?.normalization;
-  const concurrency = spec.defaultConfig?.concurrency;
-  const at = ['defaultTrafficPolicy'];
-  return {
-    trustDomain: spec.trustDomain ?? defaults.trustDomain,
-    trustDomainAliases: spec.trustDomainAliases ?? defaults.trustDomainAliases,
-    rootNamespace: spec.rootNamespace ?? defaults.rootNamespace,
-    serviceHosts: spec.serviceHosts ?? defaults.serviceHosts,
-    enableAutoMtls: spec.enableAutoMtls ?? defaults.enableAutoMtls,
-    connectTimeoutMs: spec.connectTimeout ?? defaults.connectTimeoutMs,
-    accessLogFile: spec.accessLogFile === '' ? undefined : (spec.accessLogFile ?? defaults.accessLogFile),
-    catalogue: {
-      sentinelService: catalogue?.sentinelService ?? defaults.catalogue.sentinelService,
-      massCriticalShare: catalogue?.massCriticalShare ?? defaults.catalogue.massCriticalShare,
-      holdMs: catalogue?.hold ?? defaults.catalogue.holdMs,
-    },
-    ...(outboundTrafficPolicy !== undefined && { outboundTrafficPolicy }),
-    ...(locality !== undefined && { localityLbSetting: buildLocality(locality, ['localityLbSetting'], report) }),
-    ...given('defaultServiceExportTo', spec.defaultServiceExportTo),
-    ...given('defaultVirtualServiceExportTo', spec.defaultVirtualServiceExportTo),
-    ...given('defaultDestinationRuleExportTo', spec.defaultDestinationRuleExportTo),
-    ...(spec.defaultHttpRetryPolicy !== undefined && {
-      defaultHttpRetryPolicy: buildRetries(spec.defaultHttpRetryPolicy, ['defaultHttpRetryPolicy'], report),
-    }),
-    ...(policy !== undefined && {
-      defaultTrafficPolicy: {
-        connectionPool:
-          policy.connectionPool && buildConnectionPool(policy.connectionPool, [...at, 'connectionPool'], report),
-        outlierDetection:
-          policy.outlierDetection &&
-          buildOutlierDetection(policy.outlierDetection, [...at, 'outlierDetection'], report),
-      },
-    }),
-    ...(tcpKeepalive !== undefined && { tcpKeepalive: buildTcpKeepalive(tcpKeepalive) }),
-    ...given('dnsRefreshRateMs', spec.dnsRefreshRate),
-    ...given('protocolDetectionTimeoutMs', spec.protocolDetectionTimeout),
-    ...given('h2UpgradePolicy', spec.h2UpgradePolicy),
-    ...(pathNormalization !== undefined && { pathNormalization }),
-    ...(concurrency !== undefined && { concurrency }),
-    ...given('envoyFilterNamespaces', envoyFilters?.namespaces),
-  };
-}
-
-/** A field that is absent where it is not given. */
-function given<K extends keyof MeshConfig>(key: K, value: MeshConfig[K] | undefined): Partial<Pick<MeshConfig, K>> {
-  return value === undefined ? {} : ({ [key]: value } as unknown as Pick<MeshConfig, K>);
 }
 
 /** What the file says beside what is read: known fields of Istio's, at the top and in `defaultConfig`. */
@@ -126,10 +70,13 @@ export function parseMeshConfig(text: string, file: string): ParsedMeshConfig {
       'warning',
     ),
   );
-  const config = build(checked.value, (path, message, remedy, { code, severity } = INVALID) => {
+  const fields = meshConfigFields(checked.value, (path, message, remedy, { code, severity } = INVALID) => {
     const issue = { path: formatPath(path), line: document.lineOf(path), message };
     diagnostics.push(diagnose(file, remedy === undefined ? issue : { ...issue, remedy }, code, severity));
   });
   const failed = diagnostics.some(({ severity }) => severity === 'error');
-  return { config: failed ? undefined : config, diagnostics: diagnostics.sort(compareDiagnostics) };
+  return {
+    config: failed ? undefined : { ...DEFAULT_MESH_CONFIG, ...fields },
+    diagnostics: diagnostics.sort(compareDiagnostics),
+  };
 }

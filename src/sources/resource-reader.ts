@@ -276,6 +276,7 @@ export function readResources(previous: ReadingState | undefined, files: readonl
     envoyFilters: listOf(all, 'EnvoyFilter', old.envoyFilters),
     proxyConfigs: listOf(all, 'ProxyConfig', old.proxyConfigs),
     workloadGroups: listOf(all, 'WorkloadGroup', old.workloadGroups),
+    meshSettings: listOf(all, 'MeshConfig', old.meshSettings),
     diagnostics: JSON.stringify(sorted) === JSON.stringify(old.diagnostics) ? old.diagnostics : sorted,
   };
   const changed = (Object.keys(set) as (keyof ResourceSet)[]).some((list) => set[list] !== old[list]);

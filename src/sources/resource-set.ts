@@ -3,6 +3,7 @@ import type { DestinationRule } from '../model/destination-rule.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { EnvoyFilter } from '../model/envoy-filter.ts';
 import type { Gateway } from '../model/gateway.ts';
+import type { MeshSettings } from '../model/mesh-settings.ts';
 import type { PeerAuthentication } from '../model/peer-authentication.ts';
 import type { ProxyConfig } from '../model/proxy-config.ts';
 import type { RateLimit } from '../model/rate-limit.ts';
@@ -14,6 +15,7 @@ import { destinationRuleKind } from './kinds/destination-rule.ts';
 import { envoyFilterKind } from './kinds/envoy-filter.ts';
 import { gatewayKind } from './kinds/gateway.ts';
 import type { Kind } from './kinds/kind.ts';
+import { meshConfigKind } from './kinds/mesh-config.ts';
 import { peerAuthenticationKind } from './kinds/peer-authentication.ts';
 import { proxyConfigKind } from './kinds/proxy-config.ts';
 import { rateLimitKind } from './kinds/rate-limit.ts';
@@ -40,6 +42,7 @@ export interface ResourceSet {
   readonly envoyFilters: readonly EnvoyFilter[];
   readonly proxyConfigs: readonly ProxyConfig[];
   readonly workloadGroups: readonly WorkloadGroup[];
+  readonly meshSettings: readonly MeshSettings[];
   readonly diagnostics: readonly Diagnostic[];
 }
 
@@ -56,6 +59,7 @@ export const EMPTY_RESOURCES: ResourceSet = {
   envoyFilters: [],
   proxyConfigs: [],
   workloadGroups: [],
+  meshSettings: [],
   diagnostics: [],
 };
 
@@ -73,6 +77,7 @@ export const KINDS: Readonly<Record<string, Kind<{ readonly meta: ResourceMeta }
   ProxyConfig: proxyConfigKind,
   WorkloadGroup: workloadGroupKind,
   RateLimit: rateLimitKind,
+  MeshConfig: meshConfigKind,
 };
 
 /** Kinds of Istio's API that are known and not supported. */

@@ -24,6 +24,11 @@ export function refused(path: string, remedy = 'Remove it.'): UnsupportedField {
   return { path, effect: 'refused', remedy };
 }
 
+/** The same for a field without which the rest of its resource means what it says. */
+export function ignored(path: string, remedy = 'Remove it.'): UnsupportedField {
+  return { path, effect: 'ignored', remedy };
+}
+
 function* matches(value: unknown, steps: readonly string[], at: Path): Generator<readonly [Path, unknown]> {
   const [step, ...rest] = steps;
   if (step === undefined) {

@@ -1,0 +1,64 @@
+/** The fields that a mesh configuration gives, in the model's form. */
+import type { CatalogueConfig, MeshConfig } from '../model/mesh-config.ts';
+import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
+import { buildConnectionPool, buildOutlierDetection, buildTcpKeepalive } from './kinds/connection-pool.ts';
+import type { Report } from './kinds/kind.ts';
+import { buildLocality } from './kinds/load-balancer.ts';
+import { buildRetries } from './kinds/retries.ts';
+import type { MeshConfigSpec } from './mesh-config-schema.ts';
+
+/** A field that is absent where it is not given. */
+function given<K extends keyof MeshConfig>(key: K, value: MeshConfig[K] | undefined): Partial<Pick<MeshConfig, K>> {
+  return value === undefined ? {} : ({ [key]: value } as unknown as Pick<MeshConfig, K>);
+}
+
+function catalogueConfig(spec: NonNullable<MeshConfigSpec['catalogue']>): CatalogueConfig {
+  const defaults = DEFAULT_MESH_CONFIG.catalogue;
+  return {
+    sentinelService: spec.sentinelService ?? defaults.sentinelService,
+    massCriticalShare: spec.massCriticalShare ?? defaults.massCriticalShare,
+    holdMs: spec.hold ?? defaults.holdMs,
+  };
+}
+
+function trafficPolicy(
+  policy: NonNullable<MeshConfigSpec['defaultTrafficPolicy']>,
+  report: Report,
+): NonNullable<MeshConfig['defaultTrafficPolicy']> {
+  const at = ['defaultTrafficPolicy'];
+  const { connectionPool, outlierDetection } = policy;
+  return {
+    connectionPool: connectionPool && buildConnectionPool(connectionPool, [...at, 'connectionPool'], report),
+    outlierDetection: outlierDetection && buildOutlierDetection(outlierDetection, [...at, 'outlierDetection'], report),
+  };
+}
+
+/** What `spec` says and nothing else: spread over a mesh configuration it is that one with these fields. */
+export function meshConfigFields(spec: MeshConfigSpec, report: Report): Partial<MeshConfig> {
+  const { localityLbSetting: locality, defaultTrafficPolicy: policy, defaultHttpRetryPolicy: retries } = spec;
+  return {
+    ...given('trustDomain', spec.trustDomain),
+    ...given('trustDomainAliases', spec.trustDomainAliases),
+    ...given('rootNamespace', spec.rootNamespace),
+    ...given('serviceHosts', spec.serviceHosts),
+    ...given('enableAutoMtls', spec.enableAutoMtls),
+    ...given('connectTimeoutMs', spec.connectTimeout),
+    // Empty is said: nowhere, whatever was said before.
+    ...(spec.accessLogFile !== undefined && { accessLogFile: spec.accessLogFile || undefined }),
+    ...given('catalogue', spec.catalogue && catalogueConfig(spec.catalogue)),
+    ...given('outboundTrafficPolicy', spec.outboundTrafficPolicy?.mode),
+    ...given('localityLbSetting', locality && buildLocality(locality, ['localityLbSetting'], report)),
+    ...given('defaultServiceExportTo', spec.defaultServiceExportTo),
+    ...given('defaultVirtualServiceExportTo', spec.defaultVirtualServiceExportTo),
+    ...given('defaultDestinationRuleExportTo', spec.defaultDestinationRuleExportTo),
+    ...given('defaultHttpRetryPolicy', retries && buildRetries(retries, ['defaultHttpRetryPolicy'], report)),
+    ...given('defaultTrafficPolicy', policy && trafficPolicy(policy, report)),
+    ...given('tcpKeepalive', spec.tcpKeepalive && buildTcpKeepalive(spec.tcpKeepalive)),
+    ...given('dnsRefreshRateMs', spec.dnsRefreshRate),
+    ...given('protocolDetectionTimeoutMs', spec.protocolDetectionTimeout),
+    ...given('h2UpgradePolicy', spec.h2UpgradePolicy),
+    ...given('pathNormalization', spec.pathNormalization?.normalization),
+    ...given('concurrency', spec.defaultConfig?.concurrency),
+    ...given('envoyFilterNamespaces', spec.envoyFilters?.namespaces),
+  };
+}
