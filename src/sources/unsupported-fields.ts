@@ -17,6 +17,8 @@ export interface UnsupportedField {
   readonly except?: readonly string[];
   /** What to do instead, one imperative sentence. */
   readonly remedy: string;
+  /** What is said of a refused field, after its name; absent: that it is Istio's and not supported yet. */
+  readonly why?: string;
 }
 
 /** A table row without its own remedy. */

@@ -87,7 +87,7 @@ export function defineKind<S extends z.core.$ZodType, Out>(definition: KindDefin
           line: document.lineOf(at),
           message:
             field.effect === 'refused'
-              ? `${use} is part of Istio's API and not supported yet`
+              ? `${use} ${field.why ?? "is part of Istio's API and not supported yet"}`
               : `${use} has no effect here`,
           remedy: field.remedy,
         });

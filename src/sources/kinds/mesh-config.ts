@@ -2,22 +2,30 @@
 import type { MeshSettings } from '../../model/mesh-settings.ts';
 import { meshConfigFields } from '../mesh-config-fields.ts';
 import { MESH_CONFIG_UNSUPPORTED, meshConfigSchema } from '../mesh-config-schema.ts';
-import { ignored, refused } from '../unsupported-fields.ts';
+import { ignored, refused, type UnsupportedField } from '../unsupported-fields.ts';
 import { defineKind } from './kind.ts';
 
-const OF_THE_HOST =
-  'Write it in meshconfig.yaml of the hosts: they are somebody by it before they read what is published.';
+/** By these a host is somebody before it reads what is published. */
+const OF_THE_HOST = ['trustDomain', 'trustDomainAliases', 'rootNamespace', 'serviceHosts', 'catalogue'];
+
+function ofTheHost(path: string, remedy: string): UnsupportedField {
+  return { ...refused(path, remedy), why: 'is for each host to say, not for what is published' };
+}
 
 export const meshConfigKind = defineKind({
   kind: 'MeshConfig',
   apiVersions: ['trysail.dev/v1'],
   schema: meshConfigSchema,
   unsupported: [
-    ...['trustDomain', 'trustDomainAliases', 'rootNamespace', 'serviceHosts', 'catalogue'].map((path) =>
-      refused(path, OF_THE_HOST),
-    ),
+    ...OF_THE_HOST.map((path) => ofTheHost(path, 'Write it in meshconfig.yaml of the hosts.')),
+    // A filter can undo every policy and read what Envoy may read: who allows one is the owner of the host.
+    ofTheHost('envoyFilters', 'Write it in meshconfig.yaml of the hosts: only their owners let EnvoyFilters count.'),
     ignored('defaultConfig', 'Publish a ProxyConfig in the root namespace: it says "concurrency".'),
     ...MESH_CONFIG_UNSUPPORTED.map((path) => ignored(path)),
   ],
-  build: (meta, spec, report): MeshSettings => ({ meta, config: meshConfigFields(spec, report) }),
+  build(meta, spec, report): MeshSettings {
+    const { defaultConfig: _, ...rest } = spec;
+    const fields = Object.keys(rest).filter((name) => !MESH_CONFIG_UNSUPPORTED.includes(name));
+    return { meta, fields, config: meshConfigFields(rest, report) };
+  },
 });
