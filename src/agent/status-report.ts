@@ -6,6 +6,7 @@ import type {
   EnvoyStatus,
   FleetStatus,
   HealthStatus,
+  MeshConfigStatus,
   Status,
   XdsTypeStatus,
 } from '../api/status.ts';
@@ -15,6 +16,7 @@ import { stepText, takesPart } from '../fleet/stage.ts';
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
+import { reportMeshConfig } from './mesh-config-report.ts';
 import type { MeshSide } from './mesh-side.ts';
 import { reportPlainText } from './plain-text-report.ts';
 import { reportGateways, reportServices, reportUpstreams, withRemedy } from './service-report.ts';
@@ -111,6 +113,11 @@ function reportFleet({ fleet }: MeshSide, settings: AgentSettings): FleetStatus 
         : { step: stepText(stage), takesPart: takesPart(stage, settings.host.name) }),
     })),
   };
+}
+
+function meshConfigOf({ fleet, resources }: MeshSide, { settings, config }: AgentParts): MeshConfigStatus {
+  const { meshSettings } = fleet?.resources ?? resources.resources;
+  return reportMeshConfig(settings.mesh.configFile, config, meshSettings);
 }
 
 const TYPE_NAME = /\.([A-Za-z]+)$/;
@@ -251,6 +258,7 @@ export function reportStatus(
     ),
     ...optional('consul', mesh === undefined ? undefined : reportConsul(mesh)),
     ...optional('fleet', mesh === undefined ? undefined : reportFleet(mesh, settings)),
+    ...optional('meshConfig', mesh === undefined ? undefined : meshConfigOf(mesh, parts)),
     envoy: envoyStatus,
     xds: mesh === undefined ? [] : reportXds(mesh),
     certificates: reportCertificates(parts),

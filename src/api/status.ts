@@ -21,6 +21,8 @@ export interface Status {
   readonly consul?: ConsulStatus;
   /** Absent where the host takes no fleet configuration (`mesh.fleet.trust`). */
   readonly fleet?: FleetStatus;
+  /** Which mesh configuration holds; absent while the agent starts. */
+  readonly meshConfig?: MeshConfigStatus;
   readonly envoy: EnvoyStatus;
   /** One entry a type that Envoy asked for. */
   readonly xds: readonly XdsTypeStatus[];
@@ -149,6 +151,17 @@ export interface FleetNamespaceStatus {
   readonly step?: string;
   /** Whether this host has that change already. */
   readonly takesPart?: boolean;
+}
+
+export interface MeshConfigStatus {
+  /** Absent: the defaults. */
+  readonly file?: string;
+  /** The MeshConfig whose fields stand in the place of the file's; absent: there is none. */
+  readonly resource?: {
+    /** A file, or `consul:<namespace>/MeshConfig/mesh@<revision>`. */
+    readonly source: string;
+    readonly fields: readonly string[];
+  };
 }
 
 export interface EnvoyStatus {

@@ -40,6 +40,10 @@ const STATUS: Status = {
     watches: 3,
     errors: [],
   },
+  meshConfig: {
+    file: '/etc/trysail/meshconfig.yaml',
+    resource: { source: 'consul:istio-system/MeshConfig/mesh@3', fields: ['accessLogFile', 'connectTimeout'] },
+  },
   envoy: {
     state: 'running',
     ready: true,
@@ -77,6 +81,7 @@ test('statusText() says first whether all is well, then what is not, then everyt
 
 Agent   0.1.0, pid 11, running, for 3m 20s
 Host    vm-1, 10.0.0.5, eu-1/a, trust domain cluster.local
+Mesh    /etc/trysail/meshconfig.yaml, but accessLogFile, connectTimeout of consul:istio-system/MeshConfig/mesh@3
 Envoy   1.40.0, pid 12, epoch 0, ready, for 3m 19s, 1 restart
 Consul  http://127.0.0.1:8500, connected, last contact 2s ago, 3 watches
 
@@ -111,6 +116,18 @@ test('statusText() of a host that is well begins with that', () => {
     statusText(doubtful, statusProblems(doubtful, NOW), NOW, PLAIN_STYLE),
     /^vm-1 is well, with 1 warning\.\n/,
   );
+});
+
+test('statusText() names the mesh configuration that holds', () => {
+  const line = (meshConfig: Status['meshConfig']): string | undefined => {
+    const { meshConfig: _, ...rest } = STATUS;
+    const status: Status = meshConfig === undefined ? rest : { ...rest, meshConfig };
+    return /^Mesh +(.*)$/m.exec(statusText(status, [], NOW, PLAIN_STYLE))?.[1];
+  };
+  assert.equal(line(undefined), undefined);
+  assert.equal(line({}), 'defaults');
+  assert.equal(line({ file: '/etc/m.yaml' }), '/etc/m.yaml');
+  assert.equal(line({ resource: { source: 'a.yaml', fields: [] } }), 'defaults, but no field of a.yaml');
 });
 
 test('statusText() uses colours only where the style has them', () => {

@@ -1,6 +1,6 @@
 /** `trysail status` for people: first whether all is well, then what is not, then everything else in aligned columns. */
 
-import type { CertificateStatus, HealthStatus, Status } from '../api/status.ts';
+import type { CertificateStatus, HealthStatus, MeshConfigStatus, Status } from '../api/status.ts';
 import type { Problem } from '../api/status-problems.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { alignColumns, printable } from './output.ts';
@@ -65,8 +65,13 @@ function verdict(status: Status, problems: readonly Problem[], style: Style): re
   ];
 }
 
+function meshConfigText({ file = 'defaults', resource }: MeshConfigStatus): string {
+  if (resource === undefined) return printable(file);
+  return printable(`${file}, but ${resource.fields.join(', ') || 'no field'} of ${resource.source}`);
+}
+
 function facts(status: Status, nowMs: number): readonly string[] {
-  const { agent, host, consul, envoy } = status;
+  const { agent, host, consul, envoy, meshConfig } = status;
   const parts = (...texts: readonly (string | false | undefined)[]): string =>
     texts.filter((text): text is string => typeof text === 'string' && text !== '').join(', ');
   return alignColumns([
@@ -81,6 +86,7 @@ function facts(status: Status, nowMs: number): readonly string[] {
       ),
     ],
     ['Host', parts(host.name, host.address, host.locality, `trust domain ${host.trustDomain}`)],
+    ...(meshConfig === undefined ? [] : [['Mesh', meshConfigText(meshConfig)]]),
     [
       'Envoy',
       parts(
