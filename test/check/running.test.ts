@@ -44,7 +44,7 @@ test('a host that runs well has no finding, before and after its agent is gone',
   const findings = ({ checks }: HostReport): readonly string[] =>
     checks.flatMap((each) => each.findings.map(({ code, message }) => `${each.name} ${code} ${message}`));
   const report = await check();
-  // Ports that the test took are from the kernel's own range.
+  // A machine may let the kernel's own range begin below the ports of tests.
   assert.deepEqual(
     findings(report).filter((each) => !each.includes('TRY1102')),
     [],

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { startTwoHosts } from '../e2e/two-hosts.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/ports.ts';
 import { startHost } from '../support/local-mesh.ts';
-import { freeUdpPort } from './dns-client.ts';
 
 test('a service by name: DNS, mutual TLS, the same address for good', async (t) => {
   const mesh = await startTwoHosts(t);
-  const dnsPort = await freeUdpPort();
+  const dnsPort = await freePort();
   const range = `127.${241 + (process.pid % 10)}.0.0/16`;
   const caller = await startHost(t, {
     ...mesh,

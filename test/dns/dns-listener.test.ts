@@ -10,7 +10,7 @@ import { freePort } from '../support/ports.ts';
 import { startAgentlet } from '../translate/agentlet.ts';
 import { call, httpApplication } from '../translate/applications.ts';
 import { endpoint, host, mesh, SERVICE_PORT, service } from '../translate/mesh-literals.ts';
-import { type DnsAnswer, dnsClient, freeUdpPort } from './dns-client.ts';
+import { type DnsAnswer, dnsClient } from './dns-client.ts';
 
 const REVIEWS = service('reviews', 'HTTP', { tls: 'plain' });
 const RATINGS = service('ratings', 'HTTP', { tls: 'plain', host: 'ratings.shop.mesh', namespace: 'shop' });
@@ -27,7 +27,7 @@ const NAMED: readonly NamedUpstream[] = [
 async function named(
   namedUpstreams: readonly NamedUpstream[] = NAMED,
 ): Promise<Host & { dns: { listen: { port: number } } }> {
-  const listen = { address: '127.0.0.1', port: await freeUdpPort() };
+  const listen = { address: '127.0.0.1', port: await freePort() };
   return { ...host({ callerIdentity: undefined, namedUpstreams }), dns: { listen } };
 }
 

@@ -7,17 +7,18 @@ import { dnsListener } from '../../src/translate/dns/dns-listener.ts';
 import { TYPE_URL } from '../../src/xds/resource.ts';
 import { type Child, startChild } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { envoyBinary } from '../support/tools.ts';
 import { staticBootstrap } from '../translate/static-bootstrap.ts';
-import { dnsClient, freeUdpPort } from './dns-client.ts';
+import { dnsClient } from './dns-client.ts';
 
 const ASKING = 4;
 const TRIES = 3;
 const TRY_MS = 2000;
 
 test('a hot restart of Envoy loses no look-up', async (t) => {
-  const [dir, port] = await Promise.all([tempDir(t), freeUdpPort()]);
+  const [dir, port] = await Promise.all([tempDir(t), freePort()]);
   const listen = { address: '127.0.0.1', port };
   const listeners = [dnsListener({ listen }, new Map([['reviews.mesh', ['127.240.0.1']]]))];
   const resources = new Map([[TYPE_URL.listener, new Map(listeners.map((item) => [item.name, item]))]]);
