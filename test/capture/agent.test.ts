@@ -39,13 +39,9 @@ test('a running agent: applied, confirmed, killed with Envoy, gone at once, and 
       await host.run(program(), 'capture', ...args, '--socket', join(dir, 'run/api.sock'), '-o', 'json'),
     ) as CaptureReport;
   const first = startAgent();
-  await eventually(
-    'nobody has applied it',
-    async () => assert.equal((await capture('status')).state, 'unapplied'),
-    30_000,
-  );
+  await eventually('nobody has applied it', async () => assert.equal((await capture('status')).state, 'unapplied'));
   assert.match(await call(other, '10.9.0.1', 8080), /^orders 10\.9\.0\.2 /);
-  const applied = await eventually('applied', async () => capture('apply'), 30_000).catch((error: unknown) => {
+  const applied = await eventually('applied', async () => capture('apply')).catch((error: unknown) => {
     throw new Error(first.output(), { cause: error });
   });
   assert.equal(applied.state, 'trial');
@@ -58,11 +54,11 @@ test('a running agent: applied, confirmed, killed with Envoy, gone at once, and 
   await first.stop('SIGKILL');
   assert.match(await call(other, '10.9.0.1', 8080), /^orders 127\.0\.0\./, 'the agent alone is not missed');
   process.kill(pid, 'SIGKILL');
-  await eventually('gone', () => assert.ok(!tables(host).includes('table inet trysail')), 2000);
+  await eventually('gone', () => assert.ok(!tables(host).includes('table inet trysail')));
   assert.match(await call(host, '10.9.0.2', 81, { uid: 1001 }), /^direct /);
   assert.equal(await call(other, '10.9.0.1', 8080), 'ECONNREFUSED', 'inbound: deny');
   const second = startAgent();
-  await eventually('in force again', async () => assert.equal((await capture('status')).state, 'on'), 30_000);
+  await eventually('in force again', async () => assert.equal((await capture('status')).state, 'on'));
   assert.match(await call(other, '10.9.0.1', 8080), /^orders 127\.0\.0\./);
   await second.stop();
   assert.deepEqual(tables(host), ['table inet trysail_guard']);
@@ -76,7 +72,7 @@ test('a policy that comes later closes the way past the proxy', { skip }, async 
   await serve(host, 'orders', '0.0.0.0|8080');
   const agent = host.start(program(), 'agent', '--config', join(dir, 'agent.yaml'));
   const capture = ['capture', 'apply', '--confirmed', '--socket', join(dir, 'run/api.sock')];
-  await eventually('applied', async () => host.run(program(), ...capture), 30_000);
+  await eventually('applied', async () => host.run(program(), ...capture));
   await eventually('in force', async () => assert.match(await call(other, '10.9.0.1', 8080), /^orders 127\.0\.0\./));
   assert.ok(!tables(host).includes('table inet trysail_guard'));
   const kept = await readFile(join(dir, 'state/agent.yaml'), 'utf8');
@@ -88,7 +84,7 @@ test('a policy that comes later closes the way past the proxy', { skip }, async 
     spec: { mtls: { mode: 'STRICT' } },
   };
   await writeFile(join(dir, 'resources/strict.json.yaml'), JSON.stringify(strict));
-  await eventually('guarded', () => assert.ok(tables(host).includes('table inet trysail_guard')), 20_000);
+  await eventually('guarded', () => assert.ok(tables(host).includes('table inet trysail_guard')));
   await agent.stop();
   assert.equal(await call(other, '10.9.0.1', 8080), 'ECONNREFUSED');
 });
@@ -106,7 +102,7 @@ test('capture that a reload brings to an Envoy that runs: it holds the rules, an
   await writeFile(file, without.replace('port: 8080', 'port: 8080, application: "127.0.0.1:8081"'));
   await serve(host, 'orders', '0.0.0.0|8081');
   const agent = host.start(program(), 'agent', '--config', file);
-  await eventually('it serves', async () => assert.match(await call(other, '10.9.0.1', 8080), /^orders /), 30_000);
+  await eventually('it serves', async () => assert.match(await call(other, '10.9.0.1', 8080), /^orders /));
   const pid = Number(await readFile(join(dir, 'run/envoy.0.pid'), 'utf8'));
   await serve(other, 'direct', '::|81');
   await writeFile(
@@ -115,10 +111,8 @@ test('capture that a reload brings to an Envoy that runs: it holds the rules, an
   );
   const socket = join(dir, 'run/api.sock');
   await host.run(program(), 'reload', '--socket', socket);
-  await eventually(
-    'applied',
-    async () => host.run(program(), 'capture', 'apply', '--confirmed', '--socket', socket),
-    20_000,
+  await eventually('applied', async () =>
+    host.run(program(), 'capture', 'apply', '--confirmed', '--socket', socket),
   ).catch((error: unknown) => {
     throw new Error(agent.output(), { cause: error });
   });
@@ -128,6 +122,6 @@ test('capture that a reload brings to an Envoy that runs: it holds the rules, an
   process.kill(pid, 0);
   assert.ok(tables(host).includes('table inet trysail'), 'the agent alone is not missed');
   process.kill(pid, 'SIGKILL');
-  await eventually('gone', () => assert.ok(!tables(host).includes('table inet trysail')), 5000);
+  await eventually('gone', () => assert.ok(!tables(host).includes('table inet trysail')));
   assert.match(await call(host, '10.9.0.2', 81, { uid: 1001 }), /^direct /);
 });

@@ -182,10 +182,8 @@ test('with an agent: containers call by the identity of callAs, and their publis
   await serve(host, 'published', '127.0.0.1|8080');
   const agent = host.start(program(), 'agent', '--config', join(dir, 'agent.yaml'));
   const socket = join(dir, 'run/api.sock');
-  await eventually(
-    'the rules are applied',
-    async () => host.run(program(), 'capture', 'apply', '--confirmed', '--socket', socket),
-    30_000,
+  await eventually('the rules are applied', async () =>
+    host.run(program(), 'capture', 'apply', '--confirmed', '--socket', socket),
   ).catch((error: unknown) => {
     throw new Error(agent.output(), { cause: error });
   });

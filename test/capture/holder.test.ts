@@ -63,7 +63,7 @@ test('rules vanish in the moment the last Envoy dies, although nobody cleans up'
     assert.ok(capturing(host));
   });
   await first.stop('SIGKILL');
-  await eventually('the rules are gone', () => !capturing(host), 2000);
+  await eventually('the rules are gone', () => !capturing(host), 10_000);
   assert.match(await call(host, '10.9.0.2', 81, AS), /^direct /);
   await eventually('the holder has ended', async () => !(await holder.status()).alive);
   assert.equal(await holder.verify(), false);
@@ -81,7 +81,7 @@ test('rules vanish with the process that owns them', { skip }, async (t) => {
   await startProxy(t, host, [{ address: '127.0.0.1', port: 15101, to: 'answer' }], holder.control);
   await holder.apply(PLAN);
   process.kill(Number(readFileSync(join(dir, 'nft.pid'), 'utf8')), 'SIGKILL');
-  await eventually('the rules are gone', () => !capturing(host), 2000);
+  await eventually('the rules are gone', () => !capturing(host), 10_000);
   await eventually('the script has ended', async () => !(await holder.status()).alive);
 });
 
@@ -92,7 +92,7 @@ test('deny outlives the proxy, and clean removes all of it', { skip }, async (t)
   const proxy = await startProxy(t, host, [{ address: '0.0.0.0', port: 15006, to: 'answer' }], holder.control);
   await holder.apply({ ...EMPTY_PLAN, inbound: [{ port: 8080, how: 'tproxy', onProxyFailure: 'deny' }] });
   await proxy.stop('SIGKILL');
-  await eventually('the rules are gone', () => !capturing(host), 2000);
+  await eventually('the rules are gone', () => !capturing(host), 10_000);
   assert.equal(await call(other, '10.9.0.1', 8080), 'ECONNREFUSED');
   await t.test('also over a reboot', async () => {
     await host.run('nft', 'flush', 'ruleset');
@@ -143,16 +143,16 @@ test('what is on trial takes itself back, unless it is confirmed', { skip }, asy
   const { holder, dir } = await holderIn(t, host);
   await startProxy(t, host, [{ address: '127.0.0.1', port: 15101, to: 'answer' }], holder.control);
   const deny: CapturePlan = { ...PLAN, outboundOnFailure: 'deny' };
-  await holder.apply(deny, { trialMs: 1000 });
+  await holder.apply(deny, { trialMs: 5000 });
   assert.equal((await holder.status()).onTrial, true);
   assert.deepEqual(tables(host), ['table inet trysail', 'table inet trysail_guard']);
-  await eventually('it is taken back', () => assert.deepEqual(tables(host), []), 5000);
+  await eventually('it is taken back', () => assert.deepEqual(tables(host), []));
   await assert.rejects(readFile(join(dir, 'guard.nft')), { code: 'ENOENT' });
 
   await eventually('the holder has ended', async () => !(await holder.status()).alive);
-  await holder.apply(deny, { trialMs: 1000 });
+  await holder.apply(deny, { trialMs: 5000 });
   await holder.confirm();
-  await delay(1500);
+  await delay(5500);
   assert.deepEqual(tables(host), ['table inet trysail', 'table inet trysail_guard']);
   assert.equal((await holder.status()).onTrial, false);
 });
@@ -217,5 +217,5 @@ test('a kernel without owned tables is said to be one, and the holder removes th
   assert.deepEqual([applied.owned, await holder.verify()], [false, true]);
   assert.equal(await call(host, '10.9.0.2', 81, AS), 'proxy 15101');
   await proxy.stop('SIGKILL');
-  await eventually('the rules are gone', () => !capturing(host), 2000);
+  await eventually('the rules are gone', () => !capturing(host), 10_000);
 });

@@ -7,7 +7,7 @@ import { CaptureKeeper, type CaptureKeeperOptions, type WantedCapture } from '..
 import { silentLog } from '../../src/lib/log.ts';
 import { CaptureHolder } from '../../src/platform/vm/capture-holder.ts';
 import type { CapturePlan } from '../../src/platform/vm/capture-plan.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, PATIENCE_MS } from '../support/eventually.ts';
 import { program } from '../support/local-mesh.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { ROOT } from '../support/tools.ts';
@@ -64,7 +64,7 @@ test('the first application takes itself back, also when the agent has ended; a 
   const { host } = await twoNamespaces(t);
   const { holder, keeper, dir } = await kept(t, host);
   const proxy = await startProxy(t, host, [{ address: '127.0.0.1', port: 15101, to: 'answer' }], holder.control);
-  const first = await keeper({ trialMs: 2000 });
+  const first = await keeper({ trialMs: 5000 });
   assert.equal(first.report().state, 'unconfigured');
   await assert.rejects(first.apply(), { code: 'CAPTURE_UNCONFIGURED' });
   first.want(wanting(UID_1001));
@@ -75,10 +75,10 @@ test('the first application takes itself back, also when the agent has ended; a 
   assert.equal((await first.apply()).state, 'trial');
   assert.equal(capturing(host), true);
   await first.close();
-  await eventually('it is taken back without an agent', () => !capturing(host), 5000);
+  await eventually('it is taken back without an agent', () => !capturing(host));
 
   await t.test('an agent that starts after the trial leaves it so', async () => {
-    const second = await keeper({ trialMs: 2000 });
+    const second = await keeper({ trialMs: 5000 });
     second.want(wanting(UID_1001));
     second.listening(true);
     assert.equal(second.report().state, 'unapplied');
@@ -103,7 +103,7 @@ test('the first application takes itself back, also when the agent has ended; a 
     assert.equal(third.report().state, 'on');
     // A crash of Envoy takes them away, and its next start brings them back.
     await proxy.stop('SIGKILL');
-    await eventually('gone', () => !capturing(host), 2000);
+    await eventually('gone', () => !capturing(host), 10_000);
     await eventually('noticed', () => assert.equal(third.report().state, 'waiting', JSON.stringify(third.report())));
     await startProxy(t, host, [{ address: '127.0.0.1', port: 15101, to: 'answer' }], holder.control);
     await eventually('in force again', () => assert.equal(third.report().state, 'on'));
@@ -142,7 +142,7 @@ test('a unit that starts is captured from then on', { skip: cannotUseCgroups() }
     const start = performance.now();
     mkdirSync(dir);
     while (capture.report().revision === revision) {
-      assert.ok(performance.now() - start < 5000, 'the rules follow');
+      assert.ok(performance.now() - start < PATIENCE_MS, 'the rules follow');
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     t.diagnostic(`captured ${Math.round(performance.now() - start)} ms after its cgroup was made`);

@@ -40,7 +40,7 @@ export async function startAclConsul(t: TestContext): Promise<AclConsul> {
     const made = (await put('/v1/acl/token', { Policies: [{ ID: policy.ID }] })) as { SecretID: string };
     return made.SecretID;
   }
-  await eventually('ACLs are on', async () => put('/v1/acl/token', { Description: 'probe' }), 20_000);
+  await eventually('ACLs are on', async () => put('/v1/acl/token', { Description: 'probe' }));
   const own = await token('node "server" { policy = "write" } service_prefix "" { policy = "read" }');
   await put('/v1/agent/token/agent', { Token: own });
   return {

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { startTwoHosts } from '../e2e/two-hosts.ts';
 import { eventually } from '../support/eventually.ts';
-import { freePort } from '../support/ports.ts';
 import { startHost } from '../support/local-mesh.ts';
+import { freePort } from '../support/ports.ts';
 
 test('a service by name: DNS, mutual TLS, the same address for good', async (t) => {
   const mesh = await startTwoHosts(t);

@@ -71,15 +71,11 @@ test('BYPASSABLE is what can be reached past the proxy', { skip: cannotCapture()
     );
     return JSON.parse(stdout) as Status;
   };
-  await eventually(
-    'the agent runs',
-    async () => {
-      if (agent.process.exitCode !== null) throw new Error(agent.output());
-      const { agent: own, envoy } = await status();
-      return own.state === 'running' && envoy.ready;
-    },
-    20_000,
-  );
+  await eventually('the agent runs', async () => {
+    if (agent.process.exitCode !== null) throw new Error(agent.output());
+    const { agent: own, envoy } = await status();
+    return own.state === 'running' && envoy.ready;
+  });
 
   /** Services whose application has seen the other machine itself. */
   const reached = async (): Promise<readonly string[]> => {
@@ -109,21 +105,17 @@ test('BYPASSABLE is what can be reached past the proxy', { skip: cannotCapture()
   });
 
   await t.test('with its port captured, one less', async () => {
-    await eventually(
-      'the rules are applied',
-      async () => {
-        const { request } = await import('node:http');
-        return new Promise<boolean>((resolve, reject) => {
-          const ask = request({ socketPath: socket, path: '/v1/capture', method: 'POST' }, (response) => {
-            response.resume();
-            response.once('end', () => resolve(response.statusCode === 200));
-          });
-          ask.once('error', reject);
-          ask.end(JSON.stringify({ action: 'apply', confirmed: true }));
+    await eventually('the rules are applied', async () => {
+      const { request } = await import('node:http');
+      return new Promise<boolean>((resolve, reject) => {
+        const ask = request({ socketPath: socket, path: '/v1/capture', method: 'POST' }, (response) => {
+          response.resume();
+          response.once('end', () => resolve(response.statusCode === 200));
         });
-      },
-      20_000,
-    );
+        ask.once('error', reject);
+        ask.end(JSON.stringify({ action: 'apply', confirmed: true }));
+      });
+    });
     const expected = ['address', 'both', 'everywhere', 'six'];
     assert.deepEqual(await reached(), expected);
     assert.deepEqual(await called(), expected);

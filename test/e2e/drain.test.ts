@@ -108,7 +108,7 @@ test('with Envoy in a unit of its own: the agent leaves all as it is, the drain 
       ({ status }) => status === 200,
       () => false,
     );
-  await eventually('it serves and is registered', async () => (await served()) && (await passing()) === 1, 20_000);
+  await eventually('it serves and is registered', async () => (await served()) && (await passing()) === 1);
 
   await host.child.stop('SIGTERM');
   assert.equal(host.child.process.exitCode, 0, host.child.output());

@@ -15,7 +15,7 @@ test('an agent that cannot start leaves the Envoy of the one before serving, and
   await writeFile(socket, 'in the way');
 
   frontend.start();
-  await eventually('the agent ends', () => frontend.child.process.exitCode !== null, 20_000);
+  await eventually('the agent ends', () => frontend.child.process.exitCode !== null);
   assert.notEqual(frontend.child.process.exitCode, 0);
   assert.match(frontend.child.output(), /xds\.sock/);
   assert.equal((await fetch(url)).status, 200);

@@ -105,7 +105,7 @@ test('Consul comes late, forgets, and knows more than us', async (t) => {
 
   await t.test('it comes: the host registers, finds and calls', async () => {
     await untilStatus(back, 'registered', (s) => s.services[0]?.registered === true);
-    await eventually('a request passes', async () => (await get(backend)).code === 200, 20_000);
+    await eventually('a request passes', async () => (await get(backend)).code === 200);
     const status = await untilStatus(
       front,
       'all is well',
@@ -177,14 +177,10 @@ test('Consul comes late, forgets, and knows more than us', async (t) => {
     })();
     try {
       const second = await first.restart({ forget: true });
-      await eventually(
-        'the new Consul knows the service',
-        async () => {
-          const answer = await fetch(`${second.address}/v1/health/service/backend?passing`);
-          return ((await answer.json()) as unknown[]).length === 1;
-        },
-        30_000,
-      );
+      await eventually('the new Consul knows the service', async () => {
+        const answer = await fetch(`${second.address}/v1/health/service/backend?passing`);
+        return ((await answer.json()) as unknown[]).length === 1;
+      });
       await untilStatus(
         front,
         'connected again',
@@ -238,7 +234,7 @@ test('ACL denied: the status names the rule that the token lacks, and a better t
   await writeFile(tokenFile, enough, { mode: 0o600 });
   const mended = await untilStatus(host, 'registered', (s) => s.services[0]?.registered === true, 30_000);
   assert.equal(mended.services[0]?.registrationError, undefined);
-  await eventually('a request passes', async () => (await get(`http://127.0.0.1:${listen}`)).code === 200, 20_000);
+  await eventually('a request passes', async () => (await get(`http://127.0.0.1:${listen}`)).code === 200);
   await untilStatus(host, 'it sees all', (s) => diagnosed(s, 'TRY0602') === '');
   assert.equal(host.child.output().includes(denied) || host.child.output().includes(enough), false);
 });

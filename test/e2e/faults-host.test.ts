@@ -131,7 +131,7 @@ test('ports in use: named with the process, the others serve, and taken once fre
   assert.equal((await get(`http://${address}:${taken}`)).body, 'the occupant');
   await Promise.all([freeInbound(), freeUpstream()]);
   for (const url of [`http://${address}:${taken}`, `http://127.0.0.1:${takenUpstream}`]) {
-    await eventually(`${url} is served`, async () => (await get(url)).code === 200, 20_000);
+    await eventually(`${url} is served`, async () => (await get(url)).code === 200);
   }
   await untilStatus(host, 'nothing is in the way any more', (s) => diagnosed(s, 'TRY0103') === '');
 });
@@ -178,7 +178,7 @@ test('an Envoy that ends at once: its words are in the status, and one that work
   assert.equal(status.agent.state, 'starting');
   await symlink(envoyBinary(), `${binary}.new`);
   await rename(`${binary}.new`, binary);
-  await eventually('it serves', async () => (await get(`http://127.0.0.1:${listen}`)).code === 200, 20_000);
+  await eventually('it serves', async () => (await get(`http://127.0.0.1:${listen}`)).code === 200);
   const mended = await untilStatus(host, 'it is ready', (s) => s.envoy.ready && s.agent.state === 'running');
   assert.equal(diagnosed(mended, 'TRY0104'), '');
 

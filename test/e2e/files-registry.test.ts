@@ -77,7 +77,7 @@ test('registry: files: plain and mutual TLS by ServiceEntry and WorkloadEntry al
   await untilStatus(back, 'the backend runs', (s) => s.agent.state === 'running');
 
   await t.test('mutual TLS, and the application sees who calls', async () => {
-    await eventually('a request passes', async () => (await get(`http://127.0.0.1:${toBackend}`)).code === 200, 20_000);
+    await eventually('a request passes', async () => (await get(`http://127.0.0.1:${toBackend}`)).code === 200);
     const called = String(first.requests.at(-1)?.['x-forwarded-client-cert']);
     assert.match(called, /URI=spiffe:\/\/cluster\.local\/ns\/default\/sa\/frontend/);
   });

@@ -128,29 +128,21 @@ test('a gateway host: HTTPS from outside reaches a service over mutual TLS; a ho
   await Promise.all([backend.ready(), gateway.ready(), caller.ready()]);
 
   const ask = { serverName: 'www.test', ca: authority.rootPem, address: `${net}.1` };
-  const answer = await eventually(
-    'an answer',
-    async () => {
-      const one = await callTls(https, ask);
-      assert.equal(one.status, 200);
-      return one;
-    },
-    20_000,
-  );
+  const answer = await eventually('an answer', async () => {
+    const one = await callTls(https, ask);
+    assert.equal(one.status, 200);
+    return one;
+  });
   const headers = JSON.parse(answer.body) as Record<string, string>;
   assert.match(headers['x-forwarded-client-cert'] ?? '', /sa\/ingress/, 'the identity of the gateway');
   assert.equal(headers['x-forwarded-proto'], 'https');
   const redirect = await call(http, { host: `${net}.1`, headers: { host: 'www.test' } });
   assert.equal(redirect.headers['location'], 'https://www.test/');
 
-  await eventually(
-    'the mesh finds the gateway in Consul',
-    async () => {
-      const one = await call(toEgress, { headers: { host: 'ingress.default.mesh' } });
-      assert.equal(one.status, 200);
-    },
-    20_000,
-  );
+  await eventually('the mesh finds the gateway in Consul', async () => {
+    const one = await call(toEgress, { headers: { host: 'ingress.default.mesh' } });
+    assert.equal(one.status, 200);
+  });
 
   const status = await statusOf(gateway);
   assert.deepEqual(
@@ -169,10 +161,8 @@ test('a gateway host: HTTPS from outside reaches a service over mutual TLS; a ho
 
   assert.ok(codes.includes('TRY0103 gateway default/ingress'), codes.join('\n'));
   squatter.close();
-  await eventually(
-    'a port is taken when it is free',
-    async () => assert.equal((await call(taken, { host: `${net}.1`, headers: { host: 'www.test' } })).status, 200),
-    20_000,
+  await eventually('a port is taken when it is free', async () =>
+    assert.equal((await call(taken, { host: `${net}.1`, headers: { host: 'www.test' } })).status, 200),
   );
 
   await put();

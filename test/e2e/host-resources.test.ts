@@ -90,7 +90,7 @@ test('resources that speak of a host', async (t) => {
       metadata: { name: 'threads', namespace: 'default' },
       spec: { concurrency: 3, selector: { matchLabels: { tier: 'gold' } } },
     });
-    await eventually('Envoy has three', async () => (await threads(backend)) === 'server.concurrency: 3', 30_000);
+    await eventually('Envoy has three', async () => (await threads(backend)) === 'server.concurrency: 3');
     assert.equal((await fetch(mesh.url)).status, 200);
     const kept = await readFile(join(backend.stateDir, 'host-resources.json'), 'utf8');
     assert.match(kept, /"concurrency":3/);

@@ -111,7 +111,7 @@ test('a service moves between all modes, there and back, with no failed request'
   const upstream = `http://127.0.0.1:${upstreamPort}/`;
   const registered = async (): Promise<readonly Registered[]> =>
     (await (await fetch(`${consul.address}/v1/health/service/backend?passing`)).json()) as readonly Registered[];
-  await eventually('a first request passes', async () => (await fetch(upstream)).status === 200, 20_000);
+  await eventually('a first request passes', async () => (await fetch(upstream)).status === 200);
 
   const meshed = [load(t, async () => upstream, true), load(t, async () => upstream, false)];
   const outside = load(
@@ -155,37 +155,27 @@ test('a service moves between all modes, there and back, with no failed request'
         '',
       );
       const [port, tls] = expected[mode];
-      await eventually(
-        'Consul has the new registration',
-        async () => {
-          const [one] = await registered();
-          assert.deepEqual([one?.Service.Port, one?.Service.Meta['trysail-tls']], [port, tls]);
-          return true;
-        },
-        20_000,
-      );
+      await eventually('Consul has the new registration', async () => {
+        const [one] = await registered();
+        assert.deepEqual([one?.Service.Port, one?.Service.Meta['trysail-tls']], [port, tls]);
+        return true;
+      });
       // The old way is closed when it is nobody's any more.
       const closed = port === servicePort ? undefined : servicePort;
       if (closed !== undefined)
-        await eventually(
-          'the old way is closed',
-          async () => (await attempt(`http://${address}:${closed}/`, undefined)).includes('ECONNREFUSED'),
-          30_000,
+        await eventually('the old way is closed', async () =>
+          (await attempt(`http://${address}:${closed}/`, undefined)).includes('ECONNREFUSED'),
         );
-      await eventually(
-        'the mesh carries it as the mode says',
-        async () => {
-          // So many at once that Envoy opens connections: one that it has from the hand-over may stay as it is.
-          const answers = await Promise.all(
-            Array.from({ length: 20 }, async () => (await fetch(upstream)).json() as Promise<Record<string, string>>),
-          );
-          const mutual = answers.filter((headers) => 'x-forwarded-client-cert' in headers);
-          assert.equal(mutual.length > 0, mode === 'full');
-          return true;
-        },
-        20_000,
-      );
-      await eventually('load went on', () => loads.every(({ count }, i) => count > (before[i] ?? 0) + 5), 20_000);
+      await eventually('the mesh carries it as the mode says', async () => {
+        // So many at once that Envoy opens connections: one that it has from the hand-over may stay as it is.
+        const answers = await Promise.all(
+          Array.from({ length: 20 }, async () => (await fetch(upstream)).json() as Promise<Record<string, string>>),
+        );
+        const mutual = answers.filter((headers) => 'x-forwarded-client-cert' in headers);
+        assert.equal(mutual.length > 0, mode === 'full');
+        return true;
+      });
+      await eventually('load went on', () => loads.every(({ count }, i) => count > (before[i] ?? 0) + 5));
       assert.deepEqual(
         loads.map(({ failures }) => failures),
         loads.map(() => []),

@@ -114,7 +114,7 @@ export async function startTwoHosts(
   });
   await Promise.all([backend.ready(), frontend.ready()]);
   const url = `http://127.0.0.1:${upstreamPort}`;
-  await eventually('a first request passes', async () => (await fetch(url)).status === 200, 20_000);
+  await eventually('a first request passes', async () => (await fetch(url)).status === 200);
   return {
     dir,
     resources,

@@ -26,7 +26,7 @@ test('a published resource reaches Envoy, a forged head does not, and a restart 
   await host.ready();
   const statusOf = async (): Promise<number> => (await fetch(`http://127.0.0.1:${port}/`)).status;
   const answers = async (status: number): Promise<void> =>
-    eventually(`Envoy answers ${status}`, async () => assert.equal(await statusOf(), status), 15_000).catch(
+    eventually(`Envoy answers ${status}`, async () => assert.equal(await statusOf(), status)).catch(
       async (error: unknown) => {
         const { fleet, xds, diagnostics } = await host.status();
         throw new Error(JSON.stringify({ fleet, xds, diagnostics }), { cause: error });
@@ -88,7 +88,7 @@ test('a published resource reaches Envoy, a forged head does not, and a restart 
     await host.child.stop('SIGTERM');
     await lab.consul.child.stop('SIGKILL');
     host.start();
-    await host.ready(30_000);
+    await host.ready();
     await answers(419);
     const consul = await lab.consul.restart();
     t.after(async () => consul.child.stop('SIGKILL'));
@@ -96,11 +96,7 @@ test('a published resource reaches Envoy, a forged head does not, and a restart 
 
   await t.test('a replay after the restart is refused', async () => {
     const fleet = lab.fleet;
-    await eventually(
-      'a change after the outage',
-      async () => void (await lab.apply(answering('reviews', 420))),
-      20_000,
-    );
+    await eventually('a change after the outage', async () => void (await lab.apply(answering('reviews', 420))));
     await answers(420);
     await lab.client.kv.put(key, good.value);
     await eventually('it is refused', async () => {

@@ -76,7 +76,7 @@ test('the fleet’s rules of a namespace hold for the first call of a service th
     const upstreams = [{ service: { name: 'ledger', namespace: 'money' }, port: 80, listen: `127.0.0.1:${port}` }];
     await writeFile(host.configFile, JSON.stringify({ ...settings, upstreams }));
     await trysail('reload', '--socket', join(host.runDir, 'api.sock'));
-    const first = await eventually('it is open', async () => ask(port, 'ledger'), 15_000);
+    const first = await eventually('it is open', async () => ask(port, 'ledger'));
     assert.equal(first, 419);
   });
 

@@ -10,7 +10,7 @@ import { statusKey } from '../../src/fleet/layout.ts';
 import { followRollout, type RolloutOptions, rolloutProgress, takeBack } from '../../src/fleet/rollout.ts';
 import { createSigningKey } from '../../src/fleet/signing-key.ts';
 import { startChild } from '../support/child.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, PATIENCE_MS } from '../support/eventually.ts';
 import { program } from '../support/local-mesh.ts';
 import { trysail } from '../support/run-trysail.ts';
 import { answering, type FleetLab, manifestsOf, startFleet } from './fleet-lab.ts';
@@ -48,10 +48,10 @@ async function rig(t: TestContext): Promise<
     follow: async (namespace, options = {}) =>
       followRollout(lab.fleet, namespace, {
         key: lab.admin,
-        timeoutMs: 10_000,
+        timeoutMs: PATIENCE_MS,
         pauseMs: 0,
         onTimeout: 'stay',
-        signal: AbortSignal.timeout(30_000),
+        signal: AbortSignal.timeout(2 * PATIENCE_MS),
         onProgress: () => undefined,
         ...options,
       }),
@@ -144,10 +144,8 @@ test('Ctrl-C leaves it where it is, and the commands go on and back', async (t) 
   await writeFile(key, lab.admin.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
   const common = ['--consul', lab.consul.address, '--root', lab.trustFile];
   const child = startChild(t, program(), ['apply', '-f', file, '--key', key, '--stage', '1,all', ...common]);
-  await eventually(
-    'the first step',
-    async () => assert.match(child.output(), /Step 1 of 2 \(1\): 0 of 1 host has it; not yet: [abcd]; 3 later/),
-    20_000,
+  await eventually('the first step', async () =>
+    assert.match(child.output(), /Step 1 of 2 \(1\): 0 of 1 host has it; not yet: [abcd]; 3 later/),
   );
   await child.stop('SIGINT');
   assert.equal(child.process.exitCode, 130);

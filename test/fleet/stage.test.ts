@@ -8,7 +8,7 @@ import { fleetHosts } from '../../src/fleet/host-status.ts';
 import { headKey, statusKey } from '../../src/fleet/layout.ts';
 import { followRollout, type RolloutProgress, rolloutProgress, takeBack } from '../../src/fleet/rollout.ts';
 import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, PATIENCE_MS } from '../support/eventually.ts';
 import { type LocalHost, startHost } from '../support/local-mesh.ts';
 import { freePorts } from '../support/ports.ts';
 import { trysail } from '../support/run-trysail.ts';
@@ -73,18 +73,15 @@ test('a change goes out in steps', async (t) => {
       });
     }),
   );
-  await Promise.all(hosts.map(async (host) => host.ready(30_000)));
+  await Promise.all(hosts.map(async (host) => host.ready()));
   const answers = async (): Promise<readonly number[]> =>
     Promise.all(ports.map(async (port) => (await fetch(`http://127.0.0.1:${port}/`)).status));
   const become = async (what: string, wanted: readonly number[]): Promise<void> =>
-    eventually(
-      what,
-      async () =>
-        assert.deepEqual(
-          (await answers()).toSorted((a, b) => a - b),
-          wanted,
-        ),
-      10_000,
+    eventually(what, async () =>
+      assert.deepEqual(
+        (await answers()).toSorted((a, b) => a - b),
+        wanted,
+      ),
     );
   const publish = async (
     steps: readonly string[] | undefined,
@@ -98,10 +95,10 @@ test('a change goes out in steps', async (t) => {
   const follow = async (seen: RolloutProgress[] = []): ReturnType<typeof followRollout> =>
     followRollout(fleet, 'shop', {
       key: admin,
-      timeoutMs: 15_000,
+      timeoutMs: PATIENCE_MS,
       pauseMs: 0,
       onTimeout: 'stay',
-      signal: AbortSignal.timeout(60_000),
+      signal: AbortSignal.timeout(3 * PATIENCE_MS),
       onProgress: (progress) => seen.push(progress),
     });
   const head = async (): Promise<Uint8Array> => {
@@ -149,7 +146,7 @@ test('a change goes out in steps', async (t) => {
     await host.child.stop('SIGTERM');
     await rm(join(host.stateDir, 'fleet'), { recursive: true });
     host.start();
-    await host.ready(30_000);
+    await host.ready();
     assert.deepEqual(await answers(), before);
     const { fleet: now } = await host.status();
     const shop = now?.namespaces.find(({ namespace }) => namespace === 'shop');
@@ -207,7 +204,7 @@ test('a change goes out in steps', async (t) => {
     await writeFile(file, JSON.stringify(answering('reviews', 421)));
     await writeFile(key, admin.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
     const common = ['--consul', lab.consul.address, '--root', lab.trustFile];
-    const late = await trysail('apply', '-f', file, '--key', key, '--stage', 'all', '--timeout', '2s', ...common);
+    const late = await trysail('apply', '-f', file, '--key', key, '--stage', 'all', '--timeout', '10s', ...common);
     assert.equal(late.code, 5, late.out + late.err);
     assert.match(late.err, /no answer of web-3/);
     assert.match(late.out, /Step 1 of 1 \(all\): 2 of 3 hosts have it; not yet: web-3/);
@@ -219,7 +216,7 @@ test('a change goes out in steps', async (t) => {
     );
     // Its Envoy serves on without it, and ends with the agent that takes it over.
     hosts[2]?.start();
-    await hosts[2]?.ready(30_000);
+    await hosts[2]?.ready();
     await become('so is the dead one when it comes again', [419, 419, 419]);
   });
 

@@ -459,7 +459,7 @@ test('three hundred hosts find a CA that was away past half of the life: no stor
     keeper({ stateDir: join(stateDir, String(i)), persist: false, onChange: () => undefined, random: Math.random }),
   );
   await Promise.all(keepers.map(async (k) => k.start()));
-  await eventually('all have one', () => keepers.every((k) => k.material().certificates.length === 1), 30_000);
+  await eventually('all have one', () => keepers.every((k) => k.material().certificates.length === 1));
   provider.failWith = AWAY;
   const attempts = (): number => keepers.reduce((sum, k) => sum + (k.status().certificates[0]?.failures ?? 0), 0);
   /** One second of the clock, with everything that wakes in it. */

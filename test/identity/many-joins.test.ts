@@ -91,7 +91,7 @@ test('two hundred hosts join at once with one token, behind one address, by the 
   const address = `127.0.0.1:${await freePort()}`;
   await writeFile(join(dir, 'server.yaml'), `ca: { dir: ca, listen: "${address}" }\n`);
   const server = startChild(t, join(ROOT, 'scripts/trysail'), ['server', '--config', join(dir, 'server.yaml')]);
-  await eventually('the CA answers', async () => (await caStatus(caDir, address)).server?.answers === true, 30_000);
+  await eventually('the CA answers', async () => (await caStatus(caDir, address)).server?.answers === true);
   const { text } = await createToken(caDir, {
     caAddresses: [address],
     allow: ['default/*'],
@@ -134,6 +134,6 @@ test('what the CA puts off is asked again, until all are in', async (t) => {
   const token = await ca.token({ uses: 60 });
   const hosts = await keepers(t, 60, (host, stateDir) => ca.provider({ stateDir, host, token: () => token }));
   await Promise.all(hosts.map(async (keeper) => keeper.start()));
-  await eventually('all have joined', () => hosts.every((k) => k.material().certificates.length === 1), 60_000);
+  await eventually('all have joined', () => hosts.every((k) => k.material().certificates.length === 1));
   assert.equal((await ca.hosts.list()).length, 60);
 });

@@ -47,15 +47,11 @@ export async function startConsul(
   );
   const child = startChild(t, consulBinary(), ['agent', '-config-file', file]);
   const address = `http://127.0.0.1:${httpPort}`;
-  await eventually(
-    'Consul has a leader',
-    async () => {
-      if (child.process.exitCode !== null) throw new Error(child.output());
-      const leader = (await (await fetch(`${address}/v1/status/leader`)).json()) as string;
-      return leader !== '';
-    },
-    20_000,
-  );
+  await eventually('Consul has a leader', async () => {
+    if (child.process.exitCode !== null) throw new Error(child.output());
+    const leader = (await (await fetch(`${address}/v1/status/leader`)).json()) as string;
+    return leader !== '';
+  });
   return {
     address,
     httpPort,

@@ -115,7 +115,7 @@ export interface LocalHost {
   status(): Promise<Status>;
   start(): void;
   /** Waits until the agent says that it is ready. */
-  ready(timeoutMs?: number): Promise<void>;
+  ready(): Promise<void>;
 }
 
 /** Writes a host's files and starts its agent; at the end of the test the agent and its Envoy are gone. */
@@ -169,20 +169,16 @@ export async function startHost(t: Owner, options: LocalHostOptions): Promise<Lo
     start: () => {
       host.child = start();
     },
-    ready: async (timeoutMs = 15_000) => {
-      await eventually(
-        `${name} is ready`,
-        async () => {
-          if (host.child.process.exitCode !== null) throw new Error(host.child.output());
-          const status = await host.status().catch((error: unknown) => {
-            throw new Error(host.child.output(), { cause: error });
-          });
-          if (!status.envoy.ready) {
-            throw new Error(`${JSON.stringify(status.envoy)}\n${host.child.output()}`);
-          }
-        },
-        timeoutMs,
-      );
+    ready: async () => {
+      await eventually(`${name} is ready`, async () => {
+        if (host.child.process.exitCode !== null) throw new Error(host.child.output());
+        const status = await host.status().catch((error: unknown) => {
+          throw new Error(host.child.output(), { cause: error });
+        });
+        if (!status.envoy.ready) {
+          throw new Error(`${JSON.stringify(status.envoy)}\n${host.child.output()}`);
+        }
+      });
     },
   };
   return host;

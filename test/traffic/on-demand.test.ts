@@ -244,11 +244,7 @@ test('services are learnt when they are first called', async (t) => {
     assert.equal((await scene.ask('http://reviews.default.mesh/')).code, 200);
     await scene.consul.restart();
     await scene.register('late');
-    await eventually(
-      'the new name is learnt',
-      async () => (await scene.ask('http://late.default.mesh/')).code === 200,
-      20_000,
-    );
+    await eventually('the new name is learnt', async () => (await scene.ask('http://late.default.mesh/')).code === 200);
   });
 
   await t.test('a restarted agent knows what was learnt', async () => {

@@ -215,13 +215,9 @@ export async function startEnvoy(
       request.on('error', reject);
       request.end();
     });
-  await eventually(
-    'Envoy is live',
-    async () => {
-      if (child.process.exitCode !== null) throw new Error(child.output());
-      return (await admin('/ready')).startsWith('LIVE');
-    },
-    20_000,
-  );
+  await eventually('Envoy is live', async () => {
+    if (child.process.exitCode !== null) throw new Error(child.output());
+    return (await admin('/ready')).startsWith('LIVE');
+  });
   return { nodeId: 'envoy-1', child, admin };
 }
