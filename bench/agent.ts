@@ -101,7 +101,7 @@ async function startAgent(owner: BenchOwner, dir: string, consul: string, servic
     upstreams: ports.map((port, i) => ({ service: serviceName(i), listen: `127.0.0.1:${port}` })),
     overrides: { log: { level: 'warn' } },
   });
-  await host.ready(60_000);
+  await host.ready();
   await eventually(
     `Envoy has the endpoints of ${services} services`,
     async () => {
