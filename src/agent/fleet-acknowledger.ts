@@ -5,7 +5,7 @@
 
 import { VERSION } from '../api/version.ts';
 import type { KvStore } from '../consul/kv.ts';
-import type { FollowedNamespace } from '../fleet/follower.ts';
+import type { NamespaceStatus } from '../fleet/followed-namespace.ts';
 import { FLEET_LEVEL, type HostRollout, type HostStatus, PRESENCE_MS } from '../fleet/host-status.ts';
 import { statusKey } from '../fleet/layout.ts';
 import { takesPart } from '../fleet/stage.ts';
@@ -26,7 +26,7 @@ export interface FleetAcknowledgerOptions {
   readonly host: string;
   /** Whether there is a fleet's configuration at all. */
   readonly hasFleet: () => boolean;
-  readonly followed: () => readonly FollowedNamespace[];
+  readonly followed: () => readonly NamespaceStatus[];
   /** What translation could not make and what Envoy refuses now. */
   readonly refused: () => readonly Diagnostic[];
   /** Whether Envoy has all in force that it was sent. */

@@ -1,33 +1,20 @@
-/** A namespace that a host follows: what is in force, what Consul has, and what stands between the two. */
-import type { TrysailError } from '../lib/errors.ts';
-import type { Diagnostic } from '../model/diagnostic.ts';
+/** Changes of several namespaces: one half of a change waits for the other, so that nobody sees one without the other. */
 import type { Held } from './accept-head.ts';
-import type { Stage } from './documents.ts';
-import type { KeyWatch } from './key-watch.ts';
+import type { Fetched } from './fetch-head.ts';
 
-export interface Followed {
-  readonly watch: KeyWatch;
-  held: Held | undefined;
-  /** What Consul has; undefined: no answer yet, or no such key. */
-  bytes: Uint8Array | undefined;
-  /** Whether `bytes` was judged, by the list of publishers that holds. */
-  judged: boolean;
-  /** Taken and not in force yet, with when it was first wanted. */
-  next: { readonly held: Held; readonly bodies: ReadonlyMap<string, string>; readonly sinceMs: number } | undefined;
-  problem: Diagnostic | undefined;
-  /** Of the head that was judged last. */
-  stage?: Stage | undefined;
-  error: TrysailError | undefined;
-  /** What the leader said when it was asked beside the watch: Consul's index of the head, and when. */
-  leader?: { readonly index: number; readonly atMs: number };
+/** A revision that is taken and not in force yet. */
+export interface Next extends Fetched {
+  /** By `performance.now()`: when something newer than what holds was first taken. */
+  readonly sinceMs: number;
 }
 
-export type FollowedNamespaces = ReadonlyMap<string, Followed>;
+/** The followed namespaces, by name: what is in force of each, and what is to follow. */
+export type Halves = ReadonlyMap<string, { readonly held: Held | undefined; readonly next: Next | undefined }>;
 
 const revisionOf = (held: Held | undefined): number => held?.head.revision ?? 0;
 
 /** The followed namespaces that changed in the same step as this head and are not known to have done so. */
-export function missingHalves(followed: FollowedNamespaces, { namespace, head }: Held): readonly string[] {
+export function missingHalves(followed: Halves, { namespace, head }: Held): readonly string[] {
   return Object.entries(head.transaction.revisions).flatMap(([other, revision]) => {
     const partner = followed.get(other);
     if (partner === undefined || other === namespace) return [];
@@ -39,10 +26,7 @@ export function missingHalves(followed: FollowedNamespaces, { namespace, head }:
  * The namespaces whose next revision can be put in force now, all at once: whole steps, and halves that have waited.
  * @param hasWaited by when it was first wanted
  */
-export function readyNamespaces(
-  followed: FollowedNamespaces,
-  hasWaited: (sinceMs: number) => boolean,
-): ReadonlySet<string> {
+export function readyNamespaces(followed: Halves, hasWaited: (sinceMs: number) => boolean): ReadonlySet<string> {
   const ready = new Set([...followed].flatMap(([name, { next }]) => (next === undefined ? [] : [name])));
   const waits = (name: string): boolean => {
     const next = followed.get(name)?.next;

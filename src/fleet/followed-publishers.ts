@@ -14,14 +14,15 @@ import type { VerifyingKey } from './signing-key.ts';
 export interface FollowedPublishersOptions {
   readonly kv: Pick<KvStore, 'get'>;
   readonly roots: readonly VerifyingKey[];
-  readonly kept: KeptFleet;
+  /** What an earlier agent kept. */
+  readonly kept: Pick<KeptFleet, 'readMesh'>;
   readonly log: Log;
   /** Consul has answered: another list holds, or one was refused. */
   readonly onAnswer: (isNew: boolean) => void;
   /** Reading has begun to fail, or fails no more. */
   readonly onError: () => void;
-  /** Writes a list that is taken to the disk, in its turn. */
-  readonly write: (work: () => Promise<void>) => void;
+  /** Gets a list that is taken, as it was signed. */
+  readonly onTaken: (sealed: string) => void;
 }
 
 export class FollowedPublishers {
@@ -77,7 +78,7 @@ export class FollowedPublishers {
 
   /** Why the list is not taken; undefined: it is. */
   #take(entry: KvEntry | undefined): string | undefined {
-    const { roots, kept, write } = this.#options;
+    const { roots, onTaken } = this.#options;
     const before = this.current;
     if (entry === undefined) return 'it does not exist';
     const next = openPublishers(entry.value, roots);
@@ -90,7 +91,7 @@ export class FollowedPublishers {
         return `its revision ${next.document.revision} is not above ${revision}, which this host has seen`;
     }
     this.current = next;
-    write(async () => kept.writeMesh(Buffer.from(entry.value).toString('utf8')));
+    onTaken(Buffer.from(entry.value).toString('utf8'));
     return undefined;
   }
 }

@@ -3,52 +3,29 @@
  * to do with, one blocking query each. What verifies becomes current, all namespaces of one change at once; what does not
  * is a diagnostic, and what was taken before holds.
  */
-import type { KvEntry, KvStore } from '../consul/kv.ts';
+import type { KvStore } from '../consul/kv.ts';
 import { Backoff } from '../lib/backoff.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { sleep } from '../lib/sleep.ts';
 import { Slots } from '../lib/slots.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import { type ReadingState, readResources } from '../sources/resource-reader.ts';
-import { EMPTY_RESOURCES, type ResourceSet } from '../sources/resource-set.ts';
-import { type Held, judgeHead } from './accept-head.ts';
-import type { Stage } from './documents.ts';
-import { fetchHead } from './fetch-head.ts';
-import { resourceFiles } from './fleet-resources.ts';
-import { type Followed, missingHalves, readyNamespaces } from './followed-namespace.ts';
+import type { ResourceSet } from '../sources/resource-set.ts';
+import { missingHalves, readyNamespaces } from './change-halves.ts';
+import { FleetSaver } from './fleet-saver.ts';
+import { FollowedNamespace, type NamespaceStatus } from './followed-namespace.ts';
 import { FollowedPublishers } from './followed-publishers.ts';
-import { halfInForce, headRefused, tooManyNamespaces, unreadable, unsaved } from './follower-diagnostics.ts';
+import { tooManyNamespaces, unreadable } from './follower-diagnostics.ts';
 import { KeptFleet } from './kept-fleet.ts';
-import { KeyWatch } from './key-watch.ts';
-import { headKey } from './layout.ts';
 import type { Publishers } from './publishers.ts';
-import { isRefused } from './signed-document.ts';
+import { ResourcesInForce } from './resources-in-force.ts';
 import type { VerifyingKey } from './signing-key.ts';
-import { takesPart } from './stage.ts';
-import { stagedBase } from './staged-base.ts';
 
 /** For how long one half of a change of several namespaces waits for the other. */
 const OTHER_HALF_MS = 2000;
 /** Reads of parts and bodies under way at once. */
 const READS = 8;
 const POLL_MS = 2;
-/** For how long the answer of a server that lags behind the leader is expected. */
-const LAG_MS = 10_000;
-
-/** How a followed namespace stands. */
-export interface FollowedNamespace {
-  readonly namespace: string;
-  /** In force; undefined: nothing was published in it, as far as is known. */
-  readonly revision: number | undefined;
-  /** Milliseconds since 1970: when that was published. */
-  readonly publishedMs: number | undefined;
-  readonly publisher: string | undefined;
-  /** Whether Consul says the same; false while something newer is refused or awaited. */
-  readonly current: boolean;
-  /** Of what Consul has, where that goes out in steps or has done so. */
-  readonly stage: Stage | undefined;
-}
 
 export interface FollowerOptions {
   readonly kv: Pick<KvStore, 'get'>;
@@ -69,40 +46,38 @@ export class FleetFollower {
   readonly #slots = new Slots(READS);
   readonly #stop = new AbortController();
   readonly #retry = new Backoff({ baseMs: 500, maxMs: 30_000 });
-  readonly #followed = new Map<string, Followed>();
-  readonly #bodies = new Map<string, string>();
+  readonly #followed = new Map<string, FollowedNamespace>();
+  readonly #inForce = new ResourcesInForce();
+  readonly #saver: FleetSaver;
   readonly #publishers: FollowedPublishers;
   #tooMany: Diagnostic | undefined;
-  #unsaved: string | undefined;
-  #state: ReadingState | undefined;
   #turn: Promise<void> = Promise.resolve();
   /** Changes of what is followed that are under way. */
   #moving = 0;
   #wanted = false;
   #timer: NodeJS.Timeout | undefined;
-  #writing: Promise<void> = Promise.resolve();
   #reported = '';
 
   constructor(options: FollowerOptions) {
     this.#options = options;
     this.#kept = new KeptFleet(options.stateDir);
+    this.#saver = new FleetSaver({ kept: this.#kept, log: options.log, onChange: () => this.#report() });
     this.#publishers = new FollowedPublishers({
       ...options,
       kept: this.#kept,
       onAnswer: (isNew) => {
-        // What was refused may be allowed now, and the other way round.
-        if (isNew) for (const followed of this.#followed.values()) followed.judged = false;
+        if (isNew) for (const followed of this.#followed.values()) followed.doubt();
         this.#report();
         this.#kick();
       },
       onError: () => this.#report(),
-      write: (work) => this.#write(work),
+      onTaken: (sealed) => this.#saver.savePublishers(sealed),
     });
   }
 
   /** What is in force. */
   get resources(): ResourceSet {
-    return this.#state?.set ?? EMPTY_RESOURCES;
+    return this.#inForce.set;
   }
 
   /** Whether resource files of this host count beside it: while there is no fleet's configuration, they do. */
@@ -119,7 +94,7 @@ export class FleetFollower {
       this.#publishers.problem,
       ...problems,
       error === undefined ? undefined : unreadable(error),
-      this.#unsaved === undefined ? undefined : unsaved(this.#unsaved),
+      this.#saver.problem,
       this.#tooMany,
     ].filter((one) => one !== undefined);
   }
@@ -129,16 +104,9 @@ export class FleetFollower {
     return this.#publishers.current?.document.revision;
   }
 
-  /** The followed namespaces, by name. */
-  status(): readonly FollowedNamespace[] {
-    return [...this.#followed].map(([namespace, { held, next, problem, bytes, judged, stage }]) => ({
-      namespace,
-      revision: held?.head.revision,
-      publishedMs: held?.head.atMs,
-      publisher: held === undefined ? undefined : this.#publishers.current?.byKey.get(held.key)?.publisher.name,
-      current: next === undefined && problem === undefined && judged && bytes !== undefined,
-      stage,
-    }));
+  /** The followed namespaces. */
+  status(): readonly NamespaceStatus[] {
+    return [...this.#followed.values()].map((one) => one.status(this.#publishers.current));
   }
 
   /** Takes what an earlier agent kept, and begins to follow. Never rejects. */
@@ -179,16 +147,15 @@ export class FleetFollower {
     this.#stop.abort();
     clearTimeout(this.#timer);
     this.#publishers.stop();
-    for (const { watch } of this.#followed.values()) watch.stop();
+    for (const followed of this.#followed.values()) followed.stop();
     await this.#turn;
-    await this.#writing;
+    await this.#saver.flush();
   }
 
   #isSettled(): boolean {
-    const watches = [...this.#followed.values()].map(({ watch }) => watch);
-    if (this.#moving > 0 || !this.#publishers.asked || watches.some(({ answered, failing }) => !answered && !failing))
-      return false;
-    return !this.#wanted && [...this.#followed.values()].every((one) => one.bytes === undefined || one.judged);
+    const all = [...this.#followed.values()];
+    if (this.#moving > 0 || !this.#publishers.asked || all.some(({ asked }) => !asked)) return false;
+    return !this.#wanted && !all.some(({ isUnjudged }) => isUnjudged);
   }
 
   #bounded(namespaces: ReadonlySet<string>): ReadonlySet<string> {
@@ -200,57 +167,31 @@ export class FleetFollower {
 
   async #follow(namespaces: ReadonlySet<string>): Promise<void> {
     const names = this.#bounded(namespaces);
-    for (const [namespace, { watch }] of this.#followed) {
-      if (names.has(namespace)) continue;
-      watch.stop();
-      this.#followed.delete(namespace);
+    for (const [name, followed] of this.#followed) {
+      if (names.has(name)) continue;
+      followed.stop();
+      this.#followed.delete(name);
     }
-    for (const namespace of names) {
-      if (this.#followed.has(namespace) || this.#stop.signal.aborted) continue;
-      const kept = await this.#kept.read(namespace, this.#publishers.current).catch((error: unknown) => {
-        this.#options.log.warn({ namespace, error: errorMessage(error) }, 'a kept namespace is not used');
+    for (const name of names) {
+      if (this.#followed.has(name)) continue;
+      const kept = await this.#kept.read(name, this.#publishers.current).catch((error: unknown) => {
+        this.#options.log.warn({ namespace: name, error: errorMessage(error) }, 'a kept namespace is not used');
         return undefined;
       });
-      for (const [hash, text] of kept?.bodies ?? []) this.#bodies.set(hash, text);
-      const followed: Followed = {
-        held: kept?.held,
-        bytes: undefined,
-        judged: false,
-        next: undefined,
-        problem: undefined,
-        error: undefined,
-        watch: new KeyWatch({
-          kv: this.#options.kv,
-          key: headKey(namespace),
-          onValue: (entry) => this.#onHead(namespace, entry),
-          onError: (error) => {
-            followed.error = error;
-            this.#report();
-          },
-        }),
-      };
-      this.#followed.set(namespace, followed);
+      if (this.#stop.signal.aborted) return;
+      if (kept !== undefined) this.#inForce.add(kept.bodies);
+      const followed = new FollowedNamespace({
+        name,
+        kept: kept?.held,
+        kv: this.#options.kv,
+        host: this.#options.host,
+        slots: this.#slots,
+        hasBody: (hash) => this.#inForce.hasBody(hash),
+        onHead: () => this.#kick(),
+        onError: () => this.#report(),
+      });
+      this.#followed.set(name, followed);
     }
-  }
-
-  #onHead(namespace: string, entry: KvEntry | undefined): void {
-    const followed = this.#followed.get(namespace);
-    if (followed === undefined) return;
-    const { leader } = followed;
-    if (leader !== undefined && performance.now() - leader.atMs < LAG_MS && (entry?.modifyIndex ?? 0) < leader.index)
-      return;
-    followed.bytes = entry?.value;
-    followed.judged = false;
-    followed.next = undefined;
-    followed.problem =
-      entry === undefined && followed.held !== undefined
-        ? this.#refusal(namespace, 'TRY0702', 'it is gone', 'Find out who deletes keys there: "trysail fleet repair".')
-        : undefined;
-    this.#kick();
-  }
-
-  #refusal(namespace: string, code: 'TRY0702' | 'TRY0703', why: string, remedy: string): Diagnostic {
-    return headRefused(code, namespace, this.#followed.get(namespace)?.held?.head.revision, why, remedy);
   }
 
   /** Goes over all that is not judged yet, one round at a time. */
@@ -276,71 +217,17 @@ export class FleetFollower {
   async #round(): Promise<void> {
     const publishers = this.#publishers.current;
     if (publishers === undefined) return;
-    await Promise.all(
-      [...this.#followed].map(async ([namespace, followed]) => this.#judge(namespace, followed, publishers)),
-    );
-    const failed = [...this.#followed.values()].some(({ bytes, judged }) => bytes !== undefined && !judged);
+    const all = [...this.#followed.values()];
+    await Promise.all(all.map(async (followed) => followed.judge(publishers)));
+    const failed = all.some(({ isUnjudged }) => isUnjudged);
     if (!failed) this.#retry.reset();
     await this.#fetchOtherHalves(publishers);
     this.#enforce();
-    const waiting = [...this.#followed.values()].flatMap(({ next }) => (next === undefined ? [] : [next.sinceMs]));
+    const waiting = all.flatMap(({ next }) => (next === undefined ? [] : [next.sinceMs]));
     const now = performance.now();
     if (failed) this.#kickIn(this.#retry.nextMs());
     else if (waiting.length > 0) this.#kickIn(Math.max(10, Math.min(...waiting) + OTHER_HALF_MS - now));
     this.#report();
-  }
-
-  async #judge(namespace: string, followed: Followed, publishers: Publishers): Promise<void> {
-    const { bytes, held } = followed;
-    if (bytes === undefined || followed.judged) return;
-    const remedy = `Find out who writes there; "trysail history -n ${namespace}" shows who may have.`;
-    const judged = judgeHead(bytes, namespace, publishers, held);
-    if (isRefused(judged)) {
-      followed.judged = true;
-      followed.problem = this.#refusal(namespace, 'TRY0702', judged.refused, remedy);
-      return;
-    }
-    followed.stage = judged.head.stage;
-    const { kv, host } = this.#options;
-    const { signal } = this.#stop;
-    try {
-      const wanted = takesPart(judged.head.stage, host)
-        ? { judged, publishers }
-        : await stagedBase(judged, held, publishers, { kv, signal });
-      if (wanted === undefined || (wanted.judged.hash === held?.hash && this.#isComplete(held))) {
-        followed.judged = true;
-        followed.problem = undefined;
-        return;
-      }
-      const next = await fetchHead(wanted.judged, held, {
-        kv,
-        slots: this.#slots,
-        signal,
-        publishers: wanted.publishers,
-        hasBody: (hash) => this.#bodies.has(hash),
-      });
-      // Something newer has come meanwhile.
-      if (followed.bytes !== bytes) return;
-      followed.judged = true;
-      if ('refused' in next) followed.problem = this.#refusal(namespace, 'TRY0702', next.refused, remedy);
-      else {
-        followed.problem = undefined;
-        followed.next = { ...next, sinceMs: followed.next?.sinceMs ?? performance.now() };
-      }
-    } catch (error) {
-      if (this.#stop.signal.aborted || followed.bytes !== bytes) return;
-      const why = errorMessage(error).replace(/\.$/, '');
-      followed.problem = this.#refusal(
-        namespace,
-        'TRY0703',
-        why,
-        'It is tried again; apply the resources anew if it stays.',
-      );
-    }
-  }
-
-  #isComplete({ entries }: Held): boolean {
-    return [...entries.values()].every(({ hash }) => this.#bodies.has(hash));
   }
 
   /** Heads of one change were written at once: who has one of them can read the others without waiting for their watches. */
@@ -350,22 +237,7 @@ export class FleetFollower {
         next === undefined ? [] : missingHalves(this.#followed, next.held),
       ),
     );
-    await Promise.all(
-      [...missing].map(async (namespace) => {
-        const followed = this.#followed.get(namespace);
-        if (followed === undefined) return;
-        try {
-          const { value } = await this.#options.kv.get(headKey(namespace), { signal: this.#stop.signal });
-          if (value === undefined || followed.next !== undefined) return;
-          followed.leader = { index: value.modifyIndex, atMs: performance.now() };
-          followed.bytes = value.value;
-          followed.judged = false;
-          await this.#judge(namespace, followed, publishers);
-        } catch {
-          // Its watch brings it, or the time is over.
-        }
-      }),
-    );
+    await Promise.all([...missing].map(async (name) => this.#followed.get(name)?.askLeader(publishers)));
   }
 
   /** Puts in force what is whole, or has waited for long enough. */
@@ -381,47 +253,19 @@ export class FleetFollower {
     const followed = this.#followed.get(namespace);
     const next = followed?.next;
     if (followed === undefined || next === undefined) return;
-    const missing = missingHalves(this.#followed, next.held);
-    followed.problem = missing.length === 0 ? undefined : halfInForce(namespace, next.held.head.revision, missing);
-    followed.held = next.held;
-    followed.next = undefined;
-    for (const [hash, text] of next.bodies) this.#bodies.set(hash, text);
-    const { held } = followed;
-    const texts = new Map([...held.entries.values()].map(({ hash }) => [hash, this.#bodies.get(hash)]));
-    this.#write(async () => this.#kept.write(held, (hash) => texts.get(hash)));
+    const { held } = next;
+    followed.putInForce(next, missingHalves(this.#followed, held));
+    this.#inForce.add(next.bodies);
+    this.#saver.saveNamespace(held, this.#inForce.bodiesOf(held));
     this.#options.log.info({ namespace, revision: held.head.revision }, 'a revision of the fleet is in force');
   }
 
   /** Reads all that is in force. Returns whether that changed the resources. */
   #rebuild(): boolean {
-    const files = [...this.#followed.values()].flatMap(({ held }) =>
-      held === undefined ? [] : resourceFiles(held, (hash) => this.#bodies.get(hash)),
-    );
-    const used = new Set(
-      [...this.#followed.values()].flatMap(({ held, next }) =>
-        [held, next?.held].flatMap((one) => [...(one?.entries.values() ?? [])].map(({ hash }) => hash)),
-      ),
-    );
-    for (const hash of this.#bodies.keys()) if (!used.has(hash)) this.#bodies.delete(hash);
-    const before = this.#state?.set;
-    this.#state = readResources(this.#state, files);
-    return this.#state.set !== before;
-  }
-
-  #write(work: () => Promise<void>): void {
-    this.#writing = this.#writing.then(work).then(
-      () => {
-        if (this.#unsaved === undefined) return;
-        this.#unsaved = undefined;
-        this.#report();
-      },
-      (error: unknown) => {
-        const reason = errorMessage(error);
-        if (reason === this.#unsaved) return;
-        this.#options.log.error({ error: reason }, 'the fleet configuration cannot be saved');
-        this.#unsaved = reason;
-        this.#report();
-      },
+    const all = [...this.#followed.values()];
+    return this.#inForce.rebuild(
+      all.flatMap(({ held }) => held ?? []),
+      all.flatMap(({ next }) => next?.held ?? []),
     );
   }
 
