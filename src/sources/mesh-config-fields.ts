@@ -1,7 +1,9 @@
 /** The fields that a mesh configuration gives, in the model's form. */
-import type { CatalogueConfig, MeshConfig } from '../model/mesh-config.ts';
+import type { CatalogueConfig, GatewayTopology, MeshConfig, TlsChoice } from '../model/mesh-config.ts';
 import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
+import { buildAccessLogFormat } from './access-log-format.ts';
 import { buildConnectionPool, buildOutlierDetection, buildTcpKeepalive } from './kinds/connection-pool.ts';
+import { CIPHER_SUITES, CURVES, known } from './kinds/gateway-tls.ts';
 import type { Report } from './kinds/kind.ts';
 import { buildLocality } from './kinds/load-balancer.ts';
 import { buildRetries } from './kinds/retries.ts';
@@ -33,9 +35,35 @@ function trafficPolicy(
   };
 }
 
+function tlsChoice(
+  name: 'meshMTLS' | 'tlsDefaults',
+  { minProtocolVersion: min, cipherSuites = [], ecdhCurves = [] }: NonNullable<MeshConfigSpec['tlsDefaults']>,
+  report: Report,
+): TlsChoice {
+  return {
+    ...(min !== undefined && min !== 'TLS_AUTO' && { minVersion: min }),
+    cipherSuites: known(cipherSuites, CIPHER_SUITES, [name, 'cipherSuites'], report),
+    ecdhCurves: known(ecdhCurves, CURVES, [name, 'ecdhCurves'], report),
+  };
+}
+
+function gatewayTopology({
+  numTrustedProxies,
+  forwardClientCertDetails,
+  proxyProtocol,
+}: NonNullable<NonNullable<MeshConfigSpec['defaultConfig']>['gatewayTopology']>): GatewayTopology {
+  return {
+    ...(numTrustedProxies !== undefined && numTrustedProxies > 0 && { trustedHops: numTrustedProxies }),
+    ...(forwardClientCertDetails !== undefined &&
+      forwardClientCertDetails !== 'UNDEFINED' && { forwardedCertificate: forwardClientCertDetails }),
+    proxyProtocol: proxyProtocol !== undefined,
+  };
+}
+
 /** What `spec` says and nothing else: spread over a mesh configuration it is that one with these fields. */
 export function meshConfigFields(spec: MeshConfigSpec, report: Report): Partial<MeshConfig> {
   const { localityLbSetting: locality, defaultTrafficPolicy: policy, defaultHttpRetryPolicy: retries } = spec;
+  const topology = spec.defaultConfig?.gatewayTopology;
   return {
     ...given('trustDomain', spec.trustDomain),
     ...given('trustDomainAliases', spec.trustDomainAliases),
@@ -45,6 +73,13 @@ export function meshConfigFields(spec: MeshConfigSpec, report: Report): Partial<
     ...given('connectTimeoutMs', spec.connectTimeout),
     // Empty is said: nowhere, whatever was said before.
     ...(spec.accessLogFile !== undefined && { accessLogFile: spec.accessLogFile || undefined }),
+    ...given(
+      'accessLogFormat',
+      spec.accessLogFormat === undefined
+        ? undefined
+        : buildAccessLogFormat(spec.accessLogFormat, spec.accessLogEncoding ?? 'TEXT', ['accessLogFormat'], report),
+    ),
+    ...given('accessLogEncoding', spec.accessLogEncoding),
     ...given('catalogue', spec.catalogue && catalogueConfig(spec.catalogue)),
     ...given('outboundTrafficPolicy', spec.outboundTrafficPolicy?.mode),
     ...given('localityLbSetting', locality && buildLocality(locality, ['localityLbSetting'], report)),
@@ -58,6 +93,12 @@ export function meshConfigFields(spec: MeshConfigSpec, report: Report): Partial<
     ...given('protocolDetectionTimeoutMs', spec.protocolDetectionTimeout),
     ...given('h2UpgradePolicy', spec.h2UpgradePolicy),
     ...given('pathNormalization', spec.pathNormalization?.normalization),
+    ...given('meshMtls', spec.meshMTLS && tlsChoice('meshMTLS', spec.meshMTLS, report)),
+    ...given('tlsDefaults', spec.tlsDefaults && tlsChoice('tlsDefaults', spec.tlsDefaults, report)),
+    ...given('verifyCertificateAtClient', spec.verifyCertificateAtClient),
+    ...given('inboundClusterStatName', spec.inboundClusterStatName),
+    ...given('outboundClusterStatName', spec.outboundClusterStatName),
+    ...given('gatewayTopology', topology && gatewayTopology(topology)),
     ...given('concurrency', spec.defaultConfig?.concurrency),
     ...given('envoyFilterNamespaces', spec.envoyFilters?.namespaces),
   };

@@ -3,40 +3,11 @@ import * as z from 'zod/mini';
 import { duration, exportTo, int, nonEmpty, unread } from './field-types.ts';
 import { connectionPool, localityLbSetting, outlierDetection, tcpKeepalive } from './kinds/destination-rule-schema.ts';
 import { retriesSchema } from './kinds/virtual-service-schema.ts';
+import { DEFAULT_CONFIG_WITHOUT_EFFECT, MESH_CONFIG_WITHOUT_EFFECT } from './mesh-config-without-effect.ts';
+import { statNameProblem } from './stat-name-pattern.ts';
 
-/** Fields of Istio's MeshConfig that are known and have no effect. https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/ */
-export const MESH_CONFIG_UNSUPPORTED: readonly string[] = [
-  'proxyListenPort',
-  'proxyInboundListenPort',
-  'proxyHttpPort',
-  'ingressClass',
-  'ingressService',
-  'ingressControllerMode',
-  'ingressSelector',
-  'enableTracing',
-  'accessLogFormat',
-  'accessLogEncoding',
-  'enableEnvoyAccessLogService',
-  'disableEnvoyListenerLog',
-  'inboundTrafficPolicy',
-  'configSources',
-  'caCertificates',
-  'inboundClusterStatName',
-  'outboundClusterStatName',
-  'enablePrometheusMerge',
-  'verifyCertificateAtClient',
-  'extensionProviders',
-  'defaultProviders',
-  'discoverySelectors',
-  'meshMTLS',
-  'tlsDefaults',
-  'hboneIdleTimeout',
-  'serviceSettings',
-  'serviceScopeConfigs',
-  'certificates',
-  'thriftConfig',
-  'ca',
-];
+/** Fields of Istio's MeshConfig that are known and have no effect. */
+export const MESH_CONFIG_UNSUPPORTED: readonly string[] = Object.keys(MESH_CONFIG_WITHOUT_EFFECT);
 
 const TEMPLATE = /^(?:[a-z0-9.-]|\{service\}|\{namespace\}|\{consulName\})+$/;
 
@@ -61,6 +32,37 @@ const share = z.number().check(
   }),
 );
 
+const statName = z.string().check(
+  z.refine((text: string) => statNameProblem(text) === undefined, {
+    error: ({ input }) => statNameProblem(String(input)) ?? '',
+    params: { remedy: 'Write a name with %SERVICE%, %SERVICE_FQDN%, %SERVICE_PORT% and the like.' },
+  }),
+);
+
+const tlsChoice = z.strictObject({
+  minProtocolVersion: z.optional(z.enum(['TLS_AUTO', 'TLSV1_2', 'TLSV1_3'])),
+  cipherSuites: z.optional(z.array(nonEmpty)),
+  ecdhCurves: z.optional(z.array(nonEmpty)),
+});
+
+function unreadFields(names: Readonly<Record<string, string>>): Readonly<Record<string, typeof unread>> {
+  return Object.fromEntries(Object.keys(names).map((name) => [name, unread]));
+}
+
+const defaultConfig = z.strictObject({
+  concurrency: z.optional(int(0, 1024)),
+  gatewayTopology: z.optional(
+    z.strictObject({
+      numTrustedProxies: z.optional(int()),
+      forwardClientCertDetails: z.optional(
+        z.enum(['UNDEFINED', 'SANITIZE', 'FORWARD_ONLY', 'APPEND_FORWARD', 'SANITIZE_SET', 'ALWAYS_FORWARD_ONLY']),
+      ),
+      proxyProtocol: z.optional(z.strictObject({})),
+    }),
+  ),
+  ...unreadFields(DEFAULT_CONFIG_WITHOUT_EFFECT),
+});
+
 /** The whole of meshconfig.yaml. */
 export const meshConfigSchema = z.strictObject({
   trustDomain: z.optional(trustDomain),
@@ -77,6 +79,8 @@ export const meshConfigSchema = z.strictObject({
   enableAutoMtls: z.optional(z.boolean()),
   connectTimeout: z.optional(duration()),
   accessLogFile: z.optional(z.string()),
+  accessLogFormat: z.optional(z.string()),
+  accessLogEncoding: z.optional(z.enum(['TEXT', 'JSON'])),
   catalogue: z.optional(
     z.strictObject({
       sentinelService: z.optional(nonEmpty),
@@ -107,9 +111,14 @@ export const meshConfigSchema = z.strictObject({
       normalization: z.optional(z.enum(['NONE', 'BASE', 'DEFAULT', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'])),
     }),
   ),
-  defaultConfig: z.optional(z.looseObject({ concurrency: z.optional(int(0, 1024)) })),
+  meshMTLS: z.optional(tlsChoice),
+  tlsDefaults: z.optional(tlsChoice),
+  verifyCertificateAtClient: z.optional(z.boolean()),
+  inboundClusterStatName: z.optional(statName),
+  outboundClusterStatName: z.optional(statName),
+  defaultConfig: z.optional(defaultConfig),
   envoyFilters: z.optional(z.strictObject({ namespaces: z.optional(z.array(nonEmpty)) })),
-  ...Object.fromEntries(MESH_CONFIG_UNSUPPORTED.map((name) => [name, unread] as const)),
+  ...unreadFields(MESH_CONFIG_WITHOUT_EFFECT),
 });
 
 export type MeshConfigSpec = z.output<typeof meshConfigSchema>;

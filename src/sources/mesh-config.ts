@@ -4,7 +4,8 @@ import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { normaliseKeys } from './key-spelling.ts';
 import { meshConfigFields } from './mesh-config-fields.ts';
-import { MESH_CONFIG_UNSUPPORTED, type MeshConfigSpec, meshConfigSchema } from './mesh-config-schema.ts';
+import { type MeshConfigSpec, meshConfigSchema } from './mesh-config-schema.ts';
+import { DEFAULT_CONFIG_WITHOUT_EFFECT, MESH_CONFIG_WITHOUT_EFFECT } from './mesh-config-without-effect.ts';
 
 const INVALID = { code: 'IST0106', severity: 'error' } as const;
 
@@ -31,14 +32,15 @@ function diagnose(
   };
 }
 
-/** What the file says beside what is read: known fields of Istio's, at the top and in `defaultConfig`. */
-function withoutEffect(spec: MeshConfigSpec): readonly string[][] {
-  const all: Readonly<Record<string, unknown>> = spec;
+/** What the file says beside what is read, with remedies: known fields of Istio's, at the top and in `defaultConfig`. */
+function withoutEffect(spec: MeshConfigSpec): readonly (readonly [path: readonly string[], remedy: string])[] {
+  const said = (of: Readonly<Record<string, unknown>>, table: Readonly<Record<string, string>>, ...base: string[]) =>
+    Object.entries(table)
+      .filter(([name]) => of[name] !== undefined)
+      .map(([name, remedy]) => [[...base, name], remedy] as const);
   return [
-    ...MESH_CONFIG_UNSUPPORTED.filter((name) => all[name] !== undefined).map((name) => [name]),
-    ...Object.keys(spec.defaultConfig ?? {})
-      .filter((name) => name !== 'concurrency')
-      .map((name) => ['defaultConfig', name]),
+    ...said(spec, MESH_CONFIG_WITHOUT_EFFECT),
+    ...said(spec.defaultConfig ?? {}, DEFAULT_CONFIG_WITHOUT_EFFECT, 'defaultConfig'),
   ];
 }
 
@@ -57,14 +59,14 @@ export function parseMeshConfig(text: string, file: string): ParsedMeshConfig {
     const diagnostics = checked.issues.map((issue) => diagnose(file, issue, 'IST0106'));
     return { config: undefined, diagnostics: diagnostics.sort(compareDiagnostics) };
   }
-  const diagnostics = withoutEffect(checked.value).map((path) =>
+  const diagnostics = withoutEffect(checked.value).map(([path, remedy]) =>
     diagnose(
       file,
       {
         path: formatPath(path),
         line: document.lineOf(path),
-        message: `"${formatPath(path)}" is part of Istio's MeshConfig and not supported yet; it has no effect`,
-        remedy: 'Remove it.',
+        message: `"${formatPath(path)}" is part of Istio's MeshConfig and has no effect here`,
+        remedy,
       },
       'TRY0003',
       'warning',

@@ -6,7 +6,7 @@ import type { ServerSpec, ServerTlsSpec } from './gateway-schema.ts';
 import { type Report, SCHEMA_WARNING } from './kind.ts';
 
 /** What BoringSSL, hence Envoy, knows below TLS 1.3, whose suites cannot be chosen. */
-const CIPHER_SUITES: readonly string[] = [
+export const CIPHER_SUITES: readonly string[] = [
   'ECDHE-ECDSA-AES256-GCM-SHA384',
   'ECDHE-RSA-AES256-GCM-SHA384',
   'ECDHE-ECDSA-AES128-GCM-SHA256',
@@ -22,7 +22,8 @@ const CIPHER_SUITES: readonly string[] = [
   'AES256-SHA',
   'AES128-SHA',
 ];
-const CURVES: readonly string[] = ['X25519MLKEM768', 'X25519', 'P-256', 'P-384', 'P-521'];
+/** Groups that Envoy can agree on a key by. */
+export const CURVES: readonly string[] = ['X25519MLKEM768', 'X25519', 'P-256', 'P-384', 'P-521'];
 const VERSIONS: readonly TlsVersion[] = ['TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3'];
 /** One folder, never a path. */
 const CREDENTIAL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/;
@@ -30,7 +31,7 @@ const SPKI = /^[A-Za-z0-9+/]{43}=$/;
 const HASH = /^(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){31})$/;
 
 /** What is known of a list, each once; the rest is reported. */
-function known(given: readonly string[], list: readonly string[], path: Path, report: Report): readonly string[] {
+export function known(given: readonly string[], list: readonly string[], path: Path, report: Report): readonly string[] {
   return given.filter((value, i) => {
     const problem = !list.includes(value) ? 'is not known' : given.indexOf(value) < i ? 'stands here twice' : undefined;
     if (problem !== undefined)

@@ -10,6 +10,7 @@ import { connectionChains } from '../connections/connection-chains.ts';
 import { connectionParts } from '../connections/connection-parts.ts';
 import type { ConnectionRoute } from '../connections/tcp-routes.ts';
 import { ipRange, rangeKey } from '../ip-range.ts';
+import { accessLogOf } from '../listeners/access-log.ts';
 import { type FilterChain, PLAIN_HTTP1, PLAIN_HTTP2 } from '../listeners/listener.ts';
 import { httpConnectionManager, markCaller } from '../listeners/network-filters.ts';
 import { listenerName } from '../names.ts';
@@ -95,9 +96,10 @@ export class EgressSide {
     }
     if (routeConfig === undefined && routes.length === 0 && first === undefined) return [];
     const dynamicDnsMs = dynamicDnsOf(mesh);
-    const { accessLogFile, pathNormalization } = mesh.config;
+    const { pathNormalization } = mesh.config;
+    const accessLog = accessLogOf(mesh.config);
     const rest = first === undefined ? undefined : view.clusterName(first);
-    const common = { caller: mark, dynamicDnsMs, pathNormalization, accessLogFile };
+    const common = { caller: mark, dynamicDnsMs, pathNormalization, accessLog };
     const policy = first === undefined ? NO_BLOCKS : view.blocks(first);
     return connectionParts([], routes).flatMap((part, i) => {
       const addresses = part.addresses.length === 0 ? [] : free(part.addresses);
@@ -113,7 +115,7 @@ export class EgressSide {
           target?.port,
         ]),
       ]);
-      const inputs = [i, routeConfig, rest, policy, mark, dynamicDnsMs, pathNormalization, accessLogFile, ...key];
+      const inputs = [i, routeConfig, rest, policy, mark, dynamicDnsMs, pathNormalization, accessLog, ...key];
       return of.chains(name, { port: port.port, addresses }, inputs, () => {
         const bytes = connectionChains(
           part.routes,
@@ -155,9 +157,9 @@ export class EgressSide {
 function requestsChain(
   routeConfig: string,
   statPrefix: string,
-  common: Pick<OutboundCalls, 'caller' | 'dynamicDnsMs' | 'pathNormalization' | 'accessLogFile'>,
+  common: Pick<OutboundCalls, 'caller' | 'dynamicDnsMs' | 'pathNormalization' | 'accessLog'>,
 ): FilterChain {
-  const { caller, dynamicDnsMs, pathNormalization, accessLogFile } = common;
+  const { caller, dynamicDnsMs, pathNormalization, accessLog } = common;
   return {
     name: 'http',
     filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: [...PLAIN_HTTP1, ...PLAIN_HTTP2] },
@@ -169,7 +171,7 @@ function requestsChain(
         from: 'outbound',
         dynamicDnsMs,
         pathNormalization,
-        accessLogFile,
+        accessLog,
       }),
     ],
   };

@@ -13,6 +13,7 @@ import { dynamicDnsSniFilter } from '../clusters/dynamic-dns.ts';
 import { ADS } from '../config-source.ts';
 import { dynamicPort, mustSayBytes, type WeightedCluster } from '../connections/tcp-routes.ts';
 import { GRPC_WEB } from '../http/grpc-web-filter.ts';
+import type { AccessLog } from '../listeners/access-log.ts';
 import type { FilterChain } from '../listeners/listener.ts';
 import { PROXY_PROTOCOL, TLS_INSPECTOR } from '../listeners/listener-filters.ts';
 import {
@@ -80,7 +81,7 @@ export interface GatewayListenerSpec {
   readonly caller: string | undefined;
   /** How often names that requests ask for are resolved anew; undefined: no service of the mesh needs that. */
   readonly dynamicDnsMs: number | undefined;
-  readonly accessLogFile: string | undefined;
+  readonly accessLog: AccessLog | undefined;
   readonly pathNormalization?: MeshConfig['pathNormalization'];
   readonly trustedHops: number | undefined;
   readonly proxyProtocol: boolean;
@@ -98,7 +99,7 @@ function http(spec: GatewayListenerSpec, routeConfigName: string, grpcWeb: boole
     ...(spec.trustedHops !== undefined && { trustedHops: spec.trustedHops }),
     pathNormalization: spec.pathNormalization,
     dynamicDnsMs: spec.dynamicDnsMs,
-    accessLogFile: spec.accessLogFile,
+    accessLog: spec.accessLog,
   });
 }
 
@@ -113,7 +114,7 @@ function tcp(spec: GatewayListenerSpec, bytes: GatewayBytes): readonly NetworkFi
       cluster: clusters,
       idleTimeoutMs: undefined,
       hash,
-      accessLogFile: spec.accessLogFile,
+      accessLog: spec.accessLog,
     }),
   ];
 }

@@ -4,6 +4,7 @@ import type { Mesh } from '../../model/mesh.ts';
 import { callerState } from '../clusters/cluster-callers.ts';
 import { dynamicDnsOf } from '../clusters/dynamic-dns.ts';
 import type { OutboundClusters } from '../clusters/outbound-clusters.ts';
+import { accessLogOf } from '../listeners/access-log.ts';
 import { Memo } from '../memo.ts';
 import { listenerName } from '../names.ts';
 import type { ResourceUnits } from '../resource-units.ts';
@@ -101,7 +102,7 @@ export class GatewaySide {
         inspectsTls: port.kind === 'tls',
         caller: apart ? callerState(calling) : undefined,
         dynamicDnsMs: dynamicDnsOf(mesh),
-        accessLogFile: mesh.config.accessLogFile,
+        accessLog: accessLogOf(mesh.config),
         pathNormalization: mesh.config.pathNormalization,
         trustedHops: role.trustedHops,
         proxyProtocol: role.proxyProtocol ?? false,

@@ -4,6 +4,7 @@ import type { MeshConfig } from '../../model/mesh-config.ts';
 import type { MtlsMode } from '../../model/peer-authentication.ts';
 import { ADS } from '../config-source.ts';
 import { type OwnTls, ownTlsSocket } from '../gateway/gateway-tls.ts';
+import { accessLogOf } from '../listeners/access-log.ts';
 import type { FilterChain, ListenerChains } from '../listeners/listener.ts';
 import { httpConnectionManager, type NetworkFilter, tcpProxy } from '../listeners/network-filters.ts';
 import { duration } from '../messages.ts';
@@ -43,7 +44,7 @@ function networkFilter(spec: InboundSpec, chain: ChainPlan): NetworkFilter {
       cluster,
       idleTimeoutMs: spec.tcpIdleTimeoutMs,
       hash: undefined,
-      accessLogFile: config.accessLogFile,
+      accessLog: accessLogOf(config),
     });
   return httpConnectionManager({
     statPrefix,
@@ -57,7 +58,7 @@ function networkFilter(spec: InboundSpec, chain: ChainPlan): NetworkFilter {
     httpFilters: limitFilters(limits, from),
     from,
     pathNormalization: config.pathNormalization,
-    accessLogFile: config.accessLogFile,
+    accessLog: accessLogOf(config),
   });
 }
 

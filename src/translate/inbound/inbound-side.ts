@@ -4,6 +4,7 @@ import type { Host } from '../../model/host.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import type { RateLimit } from '../../model/rate-limit.ts';
 import { serverFiles } from '../gateway/server-files.ts';
+import { accessLogOf } from '../listeners/access-log.ts';
 import { type ListenerChains, listener } from '../listeners/listener.ts';
 import { Memo } from '../memo.ts';
 import { inboundClusterName, listenerName } from '../names.ts';
@@ -103,7 +104,9 @@ export class InboundSide {
     // Chains for TLS would wait for a certificate that never comes. STRICT still lets nobody in.
     const mode = demanded === 'PERMISSIVE' && host.withoutCertificates === true ? 'DISABLE' : demanded;
     const name = listenerName(taken.listen);
-    const limits = this.#limits.get(name, [rateLimits, workload], () => appliedLimits(rateLimits, workload));
+    const limits = this.#limits.get(name, [rateLimits, workload], () =>
+      appliedLimits(rateLimits, { namespace: workload.namespace, name: workload.service }),
+    );
     if (limits.length > 0) this.#limited(side, { ...each, cluster, limits });
     const tcpIdleTimeoutMs = pool?.tcpIdleTimeoutMs;
     const ownTls = taken.tls && this.#ownTls(side, taken.tls);
@@ -115,7 +118,7 @@ export class InboundSide {
             kind: protocolKind(taken.protocol),
             cluster,
             statPrefix: `inbound_${name}`,
-            accessLogFile: config.accessLogFile,
+            accessLog: accessLogOf(config),
           })
         : inboundChains({ workload, inbound: taken, cluster, mode, config, limits, tcpIdleTimeoutMs, ownTls });
     const inputs = [workload, config, mode, cluster, place, limits, tcpIdleTimeoutMs, host.credentialsFolder];

@@ -1,11 +1,13 @@
-/** Envoy's access log as a text file, in Istio's default format. */
-import type { MessageInitShape } from '@bufbuild/protobuf';
+/** Envoy's access log, in Istio's formats or one that the mesh configuration gives. */
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
 import type { AccessLogSchema } from '../../gen/envoy/config/accesslog/v3/accesslog_pb.ts';
+import type { SubstitutionFormatStringSchema } from '../../gen/envoy/config/core/v3/substitution_format_string_pb.ts';
 import { FileAccessLogSchema } from '../../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
 import {
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
 } from '../../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
+import type { AccessLogFields, AccessLogFormat, MeshConfig } from '../../model/mesh-config.ts';
 import { pack } from '../messages.ts';
 
 const FORMAT = [
@@ -33,20 +35,74 @@ const FORMAT = [
   '%ROUTE_NAME%',
 ].join(' ');
 
-const FORMAT_STRING = {
-  format: { case: 'textFormatSource', value: { specifier: { case: 'inlineString', value: `${FORMAT}\n` } } },
-} as const;
+const FIELDS: AccessLogFields = {
+  start_time: '%START_TIME%',
+  method: '%REQ(:METHOD)%',
+  path: '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%',
+  protocol: '%PROTOCOL%',
+  response_code: '%RESPONSE_CODE%',
+  response_flags: '%RESPONSE_FLAGS%',
+  response_code_details: '%RESPONSE_CODE_DETAILS%',
+  connection_termination_details: '%CONNECTION_TERMINATION_DETAILS%',
+  upstream_transport_failure_reason: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
+  bytes_received: '%BYTES_RECEIVED%',
+  bytes_sent: '%BYTES_SENT%',
+  duration: '%DURATION%',
+  upstream_service_time: '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%',
+  x_forwarded_for: '%REQ(X-FORWARDED-FOR)%',
+  user_agent: '%REQ(USER-AGENT)%',
+  request_id: '%REQ(X-REQUEST-ID)%',
+  authority: '%REQ(:AUTHORITY)%',
+  upstream_host: '%UPSTREAM_HOST%',
+  upstream_cluster: '%UPSTREAM_CLUSTER_RAW%',
+  upstream_local_address: '%UPSTREAM_LOCAL_ADDRESS%',
+  downstream_local_address: '%DOWNSTREAM_LOCAL_ADDRESS%',
+  downstream_remote_address: '%DOWNSTREAM_REMOTE_ADDRESS%',
+  requested_server_name: '%REQUESTED_SERVER_NAME%',
+  route_name: '%ROUTE_NAME%',
+};
+
+/** Where lines go and what they say. */
+export interface AccessLog {
+  /** A file, `/dev/stdout` or `/dev/stderr`. */
+  readonly file: string;
+  /** Undefined: Istio's. */
+  readonly format: AccessLogFormat | undefined;
+  readonly encoding: 'TEXT' | 'JSON';
+}
+
+type LogConfig = Pick<MeshConfig, 'accessLogFile' | 'accessLogFormat' | 'accessLogEncoding'>;
+
+const OF_CONFIG = new WeakMap<LogConfig, AccessLog>();
+
+/** The access log of a mesh; undefined: there is none. Of one configuration it is always the same object. */
+export function accessLogOf(config: LogConfig): AccessLog | undefined {
+  const { accessLogFile: file, accessLogFormat: format, accessLogEncoding: encoding = 'TEXT' } = config;
+  if (file === undefined) return undefined;
+  const log = OF_CONFIG.get(config) ?? { file, format, encoding };
+  OF_CONFIG.set(config, log);
+  return log;
+}
+
+/** A format that is none in the encoding that holds is passed over, as Istio does. Each line ends. */
+function formatOf({ format, encoding }: AccessLog): MessageInitShape<typeof SubstitutionFormatStringSchema> {
+  if (encoding === 'JSON') return { format: { case: 'jsonFormat', value: (format?.json ?? FIELDS) as JsonObject } };
+  const line = format?.text ?? FORMAT;
+  const inlineString = line.endsWith('\n') ? line : `${line}\n`;
+  return {
+    format: { case: 'textFormatSource', value: { specifier: { case: 'inlineString', value: inlineString } } },
+  };
+}
 
 /**
  * Standard output and error have loggers of their own: opening `/dev/stdout` fails where it is a socket, as it is for a
  * child of Node, and Envoy then refuses the listener.
- * @param path a file, `/dev/stdout`, `/dev/stderr`, or undefined for no log
+ * @param log undefined: there is none
  */
-export function accessLog(path: string | undefined): MessageInitShape<typeof AccessLogSchema>[] {
-  const accessLogFormat = { case: 'logFormat', value: FORMAT_STRING } as const;
-  switch (path) {
-    case undefined:
-      return [];
+export function accessLoggers(log: AccessLog | undefined): MessageInitShape<typeof AccessLogSchema>[] {
+  if (log === undefined) return [];
+  const accessLogFormat = { case: 'logFormat', value: formatOf(log) } as const;
+  switch (log.file) {
     case '/dev/stdout':
       return [
         {
@@ -65,7 +121,7 @@ export function accessLog(path: string | undefined): MessageInitShape<typeof Acc
       return [
         {
           name: 'envoy.access_loggers.file',
-          configType: { case: 'typedConfig', value: pack(FileAccessLogSchema, { path, accessLogFormat }) },
+          configType: { case: 'typedConfig', value: pack(FileAccessLogSchema, { path: log.file, accessLogFormat }) },
         },
       ];
   }

@@ -23,7 +23,7 @@ import { dynamicDnsHttpFilter } from '../clusters/dynamic-dns.ts';
 import { type HttpFilter, httpFilters } from '../http/http-filters.ts';
 import { duration, pack } from '../messages.ts';
 import { statName } from '../names.ts';
-import { accessLog } from './access-log.ts';
+import { type AccessLog, accessLoggers } from './access-log.ts';
 
 export type NetworkFilter = MessageInitShape<typeof FilterSchema>;
 type HttpConnectionManager = MessageInitShape<typeof HttpConnectionManagerSchema>;
@@ -42,7 +42,7 @@ export interface HttpSpec {
   readonly trustedHops?: number;
   /** What becomes of paths before they are matched; absent: as RFC 3986 normalises. */
   readonly pathNormalization?: MeshConfig['pathNormalization'];
-  readonly accessLogFile: string | undefined;
+  readonly accessLog: AccessLog | undefined;
   /** Come first, in this order; absent: none. */
   readonly httpFilters?: readonly HttpFilter[];
   /** How often names that requests ask for are resolved anew; absent: no cluster needs that. */
@@ -132,7 +132,7 @@ export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
     ...(spec.from === 'gateway' ? EDGE : INSIDE),
     proxy100Continue: true,
     upgradeConfigs: [{ upgradeType: 'websocket' }],
-    accessLog: accessLog(spec.accessLogFile),
+    accessLog: accessLoggers(spec.accessLog),
   };
   return {
     name: 'envoy.filters.network.http_connection_manager',
@@ -151,7 +151,7 @@ export interface TcpSpec {
   /** The HTTP proxy's way to the destination; absent: directly. */
   readonly tunnel?: Tunnel | undefined;
   readonly hash: ConsistentHash | undefined;
-  readonly accessLogFile: string | undefined;
+  readonly accessLog: AccessLog | undefined;
 }
 
 function clusterSpecifier(
@@ -189,7 +189,7 @@ export function tcpProxy(spec: TcpSpec): NetworkFilter {
         ...(spec.maxDurationMs !== undefined && { maxDownstreamConnectionDuration: duration(spec.maxDurationMs) }),
         ...(spec.tunnel !== undefined && { tunnelingConfig: tunneling(spec.tunnel) }),
         ...(bySource && { hashPolicy: [{ policySpecifier: { case: 'sourceIp', value: {} } }] }),
-        accessLog: accessLog(spec.accessLogFile),
+        accessLog: accessLoggers(spec.accessLog),
       }),
     },
   };

@@ -19,7 +19,7 @@ import {
 } from '../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { HeaderMutationSchema } from '../../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts';
 import { PreserveCaseFormatterConfigSchema } from '../../gen/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.ts';
-import { accessLog } from '../listeners/access-log.ts';
+import { type AccessLog, accessLoggers } from '../listeners/access-log.ts';
 import type { NetworkFilter } from '../listeners/network-filters.ts';
 import { duration, pack } from '../messages.ts';
 import { statName } from '../names.ts';
@@ -103,7 +103,7 @@ function routes(cluster: string): MessageInitShape<typeof RouteConfigurationSche
 export interface ObserveHttpSpec {
   readonly statPrefix: string;
   readonly cluster: string;
-  readonly accessLogFile: string | undefined;
+  readonly accessLog: AccessLog | undefined;
 }
 
 /**
@@ -111,7 +111,7 @@ export interface ObserveHttpSpec {
  * cluster's.
  * https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers
  */
-export function observeHttp({ statPrefix, cluster, accessLogFile }: ObserveHttpSpec): NetworkFilter {
+export function observeHttp({ statPrefix, cluster, accessLog }: ObserveHttpSpec): NetworkFilter {
   return {
     name: 'envoy.filters.network.http_connection_manager',
     configType: {
@@ -170,7 +170,7 @@ export function observeHttp({ statPrefix, cluster, accessLogFile }: ObserveHttpS
         streamIdleTimeout: duration(0),
         requestTimeout: duration(0),
         requestHeadersTimeout: duration(0),
-        accessLog: accessLog(accessLogFile),
+        accessLog: accessLoggers(accessLog),
       }),
     },
   };

@@ -8,6 +8,7 @@ import { OutboundClusters } from '../clusters/outbound-clusters.ts';
 import { NO_BLOCKS } from '../clusters/traffic-policy.ts';
 import { ANY_DOMAIN, nameDomains } from '../http/host-domains.ts';
 import { routeConfig } from '../http/route-config.ts';
+import { accessLogOf } from '../listeners/access-log.ts';
 import { clusterHost } from '../names.ts';
 import type { ObserveSpec } from '../observe/observe-chains.ts';
 import { protocolKind } from '../protocol-kind.ts';
@@ -93,8 +94,8 @@ export class CalledPorts {
   /** The calls of a service's port in mode `observe`, with the cluster for it. */
   observed(of: Outbound, target: KnownTarget, name: string): ObserveSpec {
     const cluster = this.clusters.addObserved(this.view(of, of.calling.home), { ...target, subset: undefined });
-    const { accessLogFile } = of.mesh.config;
-    return { kind: protocolKind(target.port.protocol), cluster, statPrefix: `outbound_${name}`, accessLogFile };
+    const accessLog = accessLogOf(of.mesh.config);
+    return { kind: protocolKind(target.port.protocol), cluster, statPrefix: `outbound_${name}`, accessLog };
   }
 
   /** What becomes of the calls of a service's port, with the clusters and route configurations for it. */
@@ -107,7 +108,7 @@ export class CalledPorts {
       dynamicDnsMs: dynamicDnsOf(of.mesh),
       pathNormalization: of.mesh.config.pathNormalization,
       detectionTimeoutMs: of.mesh.config.protocolDetectionTimeoutMs,
-      accessLogFile: of.mesh.config.accessLogFile,
+      accessLog: accessLogOf(of.mesh.config),
     };
     if (target.kind === 'unknown') {
       const direct = unknownDestination(serviceHost, port, undefined);

@@ -6,6 +6,7 @@ import { dnsRefreshMs } from '../clusters/dynamic-dns.ts';
 import { connectionParts } from '../connections/connection-parts.ts';
 import { EgressSide } from '../egress/egress-side.ts';
 import type { UnknownHosts } from '../http/shared-routes.ts';
+import { accessLogOf } from '../listeners/access-log.ts';
 import type { ListenerChains } from '../listeners/listener.ts';
 import { markCaller } from '../listeners/network-filters.ts';
 import { Memo } from '../memo.ts';
@@ -65,7 +66,8 @@ export class CapturedCallers {
   /** The listener of a caller whose calls are captured. */
   #caller(of: Outbound, caller: Caller): void {
     const { units, mesh, host } = of;
-    const { accessLogFile, protocolDetectionTimeoutMs: detectionTimeoutMs } = mesh.config;
+    const { protocolDetectionTimeoutMs: detectionTimeoutMs } = mesh.config;
+    const accessLog = accessLogOf(mesh.config);
     units.make('clusters', PASSTHROUGH_CLUSTER, [], passthroughCluster);
     units.make('clusters', BLACK_HOLE_CLUSTER, [], blackHoleCluster);
     const names = [...new Set((host.namedUpstreams ?? []).flatMap((upstream) => upstream.addresses))];
@@ -80,7 +82,7 @@ export class CapturedCallers {
     const addresses = captureAddresses(caller, host.withoutIpv6 === true);
     const mark = of.calling.apart && unknown.marked ? callerState(who) : undefined;
     const inputs = [
-      accessLogFile,
+      accessLog,
       detectionTimeoutMs,
       addresses.map(listenerName).join(' '),
       names.join(' '),
@@ -88,8 +90,8 @@ export class CapturedCallers {
       mark,
     ];
     units.make('listeners', name, [...inputs, ...captured], () => {
-      const rest = [...(mark === undefined ? [] : [markCaller(mark)]), passBytes(unknown.bytes, accessLogFile)];
-      return outboundCaptureListener({ name, addresses, captured, names, rest, accessLogFile, detectionTimeoutMs });
+      const rest = [...(mark === undefined ? [] : [markCaller(mark)]), passBytes(unknown.bytes, accessLog)];
+      return outboundCaptureListener({ name, addresses, captured, names, rest, accessLog, detectionTimeoutMs });
     });
   }
 

@@ -18,6 +18,7 @@ import type { HostProxy, SocketAddress } from '../../model/host.ts';
 import type { Resource } from '../../xds/resource.ts';
 import { ADS } from '../config-source.ts';
 import type { HttpFilter } from '../http/http-filters.ts';
+import type { AccessLog } from '../listeners/access-log.ts';
 import { listener } from '../listeners/listener.ts';
 import { httpConnectionManager } from '../listeners/network-filters.ts';
 import { duration, type Fields, pack, resource } from '../messages.ts';
@@ -197,7 +198,7 @@ function gate(): HttpFilter {
 export function proxyListener(
   { listen }: HostProxy,
   routeConfigName: string,
-  accessLogFile: string | undefined,
+  accessLog: AccessLog | undefined,
 ): Resource {
   return listener({
     address: listen,
@@ -211,7 +212,7 @@ export function proxyListener(
             statPrefix: routeConfigName,
             routes: { case: 'rds', value: { configSource: ADS, routeConfigName } },
             from: 'outbound',
-            accessLogFile,
+            accessLog,
             httpFilters: [gate()],
           }),
         ],

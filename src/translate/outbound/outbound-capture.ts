@@ -2,6 +2,7 @@
 import type { Caller, SocketAddress } from '../../model/host.ts';
 import type { MeshConfig } from '../../model/mesh-config.ts';
 import type { Resource } from '../../xds/resource.ts';
+import type { AccessLog } from '../listeners/access-log.ts';
 import { captureListener, type FilterChain } from '../listeners/listener.ts';
 import { HTTP_INSPECTOR, ORIGINAL_DESTINATION, onPorts, TLS_INSPECTOR } from '../listeners/listener-filters.ts';
 import type { NetworkFilter } from '../listeners/network-filters.ts';
@@ -33,7 +34,7 @@ export interface OutboundCaptureSpec {
   readonly names: readonly string[];
   /** What becomes of connections to anywhere else. */
   readonly rest: readonly NetworkFilter[];
-  readonly accessLogFile: string | undefined;
+  readonly accessLog: AccessLog | undefined;
   /** For how long a caller that says nothing may keep the protocol open; absent: for ever. */
   readonly detectionTimeoutMs?: MeshConfig['protocolDetectionTimeoutMs'];
 }
@@ -43,8 +44,8 @@ export interface OutboundCaptureSpec {
  * listener itself is not captured: without an end of its own such a connection would go round for ever.
  */
 export function outboundCaptureListener(spec: OutboundCaptureSpec): Resource {
-  const { name, addresses, captured, names, rest, accessLogFile } = spec;
-  const nowhere = [passBytes(BLACK_HOLE_CLUSTER, accessLogFile)];
+  const { name, addresses, captured, names, rest, accessLog } = spec;
+  const nowhere = [passBytes(BLACK_HOLE_CLUSTER, accessLog)];
   const itself: FilterChain = { name: 'blackhole', filters: nowhere };
   const port = addresses[0]?.port ?? 0;
   const own = capturedChains(

@@ -10,6 +10,7 @@ import { ADS } from '../config-source.ts';
 import { connectionChains } from '../connections/connection-chains.ts';
 import { connectionParts } from '../connections/connection-parts.ts';
 import { type ConnectionRoute, dynamicPort, mustSayBytes, type WeightedCluster } from '../connections/tcp-routes.ts';
+import type { AccessLog } from '../listeners/access-log.ts';
 import { type FilterChain, type ListenerChains, listener, PLAIN_HTTP1, PLAIN_HTTP2 } from '../listeners/listener.ts';
 import {
   httpConnectionManager,
@@ -39,7 +40,7 @@ export interface OutboundCalls {
   /** For how long a caller that says nothing may keep the protocol open; absent: for ever. */
   readonly detectionTimeoutMs?: MeshConfig['protocolDetectionTimeoutMs'];
   readonly pathNormalization?: MeshConfig['pathNormalization'];
-  readonly accessLogFile: string | undefined;
+  readonly accessLog: AccessLog | undefined;
 }
 
 /** What a listener with such calls is rebuilt for. */
@@ -54,20 +55,9 @@ export function callInputs(calls: OutboundCalls): readonly unknown[] {
     dynamicDnsMs,
     pathNormalization,
     detectionTimeoutMs,
-    accessLogFile,
+    accessLog,
   } = calls;
-  return [
-    name,
-    kind,
-    cluster,
-    routes,
-    policy,
-    caller,
-    dynamicDnsMs,
-    pathNormalization,
-    detectionTimeoutMs,
-    accessLogFile,
-  ];
+  return [name, kind, cluster, routes, policy, caller, dynamicDnsMs, pathNormalization, detectionTimeoutMs, accessLog];
 }
 
 function http(calls: OutboundCalls, statPrefix: string): NetworkFilter {
@@ -77,13 +67,13 @@ function http(calls: OutboundCalls, statPrefix: string): NetworkFilter {
     from: 'outbound',
     dynamicDnsMs: calls.dynamicDnsMs,
     pathNormalization: calls.pathNormalization,
-    accessLogFile: calls.accessLogFile,
+    accessLog: calls.accessLog,
   });
 }
 
 /** The filters of connections that go to these clusters. */
 export function bytesFilters(
-  { policy, caller, dynamicDnsMs, accessLogFile }: Omit<OutboundCalls, 'kind' | 'cluster' | 'routes' | 'routeConfig'>,
+  { policy, caller, dynamicDnsMs, accessLog }: Omit<OutboundCalls, 'kind' | 'cluster' | 'routes' | 'routeConfig'>,
   destinations: string | readonly WeightedCluster[],
 ): readonly NetworkFilter[] {
   const routed = typeof destinations === 'string' ? [] : destinations;
@@ -100,7 +90,7 @@ export function bytesFilters(
       maxDurationMs: pool?.maxConnectionDurationMs,
       hash: consistentHash(loadBalancer),
       tunnel,
-      accessLogFile,
+      accessLog,
     }),
   ];
 }

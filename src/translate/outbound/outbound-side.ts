@@ -2,6 +2,7 @@
 
 import type { HostProxy, NamedUpstream, SocketAddress, SocketPath, Upstream } from '../../model/host.ts';
 import { GatewaySide } from '../gateway/gateway-side.ts';
+import { accessLogOf } from '../listeners/access-log.ts';
 import { listener } from '../listeners/listener.ts';
 import { listenerName } from '../names.ts';
 import { observeChains } from '../observe/observe-chains.ts';
@@ -80,6 +81,7 @@ export class OutboundSide {
     const { units, mesh, host, calling } = of;
     this.#called.resume(of);
     for (const service of services) this.#called.clusters.remake(units, mesh, host, calling.apart, service);
+    this.#gateways.translateEndpoints(units, mesh, host, services);
   }
 
   /** Makes what rules for the touched services change, of all that was made before. */
@@ -122,13 +124,11 @@ export class OutboundSide {
     const ports = calling.bindsNames
       ? proxiedPorts(mesh, host, (service, port) => this.#called.isInScope(of, { service, port }, calling.unnamed))
       : [];
-    const { accessLogFile } = mesh.config;
+    const accessLog = accessLogOf(mesh.config);
     // What passes it is patched where the service itself is called.
     units.own('listeners', listenerName(proxy.listen), 'nobody');
     units.own('routeConfigs', name, 'nobody');
-    units.make('listeners', listenerName(proxy.listen), [name, accessLogFile], () =>
-      proxyListener(proxy, name, accessLogFile),
-    );
+    units.make('listeners', listenerName(proxy.listen), [name, accessLog], () => proxyListener(proxy, name, accessLog));
     units.make('routeConfigs', name, [JSON.stringify(ports)], () => proxyRoutes(name, ports));
     for (const [cluster, make] of gateClusters(proxy)) {
       units.own('clusters', cluster, 'nobody');

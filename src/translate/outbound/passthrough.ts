@@ -6,6 +6,7 @@ import {
 } from '../../gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { Resource } from '../../xds/resource.ts';
 import { dynamicDnsCluster } from '../clusters/dynamic-dns.ts';
+import type { AccessLog } from '../listeners/access-log.ts';
 import { type NetworkFilter, tcpProxy } from '../listeners/network-filters.ts';
 import { duration, resource } from '../messages.ts';
 import { statName } from '../names.ts';
@@ -19,8 +20,8 @@ export const BLACK_HOLE_CLUSTER = 'BlackHoleCluster';
 export const DYNAMIC_DNS_CLUSTER = 'DynamicDnsCluster';
 
 /** Bytes to the cluster, as long as both sides like. */
-export function passBytes(cluster: string, accessLogFile: string | undefined): NetworkFilter {
-  return tcpProxy({ statPrefix: cluster, cluster, idleTimeoutMs: 0, hash: undefined, accessLogFile });
+export function passBytes(cluster: string, accessLog: AccessLog | undefined): NetworkFilter {
+  return tcpProxy({ statPrefix: cluster, cluster, idleTimeoutMs: 0, hash: undefined, accessLog });
 }
 
 /** The cluster of every destination: connections go where their callers wanted them to go. */
