@@ -69,8 +69,10 @@ for (const [field, value] of Object.entries({
 
 test('what has no effect is told and takes nothing with it', () => {
   const mesh = meshOf(meshConfig({ defaultConfig: { concurrency: 7 }, ingressClass: 'x', connectTimeout: '1s' }));
-  assert.deepEqual(said(mesh), ['TRY0005 spec.defaultConfig', 'TRY0005 spec.ingressClass']);
+  assert.deepEqual(said(mesh), ['TRY0005 spec.defaultConfig.concurrency', 'TRY0005 spec.ingressClass']);
   assert.deepEqual(mesh.config, { ...OF_HOST, connectTimeoutMs: 1000 });
+  const behind = meshOf(meshConfig({ defaultConfig: { concurrency: 7, gatewayTopology: { numTrustedProxies: 2 } } }));
+  assert.deepEqual(behind.config, { ...OF_HOST, gatewayTopology: { trustedHops: 2, proxyProtocol: false } });
 });
 
 for (const place of [{ name: 'other' }, { namespace: 'shop' }, { name: 'istio-system', namespace: 'mesh' }])
