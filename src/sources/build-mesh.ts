@@ -7,20 +7,28 @@ import { consulNameOf, type ServiceName, serviceHosts, serviceOfHost } from '../
 import type { Mesh } from '../model/mesh.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { withMeshSettings } from '../model/mesh-settings.ts';
-import type { Endpoint, Service } from '../model/service.ts';
-import type { VirtualService } from '../model/virtual-service.ts';
+import type { Service } from '../model/service.ts';
 import type { CatalogueState } from './catalogue-state.ts';
-import { mergeDelegates } from './delegates.ts';
+import { mergeDelegates, type WithoutDelegates } from './delegates.ts';
 import { knownTls, withoutDisabledMtls } from './disabled-mtls.ts';
 import { buildEntryServices, type EntryServices } from './entry-services.ts';
 import { type HostResolver, hostResolver } from './host-resolution.ts';
+import { type JoinedServices, joinServices } from './joined-services.ts';
 import { checkMeshSettings } from './mesh-settings-check.ts';
 import { checkRateLimits } from './rate-limit-check.ts';
 import { checkReferences, type HostKnowledge } from './reference-check.ts';
-import type { RegisteredService } from './registered-service.ts';
-import { buildRegisteredServices, indexRecords, type RecordIndex } from './registered-services.ts';
+import {
+  buildRegisteredServices,
+  indexRecords,
+  type RecordIndex,
+  type RegisteredServices,
+} from './registered-services.ts';
 import type { ResourceSet } from './resource-set.ts';
-import { sharedList, sharedMap } from './sharing.ts';
+import { sharedData, sharedList, sharedMap, sharedValue } from './sharing.ts';
+import { type StageResults, stagesAfter } from './stages.ts';
+
+const NONE: readonly Diagnostic[] = [];
+const NOT_REGISTERED: RegisteredServices['byConsulName'] = new Map();
 
 export interface MeshInputs {
   /** Of the host; a published MeshConfig stands in the place of its fields. */
@@ -37,35 +45,20 @@ export interface MeshInputs {
 }
 
 /** What the next mesh takes over from the one before. */
-interface Memo {
-  readonly index: RecordIndex;
-  readonly resolver: HostResolver;
-  readonly registered: ReadonlyMap<string, RegisteredService>;
-  readonly entries: EntryServices;
-  readonly clientNamespaces: readonly string[] | undefined;
-  readonly resources: ResourceSet;
-  /** With canonical hosts, before delegates are merged. */
-  readonly virtualServices: readonly VirtualService[];
-  readonly references: readonly Diagnostic[];
-  /** Consul names of which the catalogue says that there are none. */
-  readonly absent: string;
-  /** Diagnostics before they were sorted. */
-  readonly unsorted: readonly Diagnostic[];
-}
+const RESULTS = new WeakMap<Mesh, StageResults>();
 
-const MEMOS = new WeakMap<Mesh, Memo>();
-
-function sameConfig(previous: MeshConfig | undefined, next: MeshConfig): MeshConfig {
-  return previous !== undefined && JSON.stringify(previous) === JSON.stringify(next) ? previous : next;
-}
+/** What became of the services of a mesh. */
+const MESHED = new WeakMap<Mesh['services'], ReadonlySet<string>>();
 
 /**
  * The hosts to give to a later run as `seenMeshed`: once a Consul service was meshed, plain instances that turn up under
  * its name are not believed, whatever became of the others. A `Service` record with `tls: migrating` ends that.
  */
-export function meshedHosts(mesh: Mesh, seenBefore?: ReadonlySet<string>): ReadonlySet<string> {
+export function meshedHosts({ services }: Mesh, seenBefore?: ReadonlySet<string>): ReadonlySet<string> {
+  const known = MESHED.get(services);
+  if (known !== undefined && known === seenBefore) return known;
   const hosts = new Set(seenBefore);
-  for (const service of mesh.services.values()) {
+  for (const service of services.values()) {
     const { host, consulName } = service;
     const tls = knownTls(service);
     if (consulName === undefined) continue;
@@ -73,91 +66,21 @@ export function meshedHosts(mesh: Mesh, seenBefore?: ReadonlySet<string>): Reado
     if (tls === 'migrating') hosts.delete(host);
   }
   const same = seenBefore?.size === hosts.size && [...hosts].every((host) => seenBefore.has(host));
-  return same ? seenBefore : hosts;
+  const result = same ? seenBefore : hosts;
+  MESHED.set(services, result);
+  return result;
 }
 
-interface Joined {
-  readonly services: Map<string, Service>;
-  readonly endpoints: Map<string, readonly Endpoint[]>;
-  readonly diagnostics: readonly Diagnostic[];
-}
-
-/** The catalogue first: where it and a ServiceEntry have one host, the catalogue's service holds, as in Istio. */
-function join(registered: ReadonlyMap<string, RegisteredService>, entries: EntryServices): Joined {
-  const found: (readonly [string, Service, readonly Endpoint[]])[] = [];
-  const diagnostics: Diagnostic[] = [];
-  const holders = new Map<string, Service>();
-  for (const one of registered.values()) {
-    const { service, endpoints } = one;
-    const holder = holders.get(service.host);
-    if (holder === undefined) {
-      holders.set(service.host, service);
-      found.push([service.host, service, endpoints]);
-      diagnostics.push(...one.diagnostics);
-      continue;
-    }
-    diagnostics.push({
-      code: 'TRY0302',
-      severity: 'error',
-      object: `service ${service.namespace}/${service.name}`,
-      message: `its host ${service.host} is that of ${holder.namespace}/${holder.name} already`,
-      remedy: 'Use {service} and {namespace} in the first template of serviceHosts.',
-    });
-  }
-  for (const [host, { service, endpoints, inputs }] of entries.byHost) {
-    if (service === undefined) continue;
-    if (!holders.has(host)) {
-      found.push([host, service, endpoints]);
-      continue;
-    }
-    const { meta } = inputs.entry;
-    diagnostics.push({
-      code: 'TRY0302',
-      severity: 'warning',
-      object: `ServiceEntry ${meta.namespace}/${meta.name}`,
-      source: meta.source,
-      message: `the host ${host} is that of a service in Consul, which holds`,
-      remedy: 'Remove the host from the ServiceEntry, or deregister the service.',
-    });
-  }
-  const sorted = found.sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
-  return {
-    services: new Map(sorted.map(([host, service]) => [host, service])),
-    endpoints: new Map(sorted.map(([host, , endpoints]) => [host, endpoints])),
-    diagnostics,
-  };
-}
-
-/**
- * The mesh of these inputs. Pure but for remembering, with the mesh that it returns, what the next call can take over:
- * `previous` must be a mesh that this function made, or undefined. Equal inputs give `previous` itself.
- */
-export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh {
-  const { resources, catalogue, clientNamespaces } = inputs;
-  const memo = previous === undefined ? undefined : MEMOS.get(previous);
-  const config = sameConfig(previous?.config, withMeshSettings(inputs.config, resources.meshSettings));
-  const index = indexRecords(config, resources.serviceRecords, memo?.index);
-  const resolver = hostResolver(config, resources.serviceRecords, memo?.resolver);
-
-  const sameEntries =
-    memo?.index === index &&
-    memo.resources.serviceEntries === resources.serviceEntries &&
-    memo.resources.workloadEntries === resources.workloadEntries &&
-    JSON.stringify(memo.clientNamespaces) === JSON.stringify(clientNamespaces);
-  const entries = sameEntries
-    ? memo.entries
-    : buildEntryServices(
-        config,
-        resources.serviceEntries,
-        resources.workloadEntries,
-        index.byHost,
-        clientNamespaces,
-        memo?.entries,
-      );
-
+/** Whether nobody may speak plain text for a host any more. */
+function knownMeshed(
+  inputs: MeshInputs,
+  config: MeshConfig,
+  services: Mesh['services'] | undefined,
+  entries: EntryServices,
+): (host: string) => boolean {
   const local = new Set(inputs.localServices.map((service) => serviceHosts(config, service)[0]));
-  const isKnownMeshed = (host: string): boolean => {
-    const before = previous?.services.get(host);
+  return (host) => {
+    const before = services?.get(host);
     return (
       local.has(host) ||
       inputs.seenMeshed?.has(host) === true ||
@@ -165,100 +88,127 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
       (entries.byHost.get(host)?.service?.tls ?? 'plain') !== 'plain'
     );
   };
-  const registered =
-    catalogue === undefined
-      ? new Map<string, RegisteredService>()
-      : buildRegisteredServices(index, catalogue, isKnownMeshed, memo?.registered);
+}
 
-  const joined = join(registered, entries);
-  const services = sharedMap(
-    previous?.services,
-    withoutDisabledMtls(
-      joined.services,
-      resources.peerAuthentications,
-      config.rootNamespace,
-      (host) => index.byHost.get(host)?.tls !== undefined,
+/** What is known of the hosts that resources name. */
+function knowledge(
+  config: MeshConfig,
+  followed: ReadonlySet<string> | undefined,
+  services: Mesh['services'],
+  absent: ReadonlyMap<string, Service>,
+): (host: string) => HostKnowledge {
+  return (host) => {
+    const service = services.get(host);
+    if (service !== undefined) return absent.has(host) ? 'missing' : service;
+    // A service that this host does not call is not followed, so that nothing is known of it.
+    const named = followed === undefined ? undefined : serviceOfHost(config, host);
+    return named !== undefined && followed?.has(consulNameOf(named)) !== true ? 'unknown' : 'missing';
+  };
+}
+
+/** A list of resources with canonical hosts, or anything else made of each of them alone. */
+function each<T>(list: readonly T[], make: (one: T) => T): (last: readonly T[] | undefined) => readonly T[] {
+  return (last) => sharedList(last, list.map(make));
+}
+
+/**
+ * The mesh of these inputs. Pure but for remembering, with the mesh that it returns, what the next call can take over:
+ * `previous` must be a mesh that this function made, or undefined. Equal inputs give `previous` itself.
+ */
+export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh {
+  const { resources, catalogue, seenMeshed } = inputs;
+  const { meshSettings, peerAuthentications } = resources;
+  const { stage, results } = stagesAfter(previous === undefined ? undefined : RESULTS.get(previous));
+  const config = stage<MeshConfig>('configuration', [inputs.config, meshSettings], (last) =>
+    sharedValue(last, withMeshSettings(inputs.config, meshSettings)),
+  );
+  const index = stage<RecordIndex>('records', [config, resources.serviceRecords], () =>
+    indexRecords(config, resources.serviceRecords),
+  );
+  const resolver = stage<HostResolver>('hosts', [config, resources.serviceRecords], () =>
+    hostResolver(config, resources.serviceRecords),
+  );
+
+  const clientNamespaces = stage('callers', [JSON.stringify(inputs.clientNamespaces)], () => inputs.clientNamespaces);
+  const { serviceEntries, workloadEntries } = resources;
+  const entries = stage<EntryServices>('entries', [index, serviceEntries, workloadEntries, clientNamespaces], (last) =>
+    buildEntryServices(config, serviceEntries, workloadEntries, index.byHost, clientNamespaces, last),
+  );
+  const local = stage('local', [JSON.stringify(inputs.localServices)], () => inputs.localServices);
+  const isKnownMeshed = stage('meshed', [config, local, seenMeshed, entries, previous?.services], () =>
+    knownMeshed(inputs, config, previous?.services, entries),
+  );
+  const registered = stage<RegisteredServices | undefined>(
+    'registered',
+    [index, catalogue?.services, isKnownMeshed],
+    (last) => catalogue && buildRegisteredServices(index, catalogue.services, isKnownMeshed, last),
+  );
+  const joined = stage<JoinedServices>('joined', [registered?.byConsulName, entries], (last) =>
+    joinServices(registered?.byConsulName ?? NOT_REGISTERED, entries, last),
+  );
+  const services = stage<Mesh['services']>('services', [joined.services, peerAuthentications, index], (last) =>
+    sharedMap(
+      last,
+      withoutDisabledMtls(
+        joined.services,
+        peerAuthentications,
+        config.rootNamespace,
+        (host) => index.byHost.get(host)?.tls !== undefined,
+      ),
     ),
   );
-  const written = sharedList(
-    memo?.virtualServices,
-    resources.virtualServices.map((virtualService) => resolver.virtualService(virtualService)),
-  );
-  const merged = mergeDelegates(written);
-  const virtualServices = sharedList(previous?.virtualServices, merged.virtualServices);
-  const destinationRules = sharedList(
-    previous?.destinationRules,
-    resources.destinationRules.map((rule) => resolver.destinationRule(rule)),
-  );
 
-  const absentNames = [...registered.values()]
-    .filter(({ inputs: { instances, record } }) => instances?.length === 0 && record === undefined)
-    .map(({ service }) => service.host);
-  const absent = absentNames.join(' ');
-  const lookUp = (host: string): HostKnowledge => {
-    const service = services.get(host);
-    if (service !== undefined) return absentNames.includes(host) ? 'missing' : service;
-    // A service that this host does not call is not followed, so that nothing is known of it.
-    const named = catalogue === undefined ? undefined : serviceOfHost(config, host);
-    return named !== undefined && catalogue?.services.has(consulNameOf(named)) !== true ? 'unknown' : 'missing';
-  };
-  const sameReferences =
-    memo !== undefined &&
-    services === previous?.services &&
-    written === memo.virtualServices &&
-    destinationRules === previous.destinationRules &&
-    absent === memo.absent;
-  const references = sameReferences ? memo.references : checkReferences(written, destinationRules, lookUp);
-
-  const rateLimits = sharedList(
-    previous?.rateLimits,
-    resources.rateLimits.map((rateLimit) => resolver.rateLimit(rateLimit)),
+  const written = stage(
+    'written',
+    [resources.virtualServices, resolver],
+    each(resources.virtualServices, resolver.virtualService),
   );
-  const unsorted = [
-    ...resources.diagnostics,
-    ...(catalogue?.diagnostics ?? []),
-    ...index.diagnostics,
-    ...entries.diagnostics,
-    ...joined.diagnostics,
-    ...merged.diagnostics,
-    ...references,
-    ...checkRateLimits(config, rateLimits),
-    ...checkMeshSettings(config, resources.meshSettings),
+  const merged = stage<WithoutDelegates>('merged', [written], (last) => {
+    const { virtualServices, diagnostics } = mergeDelegates(written);
+    return { virtualServices: sharedList(last?.virtualServices, virtualServices), diagnostics };
+  });
+  const rules = stage(
+    'rules',
+    [resources.destinationRules, resolver],
+    each(resources.destinationRules, resolver.destinationRule),
+  );
+  const sidecars = stage('sidecars', [resources.sidecars, resolver], each(resources.sidecars, resolver.sidecar));
+  const limits = stage('limits', [resources.rateLimits, resolver], each(resources.rateLimits, resolver.rateLimit));
+
+  const lookUp = stage('knowledge', [config, registered?.followed, services, joined.absent], () =>
+    knowledge(config, registered?.followed, services, joined.absent),
+  );
+  const issues: readonly (readonly Diagnostic[])[] = [
+    resources.diagnostics,
+    catalogue?.diagnostics ?? NONE,
+    index.diagnostics,
+    entries.diagnostics,
+    joined.diagnostics,
+    merged.diagnostics,
+    stage('references', [written, rules, lookUp], () => checkReferences(written, rules, lookUp)),
+    stage('checked limits', [config, limits], () => checkRateLimits(config, limits)),
+    stage('checked settings', [config, meshSettings], () => checkMeshSettings(config, meshSettings)),
   ];
-  const sameDiagnostics = memo !== undefined && JSON.stringify(memo.unsorted) === JSON.stringify(unsorted);
   const mesh: Mesh = {
     config,
     services,
-    endpoints: sharedMap(previous?.endpoints, joined.endpoints),
-    virtualServices,
-    destinationRules,
-    peerAuthentications: resources.peerAuthentications,
+    endpoints: joined.endpoints,
+    virtualServices: merged.virtualServices,
+    destinationRules: rules,
+    peerAuthentications,
     gateways: resources.gateways,
-    sidecars: sharedList(
-      previous?.sidecars,
-      resources.sidecars.map((sidecar) => resolver.sidecar(sidecar)),
-    ),
-    rateLimits,
+    sidecars,
+    rateLimits: limits,
     envoyFilters: resources.envoyFilters,
     proxyConfigs: resources.proxyConfigs,
     workloadGroups: resources.workloadGroups,
-    diagnostics:
-      sameDiagnostics && previous !== undefined ? previous.diagnostics : unsorted.toSorted(compareDiagnostics),
+    diagnostics: stage<readonly Diagnostic[]>('diagnostics', issues, (last) =>
+      sharedData(last, issues.flat().sort(compareDiagnostics)),
+    ),
   };
   const changed =
     previous === undefined || (Object.keys(mesh) as (keyof Mesh)[]).some((part) => mesh[part] !== previous[part]);
   const result = changed ? mesh : previous;
-  MEMOS.set(result, {
-    index,
-    resolver,
-    registered,
-    entries,
-    clientNamespaces,
-    resources,
-    virtualServices: written,
-    references,
-    absent,
-    unsorted,
-  });
+  RESULTS.set(result, results);
   return result;
 }

@@ -20,8 +20,6 @@ function canonicalWildcard(config: MeshConfig, written: string): string {
 
 /** Made once for a mesh configuration and its records; remembers what it has resolved. */
 export interface HostResolver {
-  readonly config: MeshConfig;
-  readonly records: readonly ServiceRecord[];
   host(written: string, namespace: string): string;
   /** The resource itself where all of its hosts are canonical already; the same result for the same object. */
   virtualService(virtualService: VirtualService): VirtualService;
@@ -30,13 +28,7 @@ export interface HostResolver {
   rateLimit(rateLimit: RateLimit): RateLimit;
 }
 
-/** `previous` is returned when it serves the same configuration and records. */
-export function hostResolver(
-  config: MeshConfig,
-  records: readonly ServiceRecord[],
-  previous: HostResolver | undefined,
-): HostResolver {
-  if (previous?.config === config && previous.records === records) return previous;
+export function hostResolver(config: MeshConfig, records: readonly ServiceRecord[]): HostResolver {
   // Templates go from a Consul name to the service that has it by convention; a record may have given it to another.
   const renamed = new Map<string, string>();
   for (const { meta, consulName } of records) {
@@ -94,8 +86,6 @@ export function hostResolver(
     };
   };
   return {
-    config,
-    records,
     host,
     virtualService: (virtualService) => memo(virtualService, resolveVirtualService),
     destinationRule: (rule) => memo(rule, (r) => ({ ...r, host: host(r.host, r.meta.namespace) })),
@@ -103,7 +93,7 @@ export function hostResolver(
     rateLimit: (rateLimit) =>
       memo(rateLimit, ({ server, ...rest }) => ({
         ...rest,
-        host: host(rest.host, rest.meta.namespace),
+        host: rest.host === undefined ? undefined : host(rest.host, rest.meta.namespace),
         server: server === undefined ? undefined : { ...server, host: host(server.host, rest.meta.namespace) },
       })),
   };

@@ -63,8 +63,8 @@ function covers(pattern: string, host: string): boolean {
  */
 export function interestOf(inputs: InterestInputs): ReadonlySet<string> {
   const { config, resources, upstreamHosts, gateways = [], localServices = [] } = inputs;
-  const records = indexRecords(config, resources.serviceRecords, undefined);
-  const resolver = hostResolver(config, resources.serviceRecords, undefined);
+  const records = indexRecords(config, resources.serviceRecords);
+  const resolver = hostResolver(config, resources.serviceRecords);
   const described = new Set(
     resources.serviceEntries.flatMap((entry) =>
       entry.hosts.flatMap((written) => {
@@ -78,10 +78,10 @@ export function interestOf(inputs: InterestInputs): ReadonlySet<string> {
   );
   const upstreams = [...hosts];
   const limits = resources.rateLimits.map((limit) => resolver.rateLimit(limit));
-  for (const host of rateLimitHosts(config, limits, localServices)) hosts.add(host);
+  const served = servedGateways(resources, gateways);
+  for (const host of rateLimitHosts(config, limits, { localServices, served, gateways })) hosts.add(host);
   const sidecars = resources.sidecars.map((sidecar) => resolver.sidecar(sidecar));
   for (const host of egressProxies(sidecars, config, localServices)) hosts.add(host);
-  const served = servedGateways(resources, gateways);
   for (const host of passedHosts(served)) hosts.add(resolver.host(host, 'default'));
   const names = new Set(served.map(({ meta }) => `${meta.namespace}/${meta.name}`));
   const written = resources.virtualServices.map((virtualService) => resolver.virtualService(virtualService));

@@ -13,6 +13,7 @@ import { identitiesOf } from './identities.ts';
 import { protocolOf } from './kinds/service-entry.ts';
 import type { ServiceRecord } from './kinds/service-record.ts';
 import { parseLocality } from './kinds/workload-entry.ts';
+import { sharedData } from './sharing.ts';
 
 /** What is known of one service. All parts are compared by identity: the same inputs give the same objects. */
 export interface RegisteredInputs {
@@ -237,7 +238,7 @@ export function buildRegisteredService(
     inputs,
     service,
     endpoints: unchanged ? previous.endpoints : endpoints,
-    diagnostics: found.diagnostics,
+    diagnostics: sharedData(previous?.diagnostics, found.diagnostics),
     byInstance,
   };
 }

@@ -6,9 +6,9 @@ import { describeObject } from '../model/resource-meta.ts';
 import type { CatalogueState } from './catalogue-state.ts';
 import type { ServiceRecord } from './kinds/service-record.ts';
 import { buildRegisteredService, type RegisteredInputs, type RegisteredService } from './registered-service.ts';
+import { changedKeys } from './sharing.ts';
 
 export interface RecordIndex {
-  readonly records: readonly ServiceRecord[];
   readonly config: MeshConfig;
   readonly byConsulName: ReadonlyMap<string, ServiceRecord>;
   readonly byHost: ReadonlyMap<string, ServiceRecord>;
@@ -16,12 +16,7 @@ export interface RecordIndex {
 }
 
 /** Records by the Consul name and the host that they speak of; of two with one Consul name the older holds. */
-export function indexRecords(
-  config: MeshConfig,
-  records: readonly ServiceRecord[],
-  previous: RecordIndex | undefined,
-): RecordIndex {
-  if (previous?.records === records && previous.config === config) return previous;
+export function indexRecords(config: MeshConfig, records: readonly ServiceRecord[]): RecordIndex {
   const byConsulName = new Map<string, ServiceRecord>();
   const byHost = new Map<string, ServiceRecord>();
   const diagnostics: Diagnostic[] = [];
@@ -41,7 +36,7 @@ export function indexRecords(
       remedy: 'Give the two different values of "consulName".',
     });
   }
-  return { records, config, byConsulName, byHost, diagnostics };
+  return { config, byConsulName, byHost, diagnostics };
 }
 
 /** Whether a rebuild would give the same. A service that is `required` was seen meshed, so that saying so changes nothing. */
@@ -55,32 +50,50 @@ function sameInputs(previous: RegisteredService, inputs: RegisteredInputs): bool
   );
 }
 
-/** By Consul name, in the order of the names. `isKnownMeshed` is asked by canonical host. */
+export interface RegisteredServices {
+  /** By Consul name, in the order of the names. */
+  readonly byConsulName: ReadonlyMap<string, RegisteredService>;
+  /** The Consul names that the catalogue has. */
+  readonly followed: ReadonlySet<string>;
+  /** What they were made of. */
+  readonly index: RecordIndex;
+  readonly catalogue: CatalogueState['services'];
+  readonly isKnownMeshed: (host: string) => boolean;
+}
+
+function build(
+  consulName: string,
+  {
+    index: { config, byConsulName },
+    catalogue,
+    isKnownMeshed,
+  }: Pick<RegisteredServices, 'index' | 'catalogue' | 'isKnownMeshed'>,
+  before: RegisteredService | undefined,
+): RegisteredService {
+  const record = byConsulName.get(consulName);
+  const host =
+    before !== undefined && before.inputs.config === config && before.inputs.record === record
+      ? before.service.host
+      : serviceHosts(config, record?.meta ?? serviceOfConsulName(consulName), consulName)[0];
+  const instances = catalogue.get(consulName);
+  const inputs: RegisteredInputs = { config, consulName, instances, record, knownMeshed: isKnownMeshed(host) };
+  return before !== undefined && sameInputs(before, inputs) ? before : buildRegisteredService(inputs, before);
+}
+
+/** @param isKnownMeshed asked by canonical host; the same function gives the same answers */
 export function buildRegisteredServices(
   index: RecordIndex,
-  catalogue: CatalogueState,
+  catalogue: CatalogueState['services'],
   isKnownMeshed: (host: string) => boolean,
-  previous: ReadonlyMap<string, RegisteredService> | undefined,
-): ReadonlyMap<string, RegisteredService> {
-  const { config, byConsulName } = index;
-  const names = [...new Set([...catalogue.services.keys(), ...byConsulName.keys()])].sort();
-  return new Map(
-    names.map((consulName) => {
-      const before = previous?.get(consulName);
-      const record = byConsulName.get(consulName);
-      const host =
-        before !== undefined && before.inputs.config === config && before.inputs.record === record
-          ? before.service.host
-          : serviceHosts(config, record?.meta ?? serviceOfConsulName(consulName), consulName)[0];
-      const inputs: RegisteredInputs = {
-        config,
-        consulName,
-        instances: catalogue.services.get(consulName),
-        record,
-        knownMeshed: isKnownMeshed(host),
-      };
-      const unchanged = before !== undefined && sameInputs(before, inputs);
-      return [consulName, unchanged ? before : buildRegisteredService(inputs, before)] as const;
-    }),
-  );
+  previous: RegisteredServices | undefined,
+): RegisteredServices {
+  const of = { index, catalogue, isKnownMeshed };
+  const before = previous?.byConsulName ?? new Map<string, RegisteredService>();
+  const others = previous === undefined ? undefined : changedKeys(previous.catalogue, catalogue);
+  const changed = previous?.index === index && previous.isKnownMeshed === isKnownMeshed ? others : undefined;
+  const names = changed ?? [...new Set([...catalogue.keys(), ...index.byConsulName.keys()])].sort();
+  const byConsulName = new Map(changed === undefined ? [] : before);
+  for (const name of names) byConsulName.set(name, build(name, of, before.get(name)));
+  const followed = previous === undefined || others === undefined ? new Set(catalogue.keys()) : previous.followed;
+  return { ...of, byConsulName, followed };
 }

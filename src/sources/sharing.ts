@@ -5,8 +5,36 @@ export function sharedList<T>(previous: readonly T[] | undefined, next: readonly
   return same ? previous : next;
 }
 
+/** The old value where the new one says the same as JSON. */
+export function sharedValue<T>(previous: T | undefined, next: T): T {
+  if (previous === undefined || previous === next) return next;
+  return JSON.stringify(previous) === JSON.stringify(next) ? previous : next;
+}
+
+/** As `sharedList`, for elements that are made anew each time: those that say the same as JSON count as the same. */
+export function sharedData<T>(previous: readonly T[] | undefined, next: readonly T[]): readonly T[] {
+  const same =
+    previous?.length === next.length && next.every((one, i) => sharedValue(previous[i], one) === previous[i]);
+  return same ? previous : next;
+}
+
 export function sharedMap<K, V>(previous: ReadonlyMap<K, V> | undefined, next: ReadonlyMap<K, V>): ReadonlyMap<K, V> {
   if (previous?.size !== next.size) return next;
   for (const [key, value] of next) if (previous.get(key) !== value || !previous.has(key)) return next;
   return previous;
+}
+
+/** The keys whose values are others than before; undefined where keys have come or gone. */
+export function changedKeys<K, V extends object>(
+  before: ReadonlyMap<K, V>,
+  after: ReadonlyMap<K, V>,
+): readonly K[] | undefined {
+  if (before.size !== after.size) return undefined;
+  const changed: K[] = [];
+  for (const [key, value] of after) {
+    const old = before.get(key);
+    if (old === undefined) return undefined;
+    if (old !== value) changed.push(key);
+  }
+  return changed;
 }
