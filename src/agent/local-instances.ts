@@ -3,10 +3,9 @@
 import type { SocketAddress } from '../model/host.ts';
 import { consulNameOf } from '../model/host-names.ts';
 import type { CheckSpec, LocalInstance } from '../register/instance.ts';
+import { gatewayPlace, isEverywhere } from './gateway-place.ts';
 import type { AgentSettings, GatewaySettings, InboundSettings, ServiceSettings } from './settings.ts';
 import { isProxied } from './settings-complete.ts';
-
-const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 
 function hostPort({ address, port }: SocketAddress): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
@@ -39,7 +38,7 @@ function checkSpec({ check }: ServiceSettings, application: SocketAddress): Chec
 
 /** Envoy's health listener, as Consul reaches it. */
 function proxyHealth({ host, envoy }: AgentSettings): LocalInstance['proxyHealth'] {
-  const health = WILDCARDS.has(envoy.healthListener.address)
+  const health = isEverywhere(envoy.healthListener.address)
     ? { ...envoy.healthListener, address: host.address }
     : envoy.healthListener;
   return { kind: 'http', url: `http://${hostPort(health)}/healthz/ready` };
@@ -77,15 +76,14 @@ const GATEWAY_DEREGISTER_MS = 72 * 3_600_000;
 /** Where peers find a gateway: they know its port by the number that Gateways name. */
 function gatewayReach(
   settings: AgentSettings,
-  { address, ports }: GatewaySettings,
+  gateway: GatewaySettings,
   { port, mutualTls }: NonNullable<GatewaySettings['register']>,
 ): Pick<LocalInstance, 'address' | 'port' | 'servicePort' | 'offersMtls' | 'proxyHealth'> {
   const { host, identity } = settings;
-  const listen = ports[port] ?? port;
+  const place = gatewayPlace(gateway, port, host.address);
   return {
-    address: WILDCARDS.has(address) ? host.address : address,
-    port: listen,
-    ...(listen === port ? {} : { servicePort: port }),
+    ...place,
+    ...(place.port === port ? {} : { servicePort: port }),
     offersMtls: mutualTls && identity.provider !== 'none',
     proxyHealth: proxyHealth(settings),
   };

@@ -58,6 +58,7 @@ gateways:
       address: '10.0.0.9',
       ports: { 443: 9443 },
       proxyProtocol: true,
+      registered: { address: '10.0.0.9', port: 9443 },
     },
   ]);
   assert.equal(host.nodeCluster, 'ingress.default');

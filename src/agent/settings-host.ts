@@ -8,6 +8,7 @@ import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
 import { PORTS } from '../platform/vm/ports.ts';
 import { systemRootsFile } from '../platform/vm/system-roots.ts';
 import { assignCapturePorts, capturedCallers } from './callers.ts';
+import { gatewayPlace } from './gateway-place.ts';
 import type { ServiceReference } from './setting-forms.ts';
 import type { Account, AgentSettings, GatewaySettings, ServiceSettings } from './settings.ts';
 import { isProxied } from './settings-complete.ts';
@@ -71,8 +72,12 @@ function callersOf(settings: AgentSettings, config: HostConfig, ports: ReadonlyM
   });
 }
 
-function gatewayOf(gateway: GatewaySettings, config: HostConfig, withIdentities: boolean): GatewayRole {
-  const { name, namespace, labels, address, ports, trustedProxies, proxyProtocol } = gateway;
+function gatewayOf(
+  gateway: GatewaySettings,
+  config: HostConfig,
+  { withIdentities, hostAddress }: { readonly withIdentities: boolean; readonly hostAddress: string },
+): GatewayRole {
+  const { name, namespace, labels, address, ports, trustedProxies, proxyProtocol, register } = gateway;
   return {
     namespace,
     name,
@@ -83,6 +88,7 @@ function gatewayOf(gateway: GatewaySettings, config: HostConfig, withIdentities:
     ...(Object.keys(ports).length === 0 ? {} : { ports }),
     ...(trustedProxies === 0 ? {} : { trustedHops: trustedProxies }),
     ...(proxyProtocol ? { proxyProtocol } : {}),
+    ...(register === undefined ? {} : { registered: gatewayPlace(gateway, register.port, hostAddress) }),
   };
 }
 
@@ -107,6 +113,7 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
   const { host, callAs, dns, discovery } = settings;
   const withIdentities = settings.identity.provider !== 'none';
   const workloads = settings.services.map((service) => workloadOf(service, host.address, config));
+  const gatewayHost = { withIdentities, hostAddress: host.address };
   const [first] = settings.services;
   const canonical = first ?? settings.gateways[0];
   const callNamespace = callAs?.namespace ?? first?.namespace ?? DEFAULT_NAMESPACE;
@@ -160,7 +167,7 @@ export function toHost(settings: AgentSettings, config: HostConfig, allocations?
     ...(allocations?.withoutIpv6 === true ? { withoutIpv6: true } : {}),
     ...(settings.gateways.length === 0
       ? {}
-      : { gateways: settings.gateways.map((gateway) => gatewayOf(gateway, config, withIdentities)) }),
+      : { gateways: settings.gateways.map((gateway) => gatewayOf(gateway, config, gatewayHost)) }),
     credentialsFolder: settings.paths.credentials,
     systemRootsFile: systemRootsFile(),
     ...(dns.enabled

@@ -5,6 +5,7 @@
 import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Endpoint } from '../model/service.ts';
+import { sharingGateways } from '../translate/rate-limit/gateway-rate-limits.ts';
 
 /** A change is taken at once, those that follow it together after this time. */
 const SETTLE_MS = 10_000;
@@ -13,13 +14,14 @@ type Fleet = ReadonlyMap<string, readonly Endpoint[]>;
 
 const NONE: readonly Endpoint[] = [];
 
-function sharedHosts({ rateLimits }: Mesh, { workloads }: Host): readonly string[] {
+function sharedHosts(mesh: Mesh, host: Host): readonly string[] {
   const limited = new Set(
-    rateLimits.flatMap(({ host, limits, server }) =>
-      server === undefined && limits.some(({ scope }) => scope === 'fleet') ? [host] : [],
+    mesh.rateLimits.flatMap(({ host: one, limits, server }) =>
+      server === undefined && limits.some(({ scope }) => scope === 'fleet') ? [one] : [],
     ),
   );
-  return [...new Set(workloads.map(({ serviceHost }) => serviceHost))].filter((host) => limited.has(host));
+  const own = host.workloads.map(({ serviceHost }) => serviceHost);
+  return [...new Set([...own.filter((one) => limited.has(one)), ...sharingGateways(mesh, host)])];
 }
 
 /** What a share is made of, as text. */

@@ -70,11 +70,13 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0409:
     'A patch of an EnvoyFilter does not fit; the filter is not applied, or the resource keeps its last good version.',
   TRY0410: 'An EnvoyFilter stands in a namespace that may have none; it is not applied.',
-  TRY0411: 'A RateLimit is for a service of another namespace, which it may not limit; it has no effect.',
-  TRY0412: 'A RateLimit stands before a port of this host at which nothing can be limited; it has no effect there.',
+  TRY0411: 'A RateLimit is for a service or Gateway of another namespace, which it may not limit; it has no effect.',
+  TRY0412: 'A RateLimit stands where nothing can be limited, or for requests that never come; it has no effect there.',
   TRY0413: 'The server of a RateLimit is not known, so that it counts as one that does not answer.',
   TRY0414:
     'TLS of an ingress listener of a Sidecar cannot be had: the mesh’s comes first, or certificates have no place.',
+  TRY0415:
+    'A limit of the fleet stands at a gateway that is not registered, so that each host of it takes the whole limit.',
   TRY0420: 'A server of a Gateway on this host serves nothing: no VirtualService is bound to it.',
   TRY0421: 'A server of a Gateway on this host cannot be served; the others are.',
   TRY0701: "The fleet's list of publishers is missing or does not verify; the last good one holds.",

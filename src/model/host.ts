@@ -136,6 +136,8 @@ export interface GatewayRole {
   readonly trustedHops?: number;
   /** Every connection begins with a header of the PROXY protocol, as a load balancer in front writes it. */
   readonly proxyProtocol?: boolean;
+  /** Where peers find it as an instance of its service; absent: it is not registered. */
+  readonly registered?: SocketAddress;
   /** Where it cannot listen, as `formatListen` writes it: another program has the port. Absent: nowhere. */
   readonly taken?: readonly string[];
 }

@@ -9,6 +9,7 @@ import { InboundSide } from './inbound/inbound-side.ts';
 import { listenerName } from './names.ts';
 import { OutboundSide } from './outbound/outbound-side.ts';
 import { PatchStage } from './patches/patch-stage.ts';
+import { gatewayCalls } from './rate-limit/gateway-rate-limits.ts';
 import { type Recomputed, ResourceUnits } from './resource-units.ts';
 import { type HostCalling, hostCalling } from './view/calling.ts';
 import { labelsDecide } from './view/client-labels.ts';
@@ -74,7 +75,7 @@ export class Translator {
     const { units, mesh, host } = all;
     this.#partial = 0;
     units.begin();
-    const ownCalls = this.#inbound.translate(units, mesh, host);
+    const ownCalls = [...this.#inbound.translate(units, mesh, host), ...gatewayCalls(mesh, host)];
     this.#outbound.translate({ ...all, ownCalls });
     this.#dns(mesh, host);
     units.sweep();

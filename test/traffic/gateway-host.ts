@@ -51,6 +51,8 @@ export interface GatewayHost {
   /** A file in the folder of a credential. */
   write(name: string, file: string, text: string): Promise<void>;
   problems(): readonly Diagnostic[];
+  /** Gives Envoy what other YAML makes. */
+  serve(yaml: string): void;
 }
 
 export interface GatewayHostOptions {
@@ -65,7 +67,7 @@ export interface GatewayHostOptions {
 export async function startGateway(t: TestContext, options: GatewayHostOptions): Promise<GatewayHost> {
   const { yaml, authority, roles = [ingressRole()], before } = options;
   const folder = await tempDir(t);
-  const mesh = meshOf(yaml);
+  let mesh = meshOf(yaml);
   const self = host({ nodeId: 'gateway', gateways: roles, credentialsFolder: folder, ...options.host });
   const identities = [
     ...roles.map(({ identity }) => identity),
@@ -93,5 +95,15 @@ export async function startGateway(t: TestContext, options: GatewayHostOptions):
   credentials.follow([...(translated.get(TYPE_URL.secret) ?? new Map<string, Resource>()).keys()]);
   await credentials.settled();
   serve(credentials.secrets);
-  return { envoy, credentials, put, write, problems: () => credentials.diagnostics };
+  return {
+    envoy,
+    credentials,
+    put,
+    write,
+    problems: () => credentials.diagnostics,
+    serve: (next) => {
+      mesh = meshOf(next);
+      serve(credentials.secrets);
+    },
+  };
 }

@@ -26,7 +26,7 @@ export const unknownRuleHost: AnalysisRule = {
           : [],
       ),
       ...mesh.rateLimits.flatMap(({ meta, host, server }) => [
-        ...(isMissing(host)
+        ...(host !== undefined && isMissing(host)
           ? [
               finding(
                 'IST0101',

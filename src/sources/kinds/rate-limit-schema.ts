@@ -1,5 +1,6 @@
 /** The shape of RateLimit (`trysail.dev/v1`), as docs/rate-limits.md explains it. */
 import * as z from 'zod/mini';
+import { shownValue } from '../../lib/shown-value.ts';
 import type { LimitKey } from '../../model/rate-limit.ts';
 import { duration, host, int, isToken, nonEmpty, port } from '../field-types.ts';
 
@@ -33,7 +34,7 @@ const key = z.pipe(
     context.issues.push({
       code: 'custom',
       input,
-      message: `${JSON.stringify(input)} is nothing to count by`,
+      message: `${shownValue(input)} is nothing to count by`,
       params: { remedy: `Write ${WORDS.join(', ')} or {header: <name>}.` },
     });
     return { kind: 'path' };
@@ -52,7 +53,9 @@ const limit = z.strictObject({
 });
 
 export const rateLimitSchema = z.strictObject({
-  host,
+  host: z.optional(host),
+  gateway: z.optional(nonEmpty),
+  hosts: z.optional(z.array(host)),
   ports: z.optional(z.array(port)),
   limits: z.array(limit),
   server: z.optional(

@@ -1,9 +1,16 @@
 /** RateLimit (`trysail.dev/v1`): from what a user writes to the model, with the rules that its schema cannot say. */
 
 import type { Path } from '../../lib/yaml-document.ts';
-import type { Limit, LimitKey, LimitMatch, RateLimit, RateLimitServer } from '../../model/rate-limit.ts';
+import type {
+  Limit,
+  LimitedGateway,
+  LimitKey,
+  LimitMatch,
+  RateLimit,
+  RateLimitServer,
+} from '../../model/rate-limit.ts';
 import type { StringMatch } from '../../model/virtual-service.ts';
-import { isToken } from '../field-types.ts';
+import { isNamespaceName, isToken } from '../field-types.ts';
 import { defineKind, type Report } from './kind.ts';
 import { type RateLimitSpec, rateLimitSchema } from './rate-limit-schema.ts';
 import { buildStringMatch } from './string-match.ts';
@@ -13,6 +20,7 @@ type MatchSpec = NonNullable<LimitSpec['match']>[number];
 
 /** It becomes part of the names of statistics, whose parts are divided by dots. */
 const NAME = /^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/;
+const GATEWAY = /^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/;
 const CALLER = /^(?:spiffe:\/\/[^/,\s]+\/ns\/[^/,\s]+\/sa\/[^/,\s]+|ns\/[^/,\s]+(?:\/sa\/[^/,\s]+)?)$/;
 /** The periods that the protocol of rate limit services has. */
 const SERVER_PERIODS_MS = new Set([1000, 60_000, 3_600_000, 86_400_000]);
@@ -98,15 +106,35 @@ function buildServer(
   };
 }
 
-/** Hosts stay as written: they are completed when the mesh is built. */
+/** `edge` of the own namespace, or `namespace/edge`; nothing outside of the mesh has a part in it. */
+function buildGateway(
+  written: string,
+  hosts: readonly string[],
+  meta: { readonly namespace: string },
+  report: Report,
+): LimitedGateway {
+  const [name = '', namespace = meta.namespace, ...others] = written.split('/').toReversed();
+  if (others.length > 0 || !GATEWAY.test(name) || !isNamespaceName(namespace))
+    report(['gateway'], `"${written}" is not the name of a Gateway`, 'Write its name, or namespace/name.');
+  return { name: `${namespace}/${name}`, hosts: [...new Set(hosts.map((host) => host.toLowerCase()))] };
+}
+
+/** Hosts of services stay as written: they are completed when the mesh is built. */
 export const rateLimitKind = defineKind({
   kind: 'RateLimit',
   apiVersions: ['trysail.dev/v1'],
   schema: rateLimitSchema,
   unsupported: [],
   build(meta, spec, report): RateLimit {
-    const { host, ports = [], limits, server } = spec;
-    if (host.includes('*')) report(['host'], `"${host}" is a wildcard`, 'Name one service, a RateLimit each.');
+    const { host, gateway, hosts, ports = [], limits, server } = spec;
+    if (host?.includes('*') === true)
+      report(['host'], `"${host}" is a wildcard`, 'Name one service, a RateLimit each.');
+    if (host === undefined && gateway === undefined)
+      report([], 'says nothing to limit', 'Write "host", a service, or "gateway", a Gateway.');
+    if (host !== undefined && gateway !== undefined)
+      report(['gateway'], 'stands beside "host"', 'Write a RateLimit for each.');
+    if (hosts !== undefined && gateway === undefined)
+      report(['hosts'], 'are those of a Gateway, and none is named', 'Write "gateway", or remove them.');
     if (limits.length === 0) report(['limits'], 'has no limits', 'Add one with "name", "requests" and "per".');
     if (limits.length > MOST_LIMITS)
       report(['limits'], `has ${limits.length} limits`, `Write at most ${MOST_LIMITS}: "by" makes one limit of many.`);
@@ -116,6 +144,7 @@ export const rateLimitKind = defineKind({
     return {
       meta,
       host,
+      ...(gateway !== undefined && { gateway: buildGateway(gateway, hosts ?? [], meta, report) }),
       ports,
       limits: limits.map((limit, i) => buildLimit(limit, ['limits', i], report, server !== undefined)),
       server: server && buildServer(server, meta, report),

@@ -5,8 +5,9 @@ import type { TransportSocketSchema } from '../../gen/envoy/config/core/v3/base_
 import { TrafficDirection } from '../../gen/envoy/config/core/v3/base_pb.ts';
 import { ListenerSchema } from '../../gen/envoy/config/listener/v3/listener_pb.ts';
 import type { ConsistentHash } from '../../model/destination-rule.ts';
+import type { ServerTls } from '../../model/gateway.ts';
 import type { SocketAddress } from '../../model/host.ts';
-import type { MeshConfig } from '../../model/mesh-config.ts';
+import type { MeshConfig, TlsChoice } from '../../model/mesh-config.ts';
 import type { SpiffeId } from '../../model/spiffe-id.ts';
 import type { Resource } from '../../xds/resource.ts';
 import { dynamicDnsSniFilter } from '../clusters/dynamic-dns.ts';
@@ -25,6 +26,7 @@ import {
 } from '../listeners/network-filters.ts';
 import { duration, resource } from '../messages.ts';
 import { listenerName } from '../names.ts';
+import { type AppliedLimit, limitFilters } from '../rate-limit/rate-limit-filters.ts';
 import { OFFER_TCP } from '../tls/alpn.ts';
 import { downstreamTlsSocket } from '../tls/tls-context.ts';
 import { type OwnTls, ownTlsSocket } from './gateway-tls.ts';
@@ -38,6 +40,7 @@ export type ServerEnd =
       /** Whose identities may call. */
       readonly trustDomains: readonly string[];
       readonly alpn: readonly string[];
+      readonly choice: TlsChoice | undefined;
     };
 
 /** One filter chain, as plain data: the same data give the same chain. */
@@ -47,7 +50,15 @@ export interface GatewayChain {
   readonly serverNames: readonly string[];
   /** Undefined: TLS is not ended here. */
   readonly end: ServerEnd | undefined;
-  readonly carries: { readonly kind: 'http'; readonly routeConfig: string; readonly grpcWeb: boolean } | GatewayBytes;
+  readonly carries: GatewayHttp | GatewayBytes;
+}
+
+export interface GatewayHttp {
+  readonly kind: 'http';
+  readonly routeConfig: string;
+  readonly grpcWeb: boolean;
+  /** In the order of their filters. */
+  readonly limits: readonly AppliedLimit[];
 }
 
 export interface GatewayBytes {
@@ -90,12 +101,23 @@ export interface GatewayListenerSpec {
 /** As in Istio. */
 const HANDSHAKE_MS = 15_000;
 
-function http(spec: GatewayListenerSpec, routeConfigName: string, grpcWeb: boolean): NetworkFilter {
+/** Whether callers may show a certificate, which is then verified. */
+export function asksForCertificates(end: { readonly tls?: ServerTls | undefined } | undefined): boolean {
+  const mode = end?.tls?.mode;
+  return mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL' || mode === 'ISTIO_MUTUAL';
+}
+
+function http(spec: GatewayListenerSpec, carries: GatewayHttp, end: ServerEnd | undefined): NetworkFilter {
+  const knowsCaller = end?.kind === 'mesh' || asksForCertificates(end);
   return httpConnectionManager({
     statPrefix: `outbound_${listenerName(spec.listen)}`,
-    routes: { case: 'rds', value: { configSource: ADS, routeConfigName } },
+    routes: { case: 'rds', value: { configSource: ADS, routeConfigName: carries.routeConfig } },
     from: 'gateway',
-    ...(grpcWeb && { httpFilters: [GRPC_WEB] }),
+    // Calls of browsers are gRPC by then, so that a refusal is one of gRPC.
+    httpFilters: [
+      ...(carries.grpcWeb ? [GRPC_WEB] : []),
+      ...limitFilters(carries.limits, knowsCaller ? 'mutual' : 'plain'),
+    ],
     ...(spec.trustedHops !== undefined && { trustedHops: spec.trustedHops }),
     pathNormalization: spec.pathNormalization,
     dynamicDnsMs: spec.dynamicDnsMs,
@@ -120,7 +142,7 @@ function tcp(spec: GatewayListenerSpec, bytes: GatewayBytes): readonly NetworkFi
 }
 
 function socketOf(end: ServerEnd): MessageInitShape<typeof TransportSocketSchema> {
-  return end.kind === 'own' ? ownTlsSocket(end) : downstreamTlsSocket(end.identity, end.trustDomains, end.alpn);
+  return end.kind === 'own' ? ownTlsSocket(end) : downstreamTlsSocket(end.identity, end.trustDomains, end.alpn, end.choice);
 }
 
 function filterChain(spec: GatewayListenerSpec, chain: GatewayChain): FilterChain {
@@ -130,7 +152,7 @@ function filterChain(spec: GatewayListenerSpec, chain: GatewayChain): FilterChai
     ...(serverNames.length > 0 && { filterChainMatch: { serverNames: [...serverNames] } }),
     filters: [
       ...(spec.caller === undefined ? [] : [markCaller(spec.caller)]),
-      ...(carries.kind === 'http' ? [http(spec, carries.routeConfig, carries.grpcWeb)] : tcp(spec, carries)),
+      ...(carries.kind === 'http' ? [http(spec, carries, end)] : tcp(spec, carries)),
     ],
     ...(end !== undefined && { transportSocket: socketOf(end) }),
     transportSocketConnectTimeout: duration(HANDSHAKE_MS),

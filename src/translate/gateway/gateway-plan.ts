@@ -1,6 +1,7 @@
 /** What one server of a Gateway becomes: filter chains and route configurations, in the names that Istio gives them. */
 import type { GatewayRole, Host } from '../../model/host.ts';
 import type { Mesh } from '../../model/mesh.ts';
+import type { GatewayRateLimit } from '../../model/rate-limit.ts';
 import type { VirtualService } from '../../model/virtual-service.ts';
 import {
   type ConnectionRoute,
@@ -12,10 +13,12 @@ import {
 import { type HttpRoutesSpec, hasHttpRoutes, httpDestinations, httpRoutes } from '../http/http-routes.ts';
 import type { Memo } from '../memo.ts';
 import { listenerName, ofClient, sniName } from '../names.ts';
+import { limitsAtServers } from '../rate-limit/gateway-rate-limits.ts';
+import type { AppliedLimit } from '../rate-limit/rate-limit-filters.ts';
 import type { Calling } from '../view/calling.ts';
 import type { ResolvedDestination, Target } from '../view/destination.ts';
 import type { MeshView } from '../view/mesh-view.ts';
-import { bytesTo, type GatewayChain, type ServerEnd } from './gateway-chains.ts';
+import { bytesTo, type GatewayChain, type GatewayHttp, type ServerEnd } from './gateway-chains.ts';
 import type { RuledRoutes, RuledServer } from './gateway-routes.ts';
 import { type BoundRule, boundRules, within } from './gateway-rules.ts';
 import type { BoundServer, GatewayPort } from './gateway-servers.ts';
@@ -28,6 +31,8 @@ export interface GatewayContext {
   readonly role: GatewayRole;
   readonly calling: Calling;
   readonly view: MeshView;
+  /** That stand at this gateway. */
+  readonly rateLimits: readonly GatewayRateLimit[];
   /** Ends the names of a further gateway of the host. */
   readonly suffix: string | undefined;
   /** What VirtualServices said at servers the last time. */
@@ -52,7 +57,8 @@ export interface PlannedRule extends RuledRoutes {
 export interface PlannedRoutes {
   readonly name: string;
   readonly servers: readonly RuledServer[];
-  /** What decides it, besides the port's servers. */
+  readonly limits: readonly AppliedLimit[];
+  /** What decides it, besides the port's servers and limits. */
   readonly inputs: readonly unknown[];
 }
 
@@ -114,7 +120,7 @@ function plannedRule(
   );
 }
 
-function planRoutes(of: GatewayContext, name: string, servers: readonly BoundServer[]): PlannedRoutes {
+function planRoutes(of: GatewayContext, name: string, port: number, servers: readonly BoundServer[]): PlannedRoutes {
   const ruled = servers.map(
     (bound): RuledServer => ({
       bound,
@@ -126,7 +132,8 @@ function planRoutes(of: GatewayContext, name: string, servers: readonly BoundSer
     }),
   );
   const inputs = ruled.flatMap(({ rules }) => rules.flatMap((rule) => rule.inputs));
-  return { name: of.suffix === undefined ? name : ofClient(name, of.suffix), servers: ruled, inputs };
+  const limits = limitsAtServers(of.rateLimits, of.role, port, servers);
+  return { name: of.suffix === undefined ? name : ofClient(name, of.suffix), servers: ruled, limits, inputs };
 }
 
 /** `http.8080`, with the address where a server names one. */
@@ -147,13 +154,15 @@ function endOf(of: GatewayContext, { server }: BoundServer): ServerEnd | undefin
   const isHttp = server.port.protocol === 'HTTPS';
   if (tls.mode === 'ISTIO_MUTUAL') {
     const { identity } = of.role;
-    const { trustDomain, trustDomainAliases } = of.mesh.config;
+    const { trustDomain, trustDomainAliases, meshMtls } = of.mesh.config;
     if (identity === undefined) return undefined;
     const alpn = isHttp ? CHOOSE_HTTP : MESH_BYTES;
-    return { kind: 'mesh', identity, trustDomains: [trustDomain, ...trustDomainAliases], alpn };
+    return { kind: 'mesh', identity, trustDomains: [trustDomain, ...trustDomainAliases], alpn, choice: meshMtls };
   }
   const files = serverFiles(tls, of.host);
-  return files === undefined ? undefined : { kind: 'own', tls, ...of.secrets(files), alpn: isHttp ? CHOOSE_HTTP : [] };
+  if (files === undefined) return undefined;
+  const { tlsDefaults: defaults } = of.mesh.config;
+  return { kind: 'own', tls, defaults, ...of.secrets(files), alpn: isHttp ? CHOOSE_HTTP : [] };
 }
 
 /** What the chains of a server are called, further ones with a number behind: `default/public/https/1`. */
@@ -219,6 +228,10 @@ function autoPassthroughChains(of: GatewayContext, bound: BoundServer): readonly
   );
 }
 
+function carriesHttp({ name: routeConfig, limits }: PlannedRoutes, grpcWeb: boolean): GatewayHttp {
+  return { kind: 'http', routeConfig, grpcWeb, limits };
+}
+
 /** Chains of one server, and the route configuration that they name. */
 function planServer(of: GatewayContext, bound: BoundServer): PortPlan {
   const { server } = bound;
@@ -228,11 +241,8 @@ function planServer(of: GatewayContext, bound: BoundServer): PortPlan {
   if (server.tls !== undefined && end === undefined) return { chains: [], routes: [] };
   const chain = { name: chainName(bound), serverNames: server.tls === undefined ? [] : serverNamesOf(bound), end };
   if (server.port.protocol === 'HTTPS') {
-    const routes = planRoutes(of, httpsRoutesName(bound), [bound]);
-    return {
-      chains: [{ ...chain, carries: { kind: 'http', routeConfig: routes.name, grpcWeb: false } }],
-      routes: [routes],
-    };
+    const routes = planRoutes(of, httpsRoutesName(bound), server.port.number, [bound]);
+    return { chains: [{ ...chain, carries: carriesHttp(routes, false) }], routes: [routes] };
   }
   const route = firstTcpRoute(of, bound);
   if (route === undefined) return { chains: [], routes: [] };
@@ -251,8 +261,8 @@ function planMeshClients(of: GatewayContext, port: GatewayPort): PortPlan {
   const end = first === undefined ? undefined : endOf(of, first);
   if (end === undefined || servers.some((bound) => serverNamesOf(bound).length === 0))
     return { chains: [], routes: [] };
-  const routes = planRoutes(of, `https.${port.number}.mesh`, servers);
-  const carries = { kind: 'http', routeConfig: routes.name, grpcWeb: false } as const;
+  const routes = planRoutes(of, `https.${port.number}.mesh`, port.number, servers);
+  const carries = carriesHttp(routes, false);
   const serverNames = [`*.${of.role.serviceHost}`];
   return { chains: [{ name: 'mesh', serverNames, end, carries }], routes: [routes] };
 }
@@ -276,10 +286,10 @@ function distinct(chains: readonly GatewayChain[]): readonly GatewayChain[] {
 /** Everything that a port of the gateway becomes; without chains nothing listens there. */
 export function planPort(of: GatewayContext, port: GatewayPort): PortPlan {
   if (port.kind === 'http') {
-    const routes = planRoutes(of, httpRoutesName(port, of.role), port.servers);
+    const routes = planRoutes(of, httpRoutesName(port, of.role), port.number, port.servers);
     // The servers of a port cannot be told apart before the request has been read.
     const grpcWeb = port.servers.some(({ server }) => server.port.protocol === 'GRPC-WEB');
-    const carries = { kind: 'http', routeConfig: routes.name, grpcWeb } as const;
+    const carries = carriesHttp(routes, grpcWeb);
     return {
       chains: [{ name: listenerName(port.listen), serverNames: [], end: undefined, carries }],
       routes: [routes],

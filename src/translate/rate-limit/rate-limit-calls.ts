@@ -1,5 +1,6 @@
-/** The limits before a port as its filters need them, and the calls to rate limit servers that they make. */
+/** Limits as their filters need them, and the calls to rate limit servers that they make. */
 import type { Host, Workload } from '../../model/host.ts';
+import type { ServiceName } from '../../model/host-names.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import type { RateLimit, RateLimitServer } from '../../model/rate-limit.ts';
 import { ofClient } from '../names.ts';
@@ -14,18 +15,22 @@ export interface OwnCall {
   readonly calling: Calling;
 }
 
-/** `rate-limit|8081||limits.shop.mesh~shop/web`: the server as one workload calls it. */
-function clusterName({ host, port }: RateLimitServer, { namespace, service }: Workload): string {
-  return ofClient(`rate-limit|${port ?? ''}||${host}`, `${namespace}/${service}`);
+/** `rate-limit|8081||limits.shop.mesh~shop/web`: the server as one workload or gateway calls it. */
+function clusterName({ host, port }: RateLimitServer, { namespace, name }: ServiceName): string {
+  return ofClient(`rate-limit|${port ?? ''}||${host}`, `${namespace}/${name}`);
 }
 
-/** The limits of a port, each with the name of its filter. */
-export function appliedLimits(rateLimits: readonly RateLimit[], workload: Workload): readonly AppliedLimit[] {
-  return rateLimits.flatMap(({ meta, limits, server }) =>
+/**
+ * The limits of a port, each with the name of its filter.
+ * @param of the workload or gateway at which they are counted
+ */
+export function appliedLimits(rateLimits: readonly RateLimit[], of: ServiceName): readonly AppliedLimit[] {
+  return rateLimits.flatMap(({ meta, limits, server, gateway }) =>
     limits.map((limit) => ({
       name: `${meta.namespace}/${meta.name}/${limit.name}`.replaceAll('.', '_'),
       limit,
-      server: server && { ...server, cluster: clusterName(server, workload) },
+      server: server && { ...server, cluster: clusterName(server, of) },
+      ...(gateway !== undefined && { gateway }),
     })),
   );
 }
@@ -43,7 +48,16 @@ export function serverTarget(mesh: Mesh, { host, port }: RateLimitServer): Targe
   return service === undefined || known === undefined ? undefined : { service, port: known, subset: undefined };
 }
 
-/** The calls that the limits of a workload make. A server that is not known gets no cluster: it counts as one that does not answer. */
+/** Calls to servers, as `calling`. A server that is not known gets no cluster: it counts as one that does not answer. */
+export function serverCalls(mesh: Mesh, calling: Calling, rateLimits: readonly RateLimit[]): readonly OwnCall[] {
+  const of = { namespace: calling.namespace, name: calling.workload };
+  return rateLimits.flatMap(({ server }) => {
+    const target = server && serverTarget(mesh, server);
+    return server === undefined || target === undefined ? [] : [{ cluster: clusterName(server, of), target, calling }];
+  });
+}
+
+/** The calls that the limits of a workload make. */
 export function ownCalls(
   mesh: Mesh,
   { withoutCertificates = false }: Pick<Host, 'withoutCertificates'>,
@@ -52,10 +66,5 @@ export function ownCalls(
 ): readonly OwnCall[] {
   const { namespace, service, labels, identity } = workload;
   const calling = { namespace, workload: service, labels, identity: withoutCertificates ? undefined : identity };
-  return rateLimits.flatMap(({ server }) => {
-    const target = server && serverTarget(mesh, server);
-    return server === undefined || target === undefined
-      ? []
-      : [{ cluster: clusterName(server, workload), target, calling }];
-  });
+  return serverCalls(mesh, calling, rateLimits);
 }

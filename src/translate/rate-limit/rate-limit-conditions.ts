@@ -86,18 +86,37 @@ function holds({ path, method, headers, callers }: LimitMatch): Predicate {
 }
 
 /**
- * Passes over a filter unless one of the alternatives holds.
- * https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/match_delegate_filter
- * @param alternatives never empty, none without a condition
+ * The Host that a request asks for, whatever its letters. Envoy's virtual hosts leave its port out of account; a dot at the
+ * end and what is no port are for those behind it to judge, who may take them for the same host.
  */
-export function skipUnless(alternatives: readonly LimitMatch[]): MessageInitShape<typeof MatcherSchema> {
+function compareHost(host: string): Comparison {
+  const isWild = host.startsWith('*');
+  const name = host.includes(':') ? quoted(`[${host}]`) : quoted(isWild ? host.slice(1) : host);
+  return regex(`(?is)${isWild ? '.+' : ''}${name}\\.?(?::.*)?`);
+}
+
+/**
+ * Passes over a filter unless one of the alternatives holds, and the request asks for one of the hosts.
+ * https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/match_delegate_filter
+ * @param alternatives none without a condition; empty: any request
+ * @param hosts names and `*.suffix`; empty: any. One of the two is not empty
+ */
+export function skipUnless(
+  alternatives: readonly LimitMatch[],
+  hosts: readonly string[],
+): MessageInitShape<typeof MatcherSchema> {
+  const asked = hosts.map((host) => single(headerInput(':authority'), compareHost(host)));
+  const wanted = combined('andMatcher', [
+    ...(asked.length === 0 ? [] : [combined('orMatcher', asked)]),
+    ...(alternatives.length === 0 ? [] : [combined('orMatcher', alternatives.map(holds))]),
+  ]);
   return {
     matcherType: {
       case: 'matcherList',
       value: {
         matchers: [
           {
-            predicate: { matchType: { case: 'notMatcher', value: combined('orMatcher', alternatives.map(holds)) } },
+            predicate: { matchType: { case: 'notMatcher', value: wanted } },
             onMatch: { onMatch: { case: 'action', value: { name: 'skip', typedConfig: pack(SkipFilterSchema, {}) } } },
           },
         ],

@@ -1,7 +1,10 @@
 /** What of a request chooses its bucket, in the words of Envoy's rate limits. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { RateLimit_ActionSchema } from '../../gen/envoy/config/route/v3/route_components_pb.ts';
-import { DirectSourceIPInputSchema } from '../../gen/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.ts';
+import {
+  DirectSourceIPInputSchema,
+  SourceIPInputSchema,
+} from '../../gen/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.ts';
 import { DescriptorSchema } from '../../gen/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.ts';
 import type { Limit, LimitKey } from '../../model/rate-limit.ts';
 import { pack } from '../messages.ts';
@@ -30,7 +33,10 @@ function header(headerName: string, key: string): Action {
   };
 }
 
-function action(by: LimitKey): Action {
+/** Whose address counts: the peer's of the connection, or the client's as far as the connection manager believes it. */
+export type AddressOf = 'connection' | 'client';
+
+function action(by: LimitKey, address: AddressOf): Action {
   const key = descriptorKey(by);
   switch (by.kind) {
     case 'header':
@@ -42,20 +48,20 @@ function action(by: LimitKey): Action {
     // Of the certificate that Envoy has verified; no header has a say in it.
     case 'caller':
       return expression(key, 'connection.uri_san_peer_certificate');
-    // The peer itself: `x-forwarded-for` is whatever a caller writes.
-    case 'remoteAddress':
-      return {
-        actionSpecifier: { case: 'extension', value: { name: key, typedConfig: pack(DirectSourceIPInputSchema, {}) } },
-      };
+    case 'remoteAddress': {
+      // Within the mesh `x-forwarded-for` is whatever a caller writes; a gateway knows how many proxies it may believe.
+      const typedConfig = address === 'client' ? pack(SourceIPInputSchema, {}) : pack(DirectSourceIPInputSchema, {});
+      return { actionSpecifier: { case: 'extension', value: { name: key, typedConfig } } };
+    }
   }
 }
 
 /** The descriptor of a request: the limit's name, then the values that it counts by. */
-export function descriptorActions({ name, by }: Limit): Action[] {
+export function descriptorActions({ name, by }: Limit, address: AddressOf): Action[] {
   const named: Action = {
     actionSpecifier: { case: 'genericKey', value: { descriptorKey: LIMIT_KEY, descriptorValue: name } },
   };
-  return [named, ...by.map(action)];
+  return [named, ...by.map((key) => action(key, address))];
 }
 
 /** The descriptors that `descriptorActions` makes: a value that is empty stands for any, with a bucket for each. */

@@ -6,6 +6,8 @@ import { mayLimit, type RateLimit } from '../../model/rate-limit.ts';
 import { describeObject } from '../../model/resource-meta.ts';
 import { inboundPorts, isProxied } from '../inbound/inbound-ports.ts';
 import { protocolKind } from '../protocol-kind.ts';
+import { diagnoseGatewayLimits } from './gateway-limit-diagnostics.ts';
+import { gatewayRateLimits } from './gateway-rate-limits.ts';
 import { serverTarget } from './rate-limit-calls.ts';
 import { chooseRateLimits } from './rate-limit-choice.ts';
 
@@ -52,27 +54,26 @@ function ofWorkload(mesh: Mesh, workload: Workload): readonly Diagnostic[] {
     );
 }
 
-/** A gateway counts nothing: its hosts are limited where they are served. */
-function ofGateway({ rateLimits, config }: Mesh, role: GatewayRole): readonly Diagnostic[] {
-  return rateLimits
+/** What a gateway takes in is limited by the name of its Gateway, since its service has no application. */
+function ofGateway(mesh: Mesh, role: GatewayRole): readonly Diagnostic[] {
+  const { rateLimits, config } = mesh;
+  const asService = rateLimits
     .filter((one) => one.host === role.serviceHost && mayLimit(one, role.namespace, config.rootNamespace))
     .map((rateLimit) =>
-      unlimited(
-        rateLimit,
-        role,
-        'it is a gateway',
-        'Name the services behind it: each counts the requests that reach it, through gateways too.',
-      ),
+      unlimited(rateLimit, role, 'it is a gateway', 'Write "gateway", the name of its Gateway, instead of "host".'),
     );
+  return [...asService, ...diagnoseGatewayLimits(mesh, role)];
 }
 
-/** What the limits before the workloads of `host` cannot do. */
+/** What the limits before the workloads of `host` and at its gateways cannot do. */
 export function diagnoseRateLimits(mesh: Mesh, host: Host): readonly Diagnostic[] {
   if (mesh.rateLimits.length === 0) return [];
-  const own = new Set(host.workloads.map(({ serviceHost }) => serviceHost));
+  const own = new Set<string | undefined>(host.workloads.map(({ serviceHost }) => serviceHost));
+  const atGateways = new Set<RateLimit>((host.gateways ?? []).flatMap((role) => gatewayRateLimits(mesh, role)));
   const servers = mesh.rateLimits.flatMap((rateLimit) => {
     const { server } = rateLimit;
-    if (server === undefined || !own.has(rateLimit.host) || serverTarget(mesh, server) !== undefined) return [];
+    const isHere = own.has(rateLimit.host) || atGateways.has(rateLimit);
+    if (server === undefined || !isHere || serverTarget(mesh, server) !== undefined) return [];
     const service = mesh.services.get(server.host);
     const ports = service?.ports.map(({ number }) => number).join(', ') ?? '';
     return [

@@ -6,7 +6,10 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { ApiVersion } from '../../gen/envoy/config/core/v3/config_source_pb.ts';
-import type { RateLimit_OverrideSchema } from '../../gen/envoy/config/route/v3/route_components_pb.ts';
+import {
+  FilterConfigSchema,
+  type RateLimit_OverrideSchema,
+} from '../../gen/envoy/config/route/v3/route_components_pb.ts';
 import { ExtensionWithMatcherSchema } from '../../gen/envoy/extensions/common/matching/v3/extension_matcher_pb.ts';
 import { XRateLimitHeadersRFCVersion } from '../../gen/envoy/extensions/common/ratelimit/v3/ratelimit_pb.ts';
 import { LocalRateLimitSchema } from '../../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts';
@@ -18,23 +21,25 @@ import {
 import { StatusCode } from '../../gen/envoy/type/v3/http_status_pb.ts';
 import { FractionalPercent_DenominatorType } from '../../gen/envoy/type/v3/percent_pb.ts';
 import { RateLimitUnit } from '../../gen/envoy/type/v3/ratelimit_unit_pb.ts';
-import type { Limit, RateLimitServer } from '../../model/rate-limit.ts';
+import type { Limit, LimitedGateway, RateLimitServer } from '../../model/rate-limit.ts';
 import type { HttpFilter } from '../http/http-filters.ts';
 import { duration, pack } from '../messages.ts';
 import { type FleetShare, tokenBucket } from './rate-limit-bucket.ts';
 import { skipUnless } from './rate-limit-conditions.ts';
 import { descriptorActions, descriptorEntries } from './rate-limit-descriptors.ts';
 
-/** A limit as it stands before an application. */
+/** A limit as it stands before an application, or at a gateway. */
 export interface AppliedLimit {
   /**
-   * `shop/api/per-caller`: namespace, resource and limit; unique before one application. Without dots, so that Envoy
+   * `shop/api/per-caller`: namespace, resource and limit; unique before one application or gateway. Without dots, so that Envoy
    * takes it for a tag of its statistics.
    */
   readonly name: string;
   readonly limit: Limit;
   /** Undefined: counted here. */
   readonly server: (RateLimitServer & { readonly cluster: string }) | undefined;
+  /** The Gateway that it is for, with hosts where it is not for all that callers can ask for; absent: an application. */
+  readonly gateway?: LimitedGateway;
 }
 
 /** Of every limit with `by`: beyond so many values those that were used least recently begin anew. */
@@ -74,23 +79,26 @@ function counting({ name, limit, server }: AppliedLimit): Any {
   });
 }
 
-function filterName(name: string): string {
+/** What configures the filter of a limit, by its name. */
+export function limitFilterName({ name }: Pick<AppliedLimit, 'name'>): string {
   return `trysail.rate_limit.${name}`;
 }
 
 /**
  * The filters, which do nothing without their settings.
- * @param from of connections in plain text nobody knows the caller: conditions that name callers never hold
+ * @param from of connections without a certificate nobody knows the caller: conditions that name callers never hold
  */
 export function limitFilters(limits: readonly AppliedLimit[], from: 'mutual' | 'plain'): readonly HttpFilter[] {
   return limits.flatMap((applied): HttpFilter[] => {
     const { match } = applied.limit;
-    const name = filterName(applied.name);
+    const hosts = applied.gateway?.hosts ?? [];
+    const name = limitFilterName(applied);
     const typedConfig = counting(applied);
-    if (match.length === 0) return [{ name, configType: { case: 'typedConfig', value: typedConfig } }];
+    if (match.length === 0 && hosts.length === 0)
+      return [{ name, configType: { case: 'typedConfig', value: typedConfig } }];
     const possible = from === 'mutual' ? match : match.filter(({ callers }) => callers.length === 0);
-    if (possible.length === 0) return [];
-    const conditional = { extensionConfig: { name, typedConfig }, xdsMatcher: skipUnless(possible) };
+    if (match.length > 0 && possible.length === 0) return [];
+    const conditional = { extensionConfig: { name, typedConfig }, xdsMatcher: skipUnless(possible, hosts) };
     return [{ name, configType: { case: 'typedConfig', value: pack(ExtensionWithMatcherSchema, conditional) } }];
   });
 }
@@ -100,8 +108,8 @@ function override({ requests, perMs }: Limit): MessageInitShape<typeof RateLimit
   return { overrideSpecifier: { case: 'rateLimit', value: { requestsPerUnit: requests, unit } } };
 }
 
-function settings({ name, limit, server }: AppliedLimit, share: FleetShare | undefined): Any {
-  const actions = descriptorActions(limit);
+function settings({ name, limit, server, gateway }: AppliedLimit, share: FleetShare | undefined): Any {
+  const actions = descriptorActions(limit, gateway === undefined ? 'connection' : 'client');
   if (server !== undefined) return pack(RateLimitPerRouteSchema, { rateLimits: [{ actions, limit: override(limit) }] });
   const bucket = tokenBucket(limit, share);
   return pack(LocalRateLimitSchema, {
@@ -122,7 +130,14 @@ function settings({ name, limit, server }: AppliedLimit, share: FleetShare | und
   });
 }
 
-/** The settings of all filters, for `typedPerFilterConfig` of the virtual host. */
+/** The settings of all filters, for `typedPerFilterConfig` of the virtual host or of the whole route configuration. */
 export function limitSettings(limits: readonly AppliedLimit[], share: FleetShare | undefined): Record<string, Any> {
-  return Object.fromEntries(limits.map((applied) => [filterName(applied.name), settings(applied, share)]));
+  return Object.fromEntries(limits.map((applied) => [limitFilterName(applied), settings(applied, share)]));
+}
+
+const OFF = pack(FilterConfigSchema, { disabled: true });
+
+/** Turns filters off, for `typedPerFilterConfig` of a virtual host that their limits are not for. */
+export function withoutLimits(limits: readonly AppliedLimit[]): Record<string, Any> {
+  return Object.fromEntries(limits.map((applied) => [limitFilterName(applied), OFF]));
 }
