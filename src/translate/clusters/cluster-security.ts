@@ -6,7 +6,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ClusterSchema } from '../../gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { TransportSocketSchema } from '../../gen/envoy/config/core/v3/base_pb.ts';
 import type { ClientTls } from '../../model/destination-rule.ts';
-import type { MeshConfig } from '../../model/mesh-config.ts';
+import type { MeshConfig, TlsChoice } from '../../model/mesh-config.ts';
 import type { Service, ServiceTls } from '../../model/service.ts';
 import { parseWorkloadSpiffeId, type SpiffeId, workloadSpiffeId } from '../../model/spiffe-id.ts';
 import { REFUSED_TLS_SOCKET, upstreamTlsSocket } from '../tls/tls-context.ts';
@@ -91,13 +91,14 @@ export function securitySockets(
   callers: ClusterCallers,
   sni: string,
   alpn: readonly string[],
+  choice?: TlsChoice,
 ): Pick<
   MessageInitShape<typeof ClusterSchema>,
   'transportSocket' | 'transportSocketMatches' | 'transportSocketMatcher'
 > {
   const [caller] = callers.identities;
   if (security === 'plain' || caller === undefined) return {};
-  const mutual = (identity: SpiffeId): Socket => upstreamTlsSocket(identity, expected, sni, alpn);
+  const mutual = (identity: SpiffeId): Socket => upstreamTlsSocket(identity, expected, sni, alpn, choice);
   if (callers.apart)
     return socketsByCaller(callers, mutual, REFUSED_TLS_SOCKET, security === 'mutual' ? undefined : PLAIN_UNLESS);
   if (security === 'mutual') return { transportSocket: mutual(caller) };

@@ -8,9 +8,16 @@ import type { Endpoint, Resolution, Service, ServicePort } from '../../model/ser
 import type { Resource } from '../../xds/resource.ts';
 import { deadPeers } from '../listeners/dead-peers.ts';
 import { duration, resource } from '../messages.ts';
-import { sniName, statName } from '../names.ts';
+import { sniName } from '../names.ts';
 import { protocolKind } from '../protocol-kind.ts';
-import { type ClientFiles, clientFiles, clientTlsSocket, namesByRequest, serverNames } from '../tls/client-tls.ts';
+import {
+  type ClientFiles,
+  clientFiles,
+  clientTlsSocket,
+  namesByRequest,
+  serverNames,
+  verification,
+} from '../tls/client-tls.ts';
 import { circuitBreakers } from './circuit-breakers.ts';
 import type { ClusterCallers } from './cluster-callers.ts';
 import { discovery, isChosenByCaller } from './cluster-discovery.ts';
@@ -23,6 +30,7 @@ import { loadBalancing } from './load-balancing.ts';
 import { localitySpread } from './locality-spread.ts';
 import { outlierDetection } from './outlier.ts';
 import { withProxyProtocol } from './proxy-protocol.ts';
+import { outboundStatName } from './stat-names.ts';
 import type { EffectivePolicy } from './traffic-policy.ts';
 
 export interface OutboundClusterSpec {
@@ -66,9 +74,15 @@ export function loadAssignmentSpec(spec: OutboundClusterSpec): LoadAssignmentSpe
 }
 
 /** The files of this host that the cluster's own TLS needs; undefined where it has none of its own. */
-export function ownFiles({ policy, host }: Pick<OutboundClusterSpec, 'policy' | 'host'>): ClientFiles | undefined {
+export function ownFiles({
+  policy,
+  host,
+  service,
+  config,
+}: Pick<OutboundClusterSpec, 'policy' | 'host' | 'service' | 'config'>): ClientFiles | undefined {
   const { tls } = policy;
-  return tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL' ? clientFiles(tls, host) : undefined;
+  if (tls?.mode !== 'SIMPLE' && tls?.mode !== 'MUTUAL') return undefined;
+  return clientFiles(tls, host, verification(tls, service, config));
 }
 
 type Sockets = Pick<ClusterInit, 'transportSocket' | 'transportSocketMatches' | 'transportSocketMatcher'>;
@@ -82,11 +96,13 @@ function sockets(spec: OutboundClusterSpec, hop: HopProtocol): Sockets | undefin
   if (security === 'own') {
     const files = ownFiles(spec);
     if (tls === undefined || files === undefined) return undefined;
-    return { transportSocket: clientTlsSocket(files, serverNames(tls, service), ownAlpn(hop)) };
+    const names = serverNames(tls, service, verification(tls, service, config));
+    return { transportSocket: clientTlsSocket(files, names, ownAlpn(hop), config.tlsDefaults) };
   }
   const sni = tls?.sni ?? sniName(port.number, subset, service.host);
   const expected = expectedNames(tls, service, config);
-  return securitySockets(security, expected, callers, sni, offeredAlpn(hop, protocolKind(port.protocol)));
+  const alpn = offeredAlpn(hop, protocolKind(port.protocol));
+  return securitySockets(security, expected, callers, sni, alpn, config.meshMtls);
 }
 
 /**
@@ -105,7 +121,7 @@ export function outboundCluster(spec: OutboundClusterSpec, dnsEndpoints: readonl
   const assignment = loadAssignmentSpec(spec);
   return resource(name, ClusterSchema, {
     name,
-    altStatName: statName(name),
+    altStatName: outboundStatName(spec),
     ...discovery({ resolution, port, assignment, dnsEndpoints, dnsRefreshMs: dnsRefreshMs(config) }),
     connectTimeout: duration(pool?.connectTimeoutMs ?? config.connectTimeoutMs),
     ...(!isChosenByCaller(resolution) && loadBalancing(policy.loadBalancer)),
@@ -118,7 +134,7 @@ export function outboundCluster(spec: OutboundClusterSpec, dnsEndpoints: readonl
       }),
     },
     typedExtensionProtocolOptions: protocolOptions(hop, pool, {
-      ...(security === 'own' && tls !== undefined && namesByRequest(tls, service)),
+      ...(security === 'own' && tls !== undefined && namesByRequest(tls, service, verification(tls, service, config))),
       errorCodes: outlier?.httpErrorCodes ?? [],
     }),
     ...withProxyProtocol(policy.proxyProtocol, secured),

@@ -6,8 +6,8 @@ import type { Resource } from '../../xds/resource.ts';
 import { circuitBreakers } from '../clusters/circuit-breakers.ts';
 import { clusterMetadata } from '../clusters/cluster-metadata.ts';
 import { protocolOptions } from '../clusters/cluster-protocol.ts';
+import { inboundStatName } from '../clusters/stat-names.ts';
 import { duration, type Fields, resource } from '../messages.ts';
-import { statName } from '../names.ts';
 import { type ProtocolKind, protocolKind } from '../protocol-kind.ts';
 import { applicationAddress } from './application-address.ts';
 import type { Inbound } from './inbound-ports.ts';
@@ -31,23 +31,29 @@ function keepalive(pool: ConnectionPool | undefined): Pick<Fields<typeof Cluster
   };
 }
 
+/** @param portName what the service calls its port; empty: nothing */
 export function inboundCluster(
   name: string,
   { workload, taken: inbound, pool }: Inbound,
   config: MeshConfig,
+  portName: string,
 ): Resource {
+  const service = { host: workload.serviceHost, name: workload.service, namespace: workload.namespace };
+  const { application } = inbound;
   return resource(name, ClusterSchema, {
     name,
-    altStatName: statName(name),
+    altStatName: inboundStatName({
+      name,
+      service,
+      port: { number: inbound.listen.port, name: portName },
+      targetPort: 'port' in application ? application.port : undefined,
+      config,
+    }),
     ...applicationAddress(name, inbound),
     connectTimeout: duration(pool?.connectTimeoutMs ?? config.connectTimeoutMs),
     circuitBreakers: circuitBreakers(pool),
     typedExtensionProtocolOptions: protocolOptions(APPLICATION_HOP[protocolKind(inbound.protocol)], pool),
     ...keepalive(pool),
-    metadata: clusterMetadata({
-      host: workload.serviceHost,
-      name: workload.service,
-      namespace: workload.namespace,
-    }),
+    metadata: clusterMetadata(service),
   });
 }

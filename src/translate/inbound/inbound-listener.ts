@@ -31,7 +31,7 @@ export interface InboundSpec {
   /** Of bytes; undefined: Envoy's default. */
   readonly tcpIdleTimeoutMs: number | undefined;
   /** The port's own certificates; undefined: the mesh's, by `mode`. */
-  readonly ownTls: Omit<OwnTls, 'alpn'> | undefined;
+  readonly ownTls: Omit<OwnTls, 'alpn' | 'defaults'> | undefined;
 }
 
 function networkFilter(spec: InboundSpec, chain: ChainPlan): NetworkFilter {
@@ -64,7 +64,7 @@ function networkFilter(spec: InboundSpec, chain: ChainPlan): NetworkFilter {
 
 function filterChain(spec: InboundSpec, chain: ChainPlan): FilterChain {
   const { transport, alpn } = chain.match;
-  const { trustDomain, trustDomainAliases } = spec.config;
+  const { trustDomain, trustDomainAliases, meshMtls, tlsDefaults } = spec.config;
   return {
     name: chain.name,
     ...((transport !== undefined || alpn !== undefined) && {
@@ -73,7 +73,11 @@ function filterChain(spec: InboundSpec, chain: ChainPlan): FilterChain {
     filters: [networkFilter(spec, chain)],
     ...(chain.ownTls === true &&
       spec.ownTls !== undefined && {
-        transportSocket: ownTlsSocket({ ...spec.ownTls, alpn: chain.carries === 'http' ? CHOOSE_HTTP : [] }),
+        transportSocket: ownTlsSocket({
+          ...spec.ownTls,
+          defaults: tlsDefaults,
+          alpn: chain.carries === 'http' ? CHOOSE_HTTP : [],
+        }),
         transportSocketConnectTimeout: duration(HANDSHAKE_TIMEOUT_MS),
       }),
     ...(chain.mutualTls !== undefined && {
@@ -81,6 +85,7 @@ function filterChain(spec: InboundSpec, chain: ChainPlan): FilterChain {
         spec.workload.identity,
         [trustDomain, ...trustDomainAliases],
         chain.mutualTls,
+        meshMtls,
       ),
       transportSocketConnectTimeout: duration(HANDSHAKE_TIMEOUT_MS),
     }),

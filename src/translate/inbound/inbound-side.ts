@@ -97,8 +97,10 @@ export class InboundSide {
     const observed = workload.mode === 'observe';
     const cluster = `${inboundClusterName(port)}${isShared ? workload.serviceHost : ''}`;
     const place = JSON.stringify(taken);
-    units.make('clusters', cluster, [workload, config, place, pool], () =>
-      observed ? observeInboundCluster(cluster, workload, taken) : inboundCluster(cluster, each, config),
+    const service = mesh.services.get(workload.serviceHost);
+    const portName = service?.ports.find(({ number }) => number === port)?.name ?? '';
+    units.make('clusters', cluster, [workload, config, place, pool, portName], () =>
+      observed ? observeInboundCluster(cluster, workload, taken) : inboundCluster(cluster, each, config, portName),
     );
     const demanded = mtlsMode(mesh.peerAuthentications, workload, port, config.rootNamespace);
     // Chains for TLS would wait for a certificate that never comes. STRICT still lets nobody in.

@@ -4,13 +4,11 @@
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { TransportSocketSchema } from '../../gen/envoy/config/core/v3/base_pb.ts';
-import {
-  CertificateValidationContextSchema,
-  TlsParameters_TlsProtocol,
-} from '../../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
+import { CertificateValidationContextSchema } from '../../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
 import { UpstreamTlsContextSchema } from '../../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import type { ClientTls } from '../../model/destination-rule.ts';
 import type { Host } from '../../model/host.ts';
+import type { MeshConfig, TlsChoice } from '../../model/mesh-config.ts';
 import type { Service } from '../../model/service.ts';
 import { sdsSecret } from '../config-source.ts';
 import { isIpAddress } from '../ip-address.ts';
@@ -24,6 +22,7 @@ import {
   systemRoots,
 } from './certificate-files.ts';
 import { sanMatcher } from './san-matcher.ts';
+import { tlsParams } from './tls-params.ts';
 
 /** The files of this host that the TLS of a rule needs. */
 export interface ClientFiles {
@@ -34,12 +33,40 @@ export interface ClientFiles {
 }
 
 /**
+ * How far a server is verified: by who has signed its certificate and the names in that (`all`), by the first alone
+ * (`signature`), or not at all.
+ */
+export type Verification = 'all' | 'signature' | 'none';
+
+type Named = Pick<Service, 'host' | 'subjectAltNames'>;
+
+/**
+ * As the rule says, and the mesh configuration where it does not. Names that somebody has written are verified in any
+ * case, and with them who has signed them: without, they prove nothing.
+ */
+export function verification(
+  { insecureSkipVerify, subjectAltNames, caCertificates, credentialName }: ClientTls,
+  service: Named,
+  { verifyCertificateAtClient = true }: Pick<MeshConfig, 'verifyCertificateAtClient'>,
+): Verification {
+  if (insecureSkipVerify) return 'none';
+  const named = subjectAltNames.length > 0 || (service.subjectAltNames ?? []).length > 0;
+  if (verifyCertificateAtClient || named) return 'all';
+  return caCertificates === undefined && credentialName === undefined ? 'none' : 'signature';
+}
+
+function verificationOfRule({ insecureSkipVerify }: ClientTls): Verification {
+  return insecureSkipVerify ? 'none' : 'all';
+}
+
+/**
  * Undefined where the rule names a credential and the host has no folder for them. Of a credential SIMPLE and MUTUAL take
  * the roots; without any, those of the operating system are meant.
  */
 export function clientFiles(
   tls: ClientTls,
   host: Pick<Host, 'credentialsFolder' | 'systemRootsFile'>,
+  verifies = verificationOfRule(tls),
 ): ClientFiles | undefined {
   const named = tls.credentialName === undefined ? undefined : credentialFiles(host, tls.credentialName);
   if (tls.credentialName !== undefined && named === undefined) return undefined;
@@ -52,7 +79,7 @@ export function clientFiles(
   const roots = named?.roots ?? tls.caCertificates ?? systemRoots(host);
   return {
     certificate: certificate && { certificate: certificate.certificate, privateKey: certificate.privateKey },
-    roots: tls.insecureSkipVerify ? undefined : { roots, revoked: tls.caCrl },
+    roots: verifies === 'none' ? undefined : { roots, revoked: tls.caCrl },
   };
 }
 
@@ -70,23 +97,25 @@ export interface ServerNames {
  */
 export function serverNames(
   tls: ClientTls,
-  { host, subjectAltNames = [] }: Pick<Service, 'host' | 'subjectAltNames'>,
+  { host, subjectAltNames = [] }: Named,
+  verifies = verificationOfRule(tls),
 ): ServerNames {
   const own = host.startsWith('*') ? undefined : host;
   const sni = tls.sni ?? (own === undefined || isIpAddress(own) ? undefined : own);
   const implied = tls.sni ?? own;
   const names = [tls.subjectAltNames, subjectAltNames, implied === undefined ? [] : [implied]];
-  return { sni, names: tls.insecureSkipVerify ? [] : (names.find(({ length }) => length > 0) ?? []) };
+  return { sni, names: verifies === 'all' ? (names.find(({ length }) => length > 0) ?? []) : [] };
 }
 
 /** Which of the names come from each request: only HTTP has any. */
 export function namesByRequest(
   tls: ClientTls,
-  service: Pick<Service, 'host' | 'subjectAltNames'>,
+  service: Named,
+  verifies = verificationOfRule(tls),
 ): { readonly autoSni: boolean; readonly autoSanValidation: boolean } {
-  const { sni, names } = serverNames(tls, service);
+  const { sni, names } = serverNames(tls, service, verifies);
   const autoSni = sni === undefined && service.host.startsWith('*');
-  return { autoSni, autoSanValidation: autoSni && names.length === 0 && !tls.insecureSkipVerify };
+  return { autoSni, autoSanValidation: autoSni && names.length === 0 && verifies === 'all' };
 }
 
 /** @param alpn empty: nothing is offered */
@@ -94,6 +123,7 @@ export function clientTlsSocket(
   { certificate, roots }: ClientFiles,
   { sni, names }: ServerNames,
   alpn: readonly string[],
+  choice?: TlsChoice,
 ): MessageInitShape<typeof TransportSocketSchema> {
   return {
     name: 'envoy.transport_sockets.tls',
@@ -101,10 +131,7 @@ export function clientTlsSocket(
       case: 'typedConfig',
       value: pack(UpstreamTlsContextSchema, {
         commonTlsContext: {
-          tlsParams: {
-            tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
-            tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-          },
+          tlsParams: tlsParams(choice, 'client'),
           tlsCertificateSdsSecretConfigs:
             certificate === undefined ? [] : [sdsSecret(certificateFilesName(certificate))],
           ...(roots !== undefined && {

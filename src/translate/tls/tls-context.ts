@@ -5,7 +5,6 @@ import {
   CertificateValidationContextSchema,
   SubjectAltNameMatcher_SanType,
   type SubjectAltNameMatcherSchema,
-  TlsParameters_TlsProtocol,
 } from '../../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
 import {
   type CommonTlsContextSchema,
@@ -13,20 +12,12 @@ import {
   UpstreamTlsContextSchema,
 } from '../../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { StringMatcherSchema } from '../../gen/envoy/type/matcher/v3/string_pb.ts';
+import type { TlsChoice } from '../../model/mesh-config.ts';
 import type { SpiffeId } from '../../model/spiffe-id.ts';
 import { ROOT_SECRET, sdsSecret } from '../config-source.ts';
 import { pack } from '../messages.ts';
 import { sanMatcher } from './san-matcher.ts';
-
-/** What a server takes below TLS 1.3 unless it is said otherwise. */
-export const CIPHERS: readonly string[] = [
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'AES256-GCM-SHA384',
-  'AES128-GCM-SHA256',
-];
+import { type TlsParams, tlsParams } from './tls-params.ts';
 
 type SanMatcher = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 
@@ -39,14 +30,10 @@ function meshTlsContext(
   identity: SpiffeId,
   peers: readonly SanMatcher[],
   alpn: readonly string[],
-  cipherSuites: string[],
+  params: TlsParams,
 ): MessageInitShape<typeof CommonTlsContextSchema> {
   return {
-    tlsParams: {
-      tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
-      tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-      cipherSuites,
-    },
+    tlsParams: params,
     tlsCertificateSdsSecretConfigs: [sdsSecret(identity)],
     validationContextType: {
       case: 'combinedValidationContext',
@@ -71,13 +58,17 @@ export function upstreamTlsSocket(
   expected: readonly string[],
   sni: string,
   alpn: readonly string[],
+  choice?: TlsChoice,
 ): MessageInitShape<typeof TransportSocketSchema> {
   const peers = expected.toSorted().map(sanMatcher);
   return {
     name: 'envoy.transport_sockets.tls',
     configType: {
       case: 'typedConfig',
-      value: pack(UpstreamTlsContextSchema, { commonTlsContext: meshTlsContext(identity, peers, alpn, []), sni }),
+      value: pack(UpstreamTlsContextSchema, {
+        commonTlsContext: meshTlsContext(identity, peers, alpn, tlsParams(choice, 'client')),
+        sni,
+      }),
     },
   };
 }
@@ -107,6 +98,7 @@ export function downstreamTlsSocket(
   identity: SpiffeId,
   trustDomains: readonly string[],
   alpn: readonly string[],
+  choice?: TlsChoice,
 ): MessageInitShape<typeof TransportSocketSchema> {
   const peers = [...new Set(trustDomains)].map((domain) => uriPrefix(`spiffe://${domain}/`));
   return {
@@ -114,7 +106,7 @@ export function downstreamTlsSocket(
     configType: {
       case: 'typedConfig',
       value: pack(DownstreamTlsContextSchema, {
-        commonTlsContext: meshTlsContext(identity, peers, alpn, [...CIPHERS]),
+        commonTlsContext: meshTlsContext(identity, peers, alpn, tlsParams(choice, 'server')),
         requireClientCertificate: true,
       }),
     },
