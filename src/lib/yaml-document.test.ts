@@ -86,7 +86,11 @@ test('empty documents are left out', () => {
 
 const syntax: readonly (readonly [string, string, number, RegExp])[] = [
   ['an unclosed bracket', 'a: 1\nb: [1, 2\n', 3, /end with a \]/],
-  ['a duplicate key', 'a: 1\nb: 2\na: 3\n', 3, /Map keys must be unique/],
+  ['a duplicate key', 'a: 1\nb: 2\na: 3\n', 3, /^the key a stands here twice$/],
+  ['a duplicate key in quotes', '"a b": 1\n"a b": 2\n', 2, /^the key "a b" stands here twice$/],
+  ['a template that is no YAML', 'a: 1\nb:\n  {{- range .x }}\n  - {{ . }}\n  {{- end }}\n', 3, /is a template/],
+  ['a template that could be YAML', 'a: 1\nb: {{ .Values.name }}\n', 2, /is a template/],
+  ['a template elsewhere', 'a: |\n  {{ 1 }}\n\nb: [1, 2\n', 5, /end with a \]/],
   ['a tab for indentation', 'a:\n\tb: 1\n', 2, /Tabs are not allowed/],
   ['an alias without its anchor', 'a: *missing\n', 1, /Unresolved alias/],
 ];
@@ -98,6 +102,17 @@ for (const [what, text, line, message] of syntax)
     assert.match(issues[0].message, message);
     assert.ok(issues[0].remedy !== undefined);
   });
+
+test('a mapping takes what it leaves out from those that it merges', () => {
+  const [document] = parseYamlDocuments(
+    'base: &base { timeout: 1s, weight: 1 }\nother: &other { weight: 2, name: x }\nroute:\n  <<: [*base, *other]\n  timeout: 2s\n',
+    'a.yaml',
+  );
+  assert.ok(document !== undefined);
+  assert.deepEqual(document.issues, []);
+  const { route: merged } = document.value as { readonly route: unknown };
+  assert.deepEqual(merged, { weight: 1, name: 'x', timeout: '2s' });
+});
 
 test('aliases that grow without measure are refused', () => {
   const levels = Array.from({ length: 9 }, (_, i) => `l${i + 1}: &l${i + 1} [${Array(9).fill(`*l${i}`).join(',')}]`);

@@ -7,13 +7,12 @@ import * as z from 'zod/mini';
 import english from 'zod/v4/locales/en.js';
 import { errorMessage } from './errors.ts';
 import { nearest } from './nearest.ts';
+import { parserFault, syntaxIssues } from './yaml-syntax.ts';
 
 z.config(english());
 
 /** Aliases in one file may expand to at most this many nodes (the "billion laughs" attack). */
 const MAX_ALIASES = 100;
-/** Syntax errors of one document that are told: what follows the first is mostly its consequence. */
-const MAX_SYNTAX_ISSUES = 10;
 
 export type Path = readonly (string | number)[];
 
@@ -69,15 +68,8 @@ function lineOfPath(document: Document.Parsed, lines: LineCounter, path: Path): 
   return lines.linePos(offset).line;
 }
 
-/** Of an error of the parser or of the data's making. The parser recurses: some thousand levels end its stack. */
-function failure(message: string, remedy: string): Pick<YamlIssue, 'message' | 'remedy'> {
-  return message.startsWith('Maximum call stack')
-    ? { message: 'it is nested too deeply', remedy: 'Make the document simpler.' }
-    : { message, remedy };
-}
-
 function failedDocument(file: string, thrown: unknown): YamlDocument {
-  const issue = { path: '', line: 1, ...failure(errorMessage(thrown), 'Make the document simpler.') };
+  const issue = { path: '', line: 1, ...parserFault(errorMessage(thrown), 'Make the document simpler.') };
   return { file, line: 1, value: undefined, issues: [issue], lineOf: () => 1 };
 }
 
@@ -91,7 +83,8 @@ export function parseYamlDocuments(text: string, file: string): readonly YamlDoc
   const lines = new LineCounter();
   let documents: readonly Document.Parsed[];
   try {
-    const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, logLevel: 'error' });
+    // Merge keys are of YAML 1.1, and what reads YAML for Kubernetes knows them.
+    const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, merge: true, logLevel: 'error' });
     documents = Array.isArray(parsed) ? parsed : [];
   } catch (error) {
     return [failedDocument(file, error)];
@@ -100,21 +93,13 @@ export function parseYamlDocuments(text: string, file: string): readonly YamlDoc
     .filter((document) => document.errors.length > 0 || !isEmpty(document.contents))
     .map((document) => {
       const line = lineOfPath(document, lines, []);
-      const issues: YamlIssue[] = document.errors.slice(0, MAX_SYNTAX_ISSUES).map((error) => ({
-        path: '',
-        line: error.linePos?.[0].line ?? line,
-        ...failure(
-          (error.message.split('\n')[0] ?? error.message).replace(/ at line \d+, column \d+:?$/, ''),
-          'Correct the YAML syntax at this line.',
-        ),
-      }));
+      const issues: YamlIssue[] = [];
       let value: unknown;
-      if (issues.length === 0) {
-        try {
-          value = document.toJS({ maxAliasCount: MAX_ALIASES });
-        } catch (error) {
-          issues.push({ path: '', line, ...failure(errorMessage(error), 'Use fewer or no aliases.') });
-        }
+      try {
+        issues.push(...syntaxIssues(document, lines, text));
+        if (issues.length === 0) value = document.toJS({ maxAliasCount: MAX_ALIASES });
+      } catch (error) {
+        issues.push({ path: '', line, ...parserFault(errorMessage(error), 'Use fewer or no aliases.') });
       }
       return { file, line, value, issues, lineOf: (path: Path) => lineOfPath(document, lines, path) };
     });
