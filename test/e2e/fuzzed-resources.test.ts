@@ -23,6 +23,9 @@ const PAUSE_MS = 60;
 /** Megabytes that the agent may have more than before, faults and their diagnostics included. */
 const MOST_MORE_MB = 60;
 
+/** A MeshConfig may well change what becomes of a request that no rule speaks of. */
+const ofServices = anyResources.map((all) => all.filter(({ kind }) => kind !== 'MeshConfig'));
+
 function good(port: number, header: string): string {
   const metadata = { name: 'good', creationTimestamp: '2020-01-01T00:00:00Z' };
   const apiVersion = 'networking.istio.io/v1';
@@ -82,7 +85,7 @@ test('resources with faults, two hundred times over', async (t) => {
   const { pid } = host.child.process;
   const before = await residentMb(pid);
 
-  const few = anyResources.map((all) => all.slice(0, 5));
+  const few = ofServices.map((all) => all.slice(0, 5));
   const texts = fc.sample(few.chain(mutated), { numRuns: REWRITES, seed: SEED });
   let most = 0;
   for (const [i, text] of texts.entries()) {
@@ -104,7 +107,7 @@ test('resources with faults, two hundred times over', async (t) => {
   // It still takes what is right, beside what is not, and everything again when the faults are gone.
   await writeFile(join(resources, 'good.yaml'), good(application.port, 'second'));
   await eventually('the new header is sent', async () => (await header()) === 'second');
-  const whole = fc.sample(anyResources, { numRuns: 1, seed: SEED })[0] ?? [];
+  const whole = fc.sample(ofServices, { numRuns: 1, seed: SEED })[0] ?? [];
   for (const i of [0, 1, 2]) await writeFile(join(resources, `m${i}.yaml`), '');
   await writeFile(join(resources, 'm0.yaml'), filesOf(whole.slice(0, 1))[0]?.text ?? '');
   const status = await untilStatus(host, 'no syntax errors', ({ diagnostics }) =>

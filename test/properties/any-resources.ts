@@ -4,7 +4,17 @@ import { some } from '../traffic/odd-routes.ts';
 import { destinationRule } from './destination-rules.ts';
 import { serviceEntry, workloadEntry } from './service-entries.ts';
 import { virtualService } from './virtual-services.ts';
-import { aDuration, aFile, aNamespace, aPort, aSelector, aWrittenHost, HOSTS, type Written } from './words.ts';
+import {
+  aDuration,
+  aFile,
+  aNamespace,
+  aPort,
+  aSelector,
+  aWrittenHost,
+  exportTo,
+  HOSTS,
+  type Written,
+} from './words.ts';
 
 const protocolName = fc.constantFrom('HTTP', 'HTTP2', 'GRPC', 'TCP', 'TLS');
 
@@ -120,9 +130,19 @@ const limit = fc.tuple(
     ),
   }),
 );
+/** What is limited: a service, or a Gateway and some of its hosts. */
+const limited = fc.oneof(
+  fc.constantFrom('a', 'b', 'c.shop.mesh', 'a.default.mesh').map((host) => ({ host })),
+  fc
+    .tuple(
+      fc.constantFrom('gateway-0', 'default/gateway-0', 'shop/gateway-0', 'default/gateway-1'),
+      some({ hosts: fc.constantFrom(['*'], ['a.example.com', '*.example.com'], ['*.shop.mesh']) }),
+    )
+    .map(([gateway, rest]) => ({ gateway, ...rest })),
+);
 const rateLimit = fc
   .tuple(
-    fc.constantFrom('a', 'b', 'c.shop.mesh', 'a.default.mesh'),
+    limited,
     fc.array(limit, { minLength: 1, maxLength: 3 }),
     some({
       ports: fc.constantFrom([9080], [80, 443]),
@@ -131,8 +151,8 @@ const rateLimit = fc
         .map(([host, rest]) => ({ host, ...rest })),
     }),
   )
-  .map(([host, limits, rest]) => ({
-    host,
+  .map(([of, limits, rest]) => ({
+    ...of,
     limits: limits.map(([one, more], i) => ({
       name: `l${i}`,
       ...one,
@@ -214,6 +234,28 @@ const workloadGroup = fc.constant({
   template: { serviceAccount: 'a', ports: { http: 8080 } },
 });
 
+const meshConfig = some({
+  outboundTrafficPolicy: fc.constantFrom('ALLOW_ANY', 'REGISTRY_ONLY', 'ALLOW_ANY_DYNAMIC_DNS').map((one) => ({
+    mode: one,
+  })),
+  h2UpgradePolicy: fc.constantFrom('DO_NOT_UPGRADE', 'UPGRADE'),
+  enableAutoMtls: fc.boolean(),
+  connectTimeout: aDuration,
+  accessLogFile: fc.constantFrom('', '/dev/stdout'),
+  dnsRefreshRate: aDuration,
+  protocolDetectionTimeout: fc.constantFrom('0s', '5s'),
+  pathNormalization: fc.constantFrom('NONE', 'BASE', 'DECODE_AND_MERGE_SLASHES').map((one) => ({ normalization: one })),
+  defaultVirtualServiceExportTo: exportTo,
+  defaultDestinationRuleExportTo: exportTo,
+  defaultHttpRetryPolicy: fc.constantFrom({ attempts: 0 }, { attempts: 3, retryOn: '503,reset', perTryTimeout: '1s' }),
+  defaultTrafficPolicy: fc.constantFrom(
+    { connectionPool: { tcp: { maxConnections: 5 } } },
+    { outlierDetection: { consecutive5xxErrors: 3 } },
+  ),
+  localityLbSetting: fc.constantFrom({ enabled: false }, { failover: [{ from: 'eu', to: 'us' }] }),
+  tcpKeepalive: fc.constantFrom({ time: '1m', interval: '10s' }),
+});
+
 const NETWORKING = 'networking.istio.io/v1';
 const KINDS: readonly (readonly [number, string, string, fc.Arbitrary<unknown>])[] = [
   [8, NETWORKING, 'ServiceEntry', serviceEntry],
@@ -225,6 +267,7 @@ const KINDS: readonly (readonly [number, string, string, fc.Arbitrary<unknown>])
   [2, 'trysail.dev/v1', 'RateLimit', rateLimit],
   [2, 'security.istio.io/v1', 'PeerAuthentication', peerAuthentication],
   [1, 'trysail.dev/v1', 'Service', service],
+  [1, 'trysail.dev/v1', 'MeshConfig', meshConfig],
   [1, 'networking.istio.io/v1alpha3', 'EnvoyFilter', envoyFilter],
   [1, 'networking.istio.io/v1beta1', 'ProxyConfig', proxyConfig],
   [1, NETWORKING, 'WorkloadGroup', workloadGroup],
@@ -239,6 +282,9 @@ const aSpec = fc.oneof(
 /** Of equal age some, so that names decide. */
 const aTime = fc.constantFrom('2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z', '2026-01-03T00:00:00Z');
 
+/** There is one of the mesh; any further one has no effect. */
+const THE_MESH = { name: 'mesh', namespace: 'istio-system' };
+
 /** Each with a creation time, and a name of its own by its kind: `gateway-0`. */
 export const anyResources: fc.Arbitrary<readonly Written[]> = fc
   .array(fc.record({ one: aSpec, namespace: aNamespace, creationTimestamp: aTime }), { minLength: 1, maxLength: 14 })
@@ -247,6 +293,7 @@ export const anyResources: fc.Arbitrary<readonly Written[]> = fc
     return drawn.map(({ one: { apiVersion, kind, spec }, ...rest }) => {
       const i = counts.get(kind) ?? 0;
       counts.set(kind, i + 1);
-      return { apiVersion, kind, metadata: { name: `${kind.toLowerCase()}-${i}`, ...rest }, spec };
+      const given = kind === 'MeshConfig' && i === 0 ? THE_MESH : {};
+      return { apiVersion, kind, metadata: { name: `${kind.toLowerCase()}-${i}`, ...rest, ...given }, spec };
     });
   });
