@@ -3,6 +3,7 @@
  * the flag, the environment variable, the default and the documentation.
  */
 import * as z from 'zod/mini';
+import { shownValue, shownWithType } from '../lib/shown-value.ts';
 import type { Form } from './setting-forms.ts';
 
 type Children = Readonly<Record<string, z.core.$ZodType>>;
@@ -33,11 +34,13 @@ export function noteOf(schema: z.core.$ZodType): SettingNote | undefined {
   return NOTES.get(schema);
 }
 
-/** A value as an error message shows it. */
-export function showValue(input: unknown): string {
-  if (typeof input === 'string') return JSON.stringify(input.length > 80 ? `${input.slice(0, 77)}…` : input);
-  if (Array.isArray(input)) return 'a list';
-  return typeof input === 'object' && input !== null ? 'a mapping' : String(input);
+/** What may have been meant by a value of the wrong type: a number in quotes, a text without. */
+function unquotedOrQuoted(form: Form<unknown>, input: unknown): string | undefined {
+  if (typeof input === 'number' || typeof input === 'boolean')
+    return form.parse(String(input)) === undefined ? undefined : 'Put it in quotes.';
+  if (typeof input !== 'string' || form.fromText === undefined) return undefined;
+  const value = form.fromText(input);
+  return form.parse(value) === undefined ? undefined : `Write it without quotes: ${String(value)}.`;
 }
 
 function schemaOf<T>(form: Form<T>): z.ZodMiniType<T> {
@@ -46,18 +49,15 @@ function schemaOf<T>(form: Form<T>): z.ZodMiniType<T> {
     z.transform((input, context): T => {
       const value = form.parse(input);
       if (value !== undefined) return value;
-      const message = input === undefined ? 'is required' : `${redactUserInfo(showValue(input))} is not ${form.noun}`;
+      const quotes = unquotedOrQuoted(form, input);
+      const shown = quotes === undefined ? shownValue(input) : shownWithType(input);
+      const message = `${shown} is not ${form.noun}`;
       const meant = form.suggest?.(input);
-      const params = meant === undefined ? {} : { remedy: `Did you mean "${meant}"?` };
-      context.issues.push({ code: 'custom', message, input, params });
+      const remedy = meant === undefined ? quotes : `Did you mean "${meant}"?`;
+      context.issues.push({ code: 'custom', message, input, params: remedy === undefined ? {} : { remedy } });
       return z.NEVER;
     }),
   );
-}
-
-/** A password inside of a URL is a secret also where the URL is refused. */
-function redactUserInfo(text: string): string {
-  return text.replace(/:\/\/[^/@\s]*@/, '://…@');
 }
 
 function note<S extends z.core.$ZodType>(schema: S, value: SettingNote): S {
@@ -84,14 +84,12 @@ export function defaulted<T>(
   return note(z.prefault(schemaOf(form), fallback), { kind: 'value', about, form, absent: `\`${fallback}\`` });
 }
 
-const notAMap = { error: (issue: { readonly input?: unknown }) => `${showValue(issue.input)} is not a mapping` };
-
 /** A map of known keys that may be absent altogether. */
 export function section<S extends z.core.$ZodShape>(
   about: string,
   shape: S,
 ): z.ZodMiniPrefault<z.ZodMiniObject<S, z.core.$strict>> {
-  const schema = z.prefault(z.strictObject(shape, notAMap), {} as never);
+  const schema = z.prefault(z.strictObject(shape), {} as never);
   return note(schema, { kind: 'section', about, children: shape });
 }
 
@@ -100,7 +98,7 @@ export function optionalSection<S extends z.core.$ZodShape>(
   about: string,
   shape: S,
 ): z.ZodMiniOptional<z.ZodMiniObject<S, z.core.$strict>> {
-  return note(z.optional(z.strictObject(shape, notAMap)), { kind: 'section', about, children: shape });
+  return note(z.optional(z.strictObject(shape)), { kind: 'section', about, children: shape });
 }
 
 /** A list of maps. */
@@ -108,9 +106,7 @@ export function list<S extends z.core.$ZodShape>(
   about: string,
   shape: S,
 ): z.ZodMiniPrefault<z.ZodMiniArray<z.ZodMiniObject<S, z.core.$strict>>> {
-  const items = z.array(z.strictObject(shape, notAMap), {
-    error: (issue) => `${showValue(issue.input)} is not a list`,
-  });
+  const items = z.array(z.strictObject(shape));
   return note(z.prefault(items, []), { kind: 'list', about, children: shape });
 }
 
@@ -120,7 +116,7 @@ export function listOf<T>(
   about: string,
   fallback: readonly string[] = [],
 ): z.ZodMiniPrefault<z.ZodMiniArray<z.ZodMiniType<T>>> {
-  const items = z.array(schemaOf(form), { error: (issue) => `${showValue(issue.input)} is not a list` });
+  const items = z.array(schemaOf(form));
   return note(z.prefault(items, [...fallback] as never), {
     kind: 'map',
     about,
@@ -134,6 +130,6 @@ export function mapOf<T>(
   form: Form<T>,
   about: string,
 ): z.ZodMiniPrefault<z.ZodMiniRecord<z.ZodMiniString, z.ZodMiniType<T>>> {
-  const entries = z.record(z.string(), schemaOf(form), notAMap);
+  const entries = z.record(z.string(), schemaOf(form));
   return note(z.prefault(entries, {}), { kind: 'map', about, form });
 }

@@ -97,7 +97,7 @@ const BAD: Readonly<Record<string, readonly [yaml: string, expected: RegExp]>> =
     /port 8080 is for port 80 of Gateways already/,
   ],
   'a name for an address': ['gateways: [{name: a, address: eth0}]', /"eth0" is not an IP address of this host/],
-  'registration without a port': ['gateways: [{name: a, register: {}}]', /register\.port: is required/],
+  'registration without a port': ['gateways: [{name: a, register: {}}]', /register\.port: "port" is missing/],
 };
 
 for (const [name, [yaml, expected]] of Object.entries(BAD))

@@ -50,7 +50,7 @@ const BAD: Readonly<Record<string, readonly [yaml: string, ...issues: readonly s
   ],
   'a name that is missing': [
     'services:\n  - port: 80\n',
-    'agent.yaml:2: error TRY0901 services[0].name: is required. Write it like reviews.',
+    'agent.yaml:2: error TRY0901 services[0].name: "name" is missing. Write it like reviews.',
   ],
   'a name that is no DNS label': [
     'services: [{name: Reviews}]\n',
@@ -70,11 +70,11 @@ const BAD: Readonly<Record<string, readonly [yaml: string, ...issues: readonly s
   ],
   'a port as text': [
     'services: [{name: a, port: "80"}]\n',
-    'agent.yaml:1: error TRY0901 services[0].port: "80" is not a port from 1 to 65535. Write it like 9080.',
+    'agent.yaml:1: error TRY0901 services[0].port: "80" (a string) is not a port from 1 to 65535. Write it without quotes: 80.',
   ],
   'a number as version': [
     'services: [{name: a, version: 1}]\n',
-    'agent.yaml:1: error TRY0901 services[0].version: 1 is not text (a number needs quotes). Write it like "v1".',
+    'agent.yaml:1: error TRY0901 services[0].version: 1 (a number) is not text (a number needs quotes). Put it in quotes.',
   ],
   'a map where a list belongs': [
     'services: {name: a}\n',
@@ -86,7 +86,7 @@ const BAD: Readonly<Record<string, readonly [yaml: string, ...issues: readonly s
   ],
   'a list as the document': [
     '- a\n',
-    'agent.yaml:1: error TRY0901: the document is a list and must be a mapping. Write a mapping.',
+    'agent.yaml:1: error TRY0901: the document is a list, not a mapping. Write a mapping.',
   ],
   'a duration without a unit': [
     'envoy: {drainTime: 45}\n',

@@ -37,9 +37,9 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     ['3 routes[0].__proto__: unknown key "__proto__" | Known keys here: timeout, weight.'],
   ],
   ['a missing key', 'mode: STRICT\n', ['1 name: "name" is missing | Add it, as a string.']],
-  ['a key without a value', 'name:\n', ['1 name: is empty and must be a string | Write a string.']],
-  ['what is no number', 'name: .inf\n', ['1 name: is infinite and must be a string | Write a string.']],
-  ['a wrong type', 'name: [a]\n', ['1 name: is a list and must be a string | Write a string.']],
+  ['a key without a value', 'name:\n', ['1 name: an empty value is not a string | Write a string.']],
+  ['what is no number', 'name: .inf\n', ['1 name: .inf is not a string | Put it in quotes.']],
+  ['a wrong type', 'name: [a]\n', ['1 name: a list is not a string | Write a string.']],
   [
     'a wrong value',
     'name: a\nmode: STRICKT\n',
@@ -56,9 +56,9 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'none of the alternatives of a union',
     'name: a\neither: null\n',
-    ['2 either: is empty and must be a string or a mapping | Write a string or a mapping.'],
+    ['2 either: an empty value is not a string or a mapping | Write a string or a mapping.'],
   ],
-  ['a document that is no mapping', '- a\n', ['1 : the document is a list and must be a mapping | Write a mapping.']],
+  ['a document that is no mapping', '- a\n', ['1 : the document is a list, not a mapping | Write a mapping.']],
 ];
 
 for (const [what, text, expected] of bad)

@@ -6,6 +6,7 @@ import { type Document, isCollection, isMap, isScalar, LineCounter, parseAllDocu
 import * as z from 'zod/mini';
 import english from 'zod/v4/locales/en.js';
 import { errorMessage } from './errors.ts';
+import { wordFault } from './fault-wording.ts';
 import { nearest } from './nearest.ts';
 import { parserFault, syntaxIssues } from './yaml-syntax.ts';
 
@@ -167,61 +168,6 @@ function flattenIssue(
   return best.flatMap((inner) => flattenIssue(inner, path));
 }
 
-function nounOf(expected: string): string {
-  const nouns: Readonly<Record<string, string>> = {
-    object: 'a mapping',
-    record: 'a mapping',
-    array: 'a list',
-    null: 'empty',
-    Infinity: 'infinite',
-    NaN: 'no number (.nan)',
-  };
-  return nouns[expected] ?? `a ${expected}`;
-}
-
-/** What a complaint of zod says was there instead: `null`, `number`. */
-function receivedOf(issue: z.core.$ZodIssue | undefined): string | undefined {
-  return / received (\w+)$/.exec(issue?.message ?? '')?.[1];
-}
-
-/** What a complaint of the schema means to its reader. */
-function wording(path: Path, issue: z.core.$ZodIssue): Pick<YamlIssue, 'message' | 'remedy'> {
-  if (issue.code === 'invalid_type') {
-    const missing = issue.message.endsWith('received undefined');
-    if (missing && typeof path.at(-1) === 'string')
-      return { message: `"${path.at(-1)}" is missing`, remedy: `Add it, as ${nounOf(issue.expected)}.` };
-    const received = receivedOf(issue);
-    return {
-      message:
-        received === undefined
-          ? issue.message
-          : `${path.length === 0 ? 'the document ' : ''}is ${nounOf(received)} and must be ${nounOf(issue.expected)}`,
-      remedy: `Write ${nounOf(issue.expected)}.`,
-    };
-  }
-  if (issue.code === 'invalid_value') {
-    const values = issue.values.map(String);
-    const suggestion = typeof issue.input === 'string' ? nearest(issue.input, values) : undefined;
-    const hint = suggestion === undefined ? '' : `Did you mean "${suggestion}"? `;
-    if (issue.input === undefined && typeof path.at(-1) === 'string')
-      return { message: `"${path.at(-1)}" is missing`, remedy: `Add it: one of ${values.join(', ')}.` };
-    return {
-      message: `${JSON.stringify(issue.input)} is not one of the values`,
-      remedy: `${hint}Use one of: ${values.join(', ')}.`,
-    };
-  }
-  if (issue.code === 'invalid_union') {
-    const types = issue.errors.flat().filter((inner) => inner.code === 'invalid_type');
-    const expected = [...new Set(types.map((inner) => nounOf(inner.expected)))].join(' or ');
-    const received = receivedOf(types[0]);
-    if (received !== undefined)
-      return { message: `is ${nounOf(received)} and must be ${expected}`, remedy: `Write ${expected}.` };
-  }
-  if (issue.code === 'custom' && typeof issue.params?.['remedy'] === 'string')
-    return { message: issue.message, remedy: issue.params['remedy'] };
-  return { message: issue.message };
-}
-
 /**
  * Checks a part of a document against a schema (strict objects report unknown keys with the nearest known one). A
  * check of the schema can give its remedy as `params: { remedy }` of a custom issue.
@@ -252,7 +198,7 @@ export function checkAgainst<S extends z.core.$ZodType>(
           };
         });
       }
-      return [{ path: formatPath(path), line: document.lineOf(path), ...wording(path, issue) }];
+      return [{ path: formatPath(path), line: document.lineOf(path), ...wordFault(path, issue) }];
     }),
   );
   return { issues };

@@ -27,19 +27,34 @@ test('parseServerSettings() fills in what is not said', () => {
 
 test('parseServerSettings() names line, key and remedy of each mistake', () => {
   const cases: readonly (readonly [string, RegExp])[] = [
-    ['ca:\n  dir: x\n  listne: x', /server\.yaml:3: ca\.listne unknown key "listne"\. Did you mean "listen"\?/],
-    ['ca:\n  dir: x\n  listen: 15012', /server\.yaml:3: ca\.listen/],
-    ['ca:\n  dir: x\n  listen: nowhere', /server\.yaml:3: ca\.listen must be address:port/],
+    ['ca:\n  dir: x\n  listne: x', /server\.yaml:3: ca\.listne: unknown key "listne"\. Did you mean "listen"\?/],
+    [
+      'ca:\n  dir: x\n  listen: 15012',
+      /^server\.yaml:3: ca\.listen: 15012 \(a number\) is not a string\. Put it in quotes\.$/,
+    ],
+    [
+      'ca:\n  dir: x\n  listen: nowhere',
+      /^server\.yaml:3: ca\.listen: "nowhere" is not an address and a port\. Write it like 0\.0\.0\.0:15012\.$/,
+    ],
+    ['ca:\n  dir: x\n  listen: "0.0.0.0:70000"', /ca\.listen: "0\.0\.0\.0:70000" is not an address and a port/],
+    ['ca: x', /^server\.yaml:1: ca: "x" \(a string\) is not a mapping\. Write a mapping\.$/],
+    ['ca: {dir: ""}', /ca\.dir: "" is not the folder that "trysail ca init" made\. Write its path/],
+    ['ca: {}', /^server\.yaml:1: ca\.dir: "dir" is missing\. Add it, as a string\.$/],
+    ['log: {level: infos}', /log\.level: "infos" is not one of the values\. Did you mean "info"\? Use one of: debug,/],
+    [`ca: {dir: x, names: [${Array(51).fill('a').join()}]}`, /ca\.names: has 51 names\. Keep 50 at most\./],
     [
       'ca:\n  dir: x\n  workloadCertificateLifetime: 1y',
-      /ca\.workloadCertificateLifetime must be a duration from 1m to 2160h/,
+      /ca\.workloadCertificateLifetime: "1y" is not a duration from 1m to 2160h\. Write it like 24h\./,
     ],
-    ['ca:\n  dir: x\n  workloadCertificateLifetime: 9000h', /must be a duration/],
-    ['ca:\n  dir: x\n  reEnrolGrace: never', /server\.yaml:3: ca\.reEnrolGrace must be a duration from 0s to 8784h/],
-    ['ca:\n  dir: x\n  names: ["https://x"]', /ca\.names\[0\] must be a DNS name or an IP address/],
+    ['ca:\n  dir: x\n  workloadCertificateLifetime: 9000h', /"9000h" is not a duration/],
+    [
+      'ca:\n  dir: x\n  reEnrolGrace: never',
+      /server\.yaml:3: ca\.reEnrolGrace: "never" is not a duration from 0s to 8784h/,
+    ],
+    ['ca:\n  dir: x\n  names: ["https://x"]', /ca\.names\[0\]: "https:\/\/x" is not a DNS name or an IP address/],
     ['ca: {', /server\.yaml:1: /],
-    ['', /holds 0 YAML documents/],
-    ['ca: { dir: x }\n---\nca: { dir: y }', /holds 2 YAML documents/],
+    ['', /^server\.yaml:1: the file holds no YAML document\./],
+    ['ca: { dir: x }\n---\nca: { dir: y }', /^server\.yaml:3: the file holds several YAML documents\. Keep one\./],
   ];
   for (const [text, message] of cases)
     assert.throws(() => parse(text), { code: 'CONFIGURATION_INVALID', message }, text);

@@ -6,6 +6,7 @@ import * as z from 'zod/mini';
 import { parseDurationMs } from '../lib/duration.ts';
 import { errorCode, TrysailError } from '../lib/errors.ts';
 import type { LogLevel } from '../lib/log.ts';
+import { shownValue } from '../lib/shown-value.ts';
 import { checkAgainst, parseYamlDocuments, type YamlIssue } from '../lib/yaml-document.ts';
 
 /** Roles that this version has. */
@@ -37,45 +38,66 @@ export interface ServerSettings {
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-function duration(leastMs: number, mostMs: number, range: string) {
-  return z.string().check(
-    z.refine(
-      (text) => {
-        const ms = parseDurationMs(text);
-        return ms !== undefined && ms >= leastMs && ms <= mostMs;
-      },
-      { error: `must be a duration from ${range}, such as 24h` },
-    ),
-  );
+/** Text that passes a test; else the value, what it is not, and how to write it. */
+function text(noun: string, remedy: string, passes: (text: string) => boolean): z.ZodMiniString {
+  return z
+    .string()
+    .check(z.refine(passes, { error: ({ input }) => `${shownValue(input)} is not ${noun}`, params: { remedy } }));
+}
+
+function duration(leastMs: number, mostMs: number, range: string): z.ZodMiniString {
+  return text(`a duration from ${range}`, 'Write it like 24h.', (written) => {
+    const ms = parseDurationMs(written);
+    return ms !== undefined && ms >= leastMs && ms <= mostMs;
+  });
 }
 
 const NAME = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45})$/;
-const LISTEN = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/;
+const LISTEN = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/;
+const MOST_NAMES = 50;
+
+/** The path of a file or folder. */
+const path = (noun: string): z.ZodMiniString =>
+  text(noun, 'Write its path; a relative one begins at the folder of this file.', (written) => written !== '');
+
+const listen = text('an address and a port', 'Write it like 0.0.0.0:15012.', (written) => {
+  const port = LISTEN.exec(written)?.[1];
+  return port !== undefined && Number(port) <= 65_535;
+});
+
+const serverName = text(
+  'a DNS name or an IP address',
+  'Write it without scheme and port, like ca.example.com.',
+  (name) => NAME.test(name),
+);
 
 const Schema = z.strictObject({
   ca: z.optional(
     z.strictObject({
-      dir: z.string().check(z.minLength(1, { error: 'must be the folder that "trysail ca init" made' })),
-      listen: z.optional(z.string().check(z.regex(LISTEN, { error: 'must be address:port, such as 0.0.0.0:15012' }))),
+      dir: path('the folder that "trysail ca init" made'),
+      listen: z.optional(listen),
       names: z.optional(
-        z
-          .array(z.string().check(z.regex(NAME, { error: 'must be a DNS name or an IP address, without a port' })))
-          .check(z.maxLength(50, { error: 'must have at most 50 names' })),
+        z.array(serverName).check(
+          z.refine((names: readonly string[]) => names.length <= MOST_NAMES, {
+            error: ({ input }) => `has ${Array.isArray(input) ? input.length : 'too many'} names`,
+            params: { remedy: `Keep ${MOST_NAMES} at most.` },
+          }),
+        ),
       ),
       // Istio's own limit; what a host survives without the CA is half of it.
       workloadCertificateLifetime: z.optional(duration(60_000, 90 * DAY_MS, '1m to 2160h')),
       hostCredentialLifetime: z.optional(duration(HOUR_MS, 366 * DAY_MS, '1h to 8784h')),
       reEnrolGrace: z.optional(duration(0, 366 * DAY_MS, '0s to 8784h')),
-      meshConfig: z.optional(z.string().check(z.minLength(1, { error: 'must be the path of a meshconfig.yaml' }))),
-      fleetRoot: z.optional(z.string().check(z.minLength(1, { error: 'must be the path of a fleet-root.pub.pem' }))),
+      meshConfig: z.optional(path('the path of a meshconfig.yaml')),
+      fleetRoot: z.optional(path('the path of a fleet-root.pub.pem')),
     }),
   ),
   log: z.optional(z.strictObject({ level: z.optional(z.enum(['debug', 'info', 'warn', 'error'])) })),
 });
 
 function complaint(file: string, issues: readonly YamlIssue[]): TrysailError {
-  const lines = issues.map(({ line, path, message, remedy }) =>
-    [`${file}:${line}:`, path, message.endsWith('.') ? message : `${message}.`, remedy ?? '']
+  const lines = issues.map(({ line, path: at, message, remedy }) =>
+    [`${file}:${line}:`, at === '' ? '' : `${at}:`, `${message}.`, remedy ?? '']
       .filter((part) => part !== '')
       .join(' '),
   );
@@ -92,7 +114,7 @@ function defaultNames(listen: string): readonly string[] {
 }
 
 /**
- * Reads the file's text. Throws CONFIGURATION_INVALID with each mistake as `file:line: path message`.
+ * Reads the file's text. Throws CONFIGURATION_INVALID with each mistake as `file:line: path: message`.
  * @param baseDir what relative paths are relative to: the folder of the file
  */
 export function parseServerSettings(text: string, file: string, baseDir: string): ServerSettings {
@@ -100,7 +122,12 @@ export function parseServerSettings(text: string, file: string, baseDir: string)
   const [document] = documents;
   if (document === undefined || documents.length > 1) {
     throw complaint(file, [
-      { path: '', line: 1, message: `holds ${documents.length} YAML documents, and has to hold one` },
+      {
+        path: '',
+        line: documents[1]?.line ?? 1,
+        message: `the file holds ${documents.length === 0 ? 'no YAML document' : 'several YAML documents'}`,
+        remedy: documents.length === 0 ? 'Write "ca: {dir: …}", the folder that "trysail ca init" made.' : 'Keep one.',
+      },
     ]);
   }
   if (document.issues.length > 0) throw complaint(file, document.issues);
@@ -109,18 +136,18 @@ export function parseServerSettings(text: string, file: string, baseDir: string)
   const { ca, log } = checked.value;
   const level = log?.level ?? 'info';
   if (ca === undefined) return { ca: undefined, log: { level } };
-  const listen = ca.listen ?? '0.0.0.0:15012';
-  const path = (text: string): string => (isAbsolute(text) ? text : resolve(baseDir, text));
+  const address = ca.listen ?? '0.0.0.0:15012';
+  const absolute = (file: string): string => (isAbsolute(file) ? file : resolve(baseDir, file));
   return {
     ca: {
-      dir: path(ca.dir),
-      listen,
-      names: ca.names ?? defaultNames(listen),
+      dir: absolute(ca.dir),
+      listen: address,
+      names: ca.names ?? defaultNames(address),
       workloadLifetimeMs: parseDurationMs(ca.workloadCertificateLifetime ?? '24h') ?? DAY_MS,
       hostLifetimeMs: parseDurationMs(ca.hostCredentialLifetime ?? '720h') ?? 30 * DAY_MS,
       reEnrolGraceMs: parseDurationMs(ca.reEnrolGrace ?? '720h') ?? 30 * DAY_MS,
-      meshConfigFile: ca.meshConfig === undefined ? undefined : path(ca.meshConfig),
-      fleetRootFile: ca.fleetRoot === undefined ? undefined : path(ca.fleetRoot),
+      meshConfigFile: ca.meshConfig === undefined ? undefined : absolute(ca.meshConfig),
+      fleetRootFile: ca.fleetRoot === undefined ? undefined : absolute(ca.fleetRoot),
     },
     log: { level },
   };

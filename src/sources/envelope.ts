@@ -1,6 +1,7 @@
 /** The envelope that all resources share: which kind a document is, what it is called, how old it is. */
 import * as z from 'zod/mini';
 import { nearest } from '../lib/nearest.ts';
+import { shownValue } from '../lib/shown-value.ts';
 import { checkAgainst, formatPath, type Path, type YamlDocument } from '../lib/yaml-document.ts';
 import { DEFAULT_NAMESPACE } from '../model/host-names.ts';
 import { labels } from './field-types.ts';
@@ -23,7 +24,7 @@ const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 function named(pattern: RegExp): z.ZodMiniType<string, string> {
   return z.string().check(
     z.refine((text: string) => pattern.test(text), {
-      error: ({ input }) => `"${String(input)}" is not a valid name`,
+      error: ({ input }) => `${shownValue(input)} is not a valid name`,
       params: { remedy: 'Use lower-case letters, digits and "-", beginning and ending with a letter or digit.' },
     }),
   );
@@ -37,7 +38,7 @@ const metadata = z.looseObject({
   creationTimestamp: z.nullish(
     z.string().check(
       z.refine((text: string) => !Number.isNaN(Date.parse(text)), {
-        error: ({ input }) => `"${String(input)}" is not a time`,
+        error: ({ input }) => `${shownValue(input)} is not a time`,
         params: { remedy: 'Write it as 2026-01-31T12:00:00Z, or leave it out.' },
       }),
     ),

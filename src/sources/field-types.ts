@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod/mini';
 import { parseDurationMs } from '../lib/duration.ts';
+import { shownValue } from '../lib/shown-value.ts';
 
 /** Largest `uint32`. */
 export const MAX_UINT32 = 4_294_967_295;
@@ -21,7 +22,7 @@ export function duration(minMs: 0 | 1 = 1): z.ZodMiniType<number> {
         return 0;
       };
       if (input === undefined) return refuse('is missing', 'Add it, such as "1.5s".');
-      const shown = JSON.stringify(input);
+      const shown = shownValue(input);
       const ms = typeof input === 'string' ? parseDurationMs(input) : undefined;
       if (ms === undefined) return refuse(`${shown} is not a duration`, 'Write a number and a unit, such as "1.5s".');
       if (ms > MAX_DURATION_MS) return refuse(`${shown} is longer than a hundred years`, 'Write a shorter time.');
@@ -38,7 +39,7 @@ export function duration(minMs: 0 | 1 = 1): z.ZodMiniType<number> {
 export function int(min = 0, max = MAX_UINT32): z.ZodMiniType<number, number> {
   return z.number().check(
     z.refine((value: number) => Number.isInteger(value) && value >= min && value <= max, {
-      error: ({ input }) => `${JSON.stringify(input)} is not a whole number from ${min} to ${max}`,
+      error: ({ input }) => `${shownValue(input)} is not a whole number from ${min} to ${max}`,
       params: { remedy: `Write a whole number from ${min} to ${max}.` },
     }),
   );
@@ -47,7 +48,7 @@ export function int(min = 0, max = MAX_UINT32): z.ZodMiniType<number, number> {
 /** A share in percent, which may have a fraction. */
 export const percent = z.number().check(
   z.refine((value: number) => value >= 0 && value <= 100, {
-    error: ({ input }) => `${JSON.stringify(input)} is not a share in percent`,
+    error: ({ input }) => `${shownValue(input)} is not a share in percent`,
     params: { remedy: 'Write a number from 0 to 100.' },
   }),
 );
@@ -72,7 +73,7 @@ export function isToken(name: string): boolean {
 /** The name of an HTTP header or cookie. */
 export const token = z.string().check(
   z.refine(isToken, {
-    error: ({ input }) => `${JSON.stringify(input)} is not the name of a header or cookie`,
+    error: ({ input }) => `${shownValue(input)} is not the name of a header or cookie`,
     params: { remedy: 'Use letters, digits and "-".' },
   }),
 );
@@ -103,7 +104,7 @@ export function hostProblem(host: string): string | undefined {
 /** A host name, a wildcard of one, or an IP address. */
 export const host = z.string().check(
   z.refine((text: string) => hostProblem(text) === undefined, {
-    error: ({ input }) => `"${String(input)}" ${hostProblem(String(input)) ?? 'is not a host name'}`,
+    error: ({ input }) => `${shownValue(input)} ${hostProblem(String(input)) ?? 'is not a host name'}`,
     params: { remedy: 'Write a DNS name such as reviews.default.mesh, or *.example.com.' },
   }),
 );
@@ -127,7 +128,7 @@ export const exportTo = z.optional(
   z.array(
     z.string().check(
       z.refine((text: string) => NAMESPACE.test(text), {
-        error: ({ input }) => `"${String(input)}" is not the name of a namespace`,
+        error: ({ input }) => `${shownValue(input)} is not the name of a namespace`,
         params: { remedy: 'Write ".", "*", "~" or a namespace.' },
       }),
     ),

@@ -138,10 +138,10 @@ const bad: readonly (readonly [string, string])[] = [
   ],
   [
     'enableAutoMtls: "no"\n',
-    'm.yaml:1: error IST0106 MeshConfig enableAutoMtls: is a string and must be a boolean. Write a boolean.',
+    'm.yaml:1: error IST0106 MeshConfig enableAutoMtls: "no" (a string) is not a boolean. Write true or false, without quotes.',
   ],
   ['{}\n---\ntrustDomain: x\n', 'm.yaml:3: error IST0106 MeshConfig: a second document. Keep one document.'],
-  ['- a\n', 'm.yaml:1: error IST0106 MeshConfig: the document is a list and must be a mapping. Write a mapping.'],
+  ['- a\n', 'm.yaml:1: error IST0106 MeshConfig: the document is a list, not a mapping. Write a mapping.'],
 ];
 
 for (const [text, expected] of bad)

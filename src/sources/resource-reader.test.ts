@@ -61,7 +61,7 @@ test('several documents, lists and JSON', () => {
     ],
   );
   assert.deepEqual(messages(state), [
-    'b.json:38: error IST0106 VirtualService default/bad items[1].spec.hosts: is a number and must be a list (the resource is not applied). Write a list.',
+    'b.json:38: error IST0106 VirtualService default/bad items[1].spec.hosts: 5 (a number) is not a list (the resource is not applied). Write a list, such as [5].',
   ]);
 });
 
@@ -111,7 +111,7 @@ const bad: readonly (readonly [string, string, string])[] = [
   [
     'a document that is no mapping',
     'hello\n',
-    `a.yaml:1: error IST0106: the document is a string and must be a mapping ${NONE}. Write a mapping.`,
+    `a.yaml:1: error IST0106: the document is "hello" (a string), not a mapping ${NONE}. Write a mapping.`,
   ],
 ];
 

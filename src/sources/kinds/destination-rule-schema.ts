@@ -1,5 +1,6 @@
 /** The shape of DestinationRule in Istio's API. https://istio.io/latest/docs/reference/config/networking/destination-rule/ */
 import * as z from 'zod/mini';
+import { shownValue } from '../../lib/shown-value.ts';
 import { duration, exportTo, host, int, labels, nonEmpty, port, token } from '../field-types.ts';
 import type { UnsupportedField } from '../unsupported-fields.ts';
 
@@ -11,7 +12,7 @@ const percent = int(0, 100);
 function number(min: number, max: number): z.ZodMiniType<number, number> {
   return z.number().check(
     z.refine((value: number) => value >= min && value <= max, {
-      error: ({ input }) => `${JSON.stringify(input)} is not a number from ${min} to ${max}`,
+      error: ({ input }) => `${shownValue(input)} is not a number from ${min} to ${max}`,
       params: { remedy: `Write a number from ${min} to ${max}.` },
     }),
   );

@@ -1,5 +1,6 @@
 /** What one kind of resource is: its versions, its schema, what of it is not supported, and how it becomes the model. */
 import * as z from 'zod/mini';
+import { shownValue } from '../../lib/shown-value.ts';
 import { checkAgainst, formatPath, type Path, type YamlDocument } from '../../lib/yaml-document.ts';
 import type { Severity, SourceLocation } from '../../model/diagnostic.ts';
 import type { ResourceMeta } from '../../model/resource-meta.ts';
@@ -79,7 +80,7 @@ export function defineKind<S extends z.core.$ZodType, Out>(definition: KindDefin
         const at = [...base, ...path];
         const name = path.findLast((step) => typeof step === 'string') ?? '';
         const given = field.only ?? field.except ?? field.matching;
-        const use = given === undefined ? `"${name}"` : `"${name}" with the value ${JSON.stringify(value)}`;
+        const use = given === undefined ? `"${name}"` : `"${name}" with the value ${shownValue(value)}`;
         issues.push({
           code: field.effect === 'refused' ? 'TRY0003' : 'TRY0005',
           severity: field.effect === 'refused' ? 'error' : 'warning',

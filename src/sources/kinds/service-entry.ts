@@ -1,5 +1,6 @@
 /** ServiceEntry. https://istio.io/latest/docs/reference/config/networking/service-entry/ */
 import * as z from 'zod/mini';
+import { shownValue } from '../../lib/shown-value.ts';
 import type { Path } from '../../lib/yaml-document.ts';
 import type { ResourceMeta } from '../../model/resource-meta.ts';
 import type { Protocol, Service } from '../../model/service.ts';
@@ -53,7 +54,7 @@ export function protocolOf(name: string): Protocol | undefined {
 /** A protocol's name as a field. */
 export const protocol = z.string().check(
   z.refine((name: string) => protocolOf(name) !== undefined, {
-    error: ({ input }) => `"${String(input)}" is not a supported protocol`,
+    error: ({ input }) => `${shownValue(input)} is not a supported protocol`,
     params: { remedy: `Use one of: ${Object.keys(PROTOCOLS).join(', ')}; or leave it out to have it detected.` },
   }),
 );

@@ -1,5 +1,6 @@
 /** The shape of Sidecar in Istio's API. https://istio.io/latest/docs/reference/config/networking/sidecar/ */
 import * as z from 'zod/mini';
+import { shownValue } from '../../lib/shown-value.ts';
 import { hostProblem, int, labels, nonEmpty } from '../field-types.ts';
 import { refused, type UnsupportedField } from '../unsupported-fields.ts';
 import { connectionPool } from './destination-rule-schema.ts';
@@ -20,7 +21,7 @@ export function egressHostProblem(text: string): string | undefined {
 
 const egressHost = z.string().check(
   z.refine((text: string) => egressHostProblem(text) === undefined, {
-    error: ({ input }) => `"${String(input)}" ${egressHostProblem(String(input)) ?? 'cannot be used'}`,
+    error: ({ input }) => `${shownValue(input)} ${egressHostProblem(String(input)) ?? 'cannot be used'}`,
     params: { remedy: 'Write namespace/host, such as shop/reviews.shop.mesh, ./* or */*.example.com.' },
   }),
 );
