@@ -85,6 +85,8 @@ function gatewayOf({
   labels,
   serviceAccount,
   register,
+  trustedProxies,
+  proxyProtocol,
   ...written
 }: WrittenSettings['gateways'][number]): GatewaySettings {
   return {
@@ -93,6 +95,8 @@ function gatewayOf({
     serviceAccount: serviceAccount ?? name,
     labels: { app: name, istio: name, ...labels },
     register,
+    trustedProxies,
+    proxyProtocol,
   };
 }
 

@@ -86,8 +86,8 @@ function gatewayOf(
     identity: withIdentities ? identityOf(gateway, config.trustDomain) : undefined,
     address,
     ...(Object.keys(ports).length === 0 ? {} : { ports }),
-    ...(trustedProxies === 0 ? {} : { trustedHops: trustedProxies }),
-    ...(proxyProtocol ? { proxyProtocol } : {}),
+    ...(trustedProxies === undefined ? {} : { trustedHops: trustedProxies }),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
     ...(register === undefined ? {} : { registered: gatewayPlace(gateway, register.port, hostAddress) }),
   };
 }

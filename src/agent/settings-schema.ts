@@ -141,15 +141,15 @@ const GATEWAY = {
     PORT,
     'Where Envoy listens instead, by the port that a Gateway names, such as `{80: 8080}`: where Envoy may open no privileged ports, with a redirection in front.',
   ),
-  trustedProxies: defaulted(
+  trustedProxies: optional(
     wholeNumber('a number of proxies', 0, 16, '1'),
-    0,
     'How many proxies in front are trusted to have written `x-forwarded-for`.',
+    '`defaultConfig.gatewayTopology.numTrustedProxies` of the mesh configuration, else none',
   ),
-  proxyProtocol: defaulted(
+  proxyProtocol: optional(
     FLAG,
-    false,
     'Whether a load balancer in front begins every connection with a header of the PROXY protocol; others are closed.',
+    'whether `defaultConfig.gatewayTopology` of the mesh configuration has `proxyProtocol`',
   ),
   register: optionalSection('What peers of the mesh find it by in Consul, as an egress gateway needs it.', {
     port: required(PORT, 'The port of a Gateway that they call.'),

@@ -200,8 +200,9 @@ export interface GatewaySettings {
   readonly address: string;
   /** Where Envoy listens, by the port that a Gateway names. */
   readonly ports: Readonly<Record<number, number>>;
-  readonly trustedProxies: number;
-  readonly proxyProtocol: boolean;
+  /** Undefined, here and below: as the mesh configuration says. */
+  readonly trustedProxies: number | undefined;
+  readonly proxyProtocol: boolean | undefined;
   /** Undefined: it is not registered. */
   readonly register: { readonly port: number; readonly protocol: Protocol; readonly mutualTls: boolean } | undefined;
 }

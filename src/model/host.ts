@@ -132,9 +132,12 @@ export interface GatewayRole {
   readonly address: string;
   /** Where Envoy listens instead, by the port that a Gateway names; others are their own. */
   readonly ports?: Readonly<Record<number, number>>;
-  /** How many proxies before it are trusted to have written `x-forwarded-for`; absent: none. */
+  /** How many proxies before it are trusted to have written `x-forwarded-for`; absent: as the mesh configuration says. */
   readonly trustedHops?: number;
-  /** Every connection begins with a header of the PROXY protocol, as a load balancer in front writes it. */
+  /**
+   * Whether every connection begins with a header of the PROXY protocol, as a load balancer in front writes it; absent:
+   * as the mesh configuration says.
+   */
   readonly proxyProtocol?: boolean;
   /** Where peers find it as an instance of its service; absent: it is not registered. */
   readonly registered?: SocketAddress;

@@ -7,7 +7,7 @@ import { ListenerSchema } from '../../gen/envoy/config/listener/v3/listener_pb.t
 import type { ConsistentHash } from '../../model/destination-rule.ts';
 import type { ServerTls } from '../../model/gateway.ts';
 import type { SocketAddress } from '../../model/host.ts';
-import type { MeshConfig, TlsChoice } from '../../model/mesh-config.ts';
+import type { ForwardedCertificate, MeshConfig, TlsChoice } from '../../model/mesh-config.ts';
 import type { SpiffeId } from '../../model/spiffe-id.ts';
 import type { Resource } from '../../xds/resource.ts';
 import { dynamicDnsSniFilter } from '../clusters/dynamic-dns.ts';
@@ -96,6 +96,7 @@ export interface GatewayListenerSpec {
   readonly pathNormalization?: MeshConfig['pathNormalization'];
   readonly trustedHops: number | undefined;
   readonly proxyProtocol: boolean;
+  readonly forwardedCertificate: ForwardedCertificate | undefined;
 }
 
 /** As in Istio. */
@@ -113,6 +114,7 @@ function http(spec: GatewayListenerSpec, carries: GatewayHttp, end: ServerEnd | 
     statPrefix: `outbound_${listenerName(spec.listen)}`,
     routes: { case: 'rds', value: { configSource: ADS, routeConfigName: carries.routeConfig } },
     from: 'gateway',
+    forwardedCertificate: spec.forwardedCertificate,
     // Calls of browsers are gRPC by then, so that a refusal is one of gRPC.
     httpFilters: [
       ...(carries.grpcWeb ? [GRPC_WEB] : []),
@@ -142,7 +144,9 @@ function tcp(spec: GatewayListenerSpec, bytes: GatewayBytes): readonly NetworkFi
 }
 
 function socketOf(end: ServerEnd): MessageInitShape<typeof TransportSocketSchema> {
-  return end.kind === 'own' ? ownTlsSocket(end) : downstreamTlsSocket(end.identity, end.trustDomains, end.alpn, end.choice);
+  return end.kind === 'own'
+    ? ownTlsSocket(end)
+    : downstreamTlsSocket(end.identity, end.trustDomains, end.alpn, end.choice);
 }
 
 function filterChain(spec: GatewayListenerSpec, chain: GatewayChain): FilterChain {

@@ -135,6 +135,7 @@ export class GatewaySide {
         make(isShared ? shareOf(mesh, host, role) : undefined);
       }
       if (chains.length === 0) continue;
+      const { gatewayTopology: topology } = config;
       const listener = {
         listen: port.listen,
         chains,
@@ -143,8 +144,9 @@ export class GatewaySide {
         dynamicDnsMs: dynamicDnsOf(mesh),
         accessLog: accessLogOf(mesh.config),
         pathNormalization: mesh.config.pathNormalization,
-        trustedHops: role.trustedHops,
-        proxyProtocol: role.proxyProtocol ?? false,
+        trustedHops: role.trustedHops ?? topology?.trustedHops,
+        proxyProtocol: role.proxyProtocol ?? topology?.proxyProtocol ?? false,
+        forwardedCertificate: topology?.forwardedCertificate,
       };
       units.own('listeners', listenerName(port.listen), owner);
       units.make('listeners', listenerName(port.listen), [JSON.stringify(listener)], () => gatewayListener(listener));

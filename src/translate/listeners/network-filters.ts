@@ -17,7 +17,7 @@ import {
   TcpProxySchema,
 } from '../../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
 import type { ConsistentHash, Tunnel } from '../../model/destination-rule.ts';
-import type { MeshConfig } from '../../model/mesh-config.ts';
+import type { ForwardedCertificate, MeshConfig } from '../../model/mesh-config.ts';
 import { CALLER_STATE } from '../clusters/cluster-callers.ts';
 import { dynamicDnsHttpFilter } from '../clusters/dynamic-dns.ts';
 import { type HttpFilter, httpFilters } from '../http/http-filters.ts';
@@ -40,6 +40,8 @@ export interface HttpSpec {
   readonly from: 'outbound' | 'mutual' | 'plain' | 'gateway';
   /** At a gateway: how many proxies before it are trusted to have written `x-forwarded-for`; absent: none. */
   readonly trustedHops?: number;
+  /** At a gateway: what becomes of `x-forwarded-client-cert`; absent: it is replaced. */
+  readonly forwardedCertificate?: ForwardedCertificate | undefined;
   /** What becomes of paths before they are matched; absent: as RFC 3986 normalises. */
   readonly pathNormalization?: MeshConfig['pathNormalization'];
   readonly accessLog: AccessLog | undefined;
@@ -49,9 +51,10 @@ export interface HttpSpec {
   readonly dynamicDnsMs?: number | undefined;
 }
 
-function directionFields(
-  from: HttpSpec['from'],
-): Pick<
+function directionFields({
+  from,
+  forwardedCertificate = 'SANITIZE_SET',
+}: Pick<HttpSpec, 'from' | 'forwardedCertificate'>): Pick<
   HttpConnectionManager,
   'serverName' | 'serverHeaderTransformation' | 'forwardClientCertDetails' | 'setCurrentClientCertDetails'
 > {
@@ -63,7 +66,7 @@ function directionFields(
   if (from === 'gateway')
     return {
       serverName,
-      forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET,
+      forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails[forwardedCertificate],
       setCurrentClientCertDetails: { subject: true, cert: true, dns: true, uri: true },
     };
   return {
@@ -125,7 +128,7 @@ export function httpConnectionManager(spec: HttpSpec): NetworkFilter {
     httpFilters: [
       ...httpFilters(spec.httpFilters, dynamicDnsMs === undefined ? [] : [dynamicDnsHttpFilter(dynamicDnsMs)]),
     ],
-    ...directionFields(spec.from),
+    ...directionFields(spec),
     useRemoteAddress: spec.from === 'gateway',
     ...(spec.trustedHops !== undefined && { xffNumTrustedHops: spec.trustedHops }),
     ...pathNormalization(spec.pathNormalization),
