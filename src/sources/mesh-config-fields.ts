@@ -63,6 +63,7 @@ function gatewayTopology({
 /** What `spec` says and nothing else: spread over a mesh configuration it is that one with these fields. */
 export function meshConfigFields(spec: MeshConfigSpec, report: Report): Partial<MeshConfig> {
   const { localityLbSetting: locality, defaultTrafficPolicy: policy, defaultHttpRetryPolicy: retries } = spec;
+  const { outboundTrafficPolicy: outbound, pathNormalization: paths } = spec;
   const topology = spec.defaultConfig?.gatewayTopology;
   return {
     ...given('trustDomain', spec.trustDomain),
@@ -81,7 +82,8 @@ export function meshConfigFields(spec: MeshConfigSpec, report: Report): Partial<
     ),
     ...given('accessLogEncoding', spec.accessLogEncoding),
     ...given('catalogue', spec.catalogue && catalogueConfig(spec.catalogue)),
-    ...given('outboundTrafficPolicy', spec.outboundTrafficPolicy?.mode),
+    // A block without its field says the default, whatever was said before.
+    ...given('outboundTrafficPolicy', outbound && (outbound.mode ?? 'ALLOW_ANY')),
     ...given('localityLbSetting', locality && buildLocality(locality, ['localityLbSetting'], report)),
     ...given('defaultServiceExportTo', spec.defaultServiceExportTo),
     ...given('defaultVirtualServiceExportTo', spec.defaultVirtualServiceExportTo),
@@ -92,7 +94,7 @@ export function meshConfigFields(spec: MeshConfigSpec, report: Report): Partial<
     ...given('dnsRefreshRateMs', spec.dnsRefreshRate),
     ...given('protocolDetectionTimeoutMs', spec.protocolDetectionTimeout),
     ...given('h2UpgradePolicy', spec.h2UpgradePolicy),
-    ...given('pathNormalization', spec.pathNormalization?.normalization),
+    ...given('pathNormalization', paths && (paths.normalization ?? 'DEFAULT')),
     ...given('meshMtls', spec.meshMTLS && tlsChoice('meshMTLS', spec.meshMTLS, report)),
     ...given('tlsDefaults', spec.tlsDefaults && tlsChoice('tlsDefaults', spec.tlsDefaults, report)),
     ...given('verifyCertificateAtClient', spec.verifyCertificateAtClient),

@@ -38,6 +38,13 @@ test('an empty text says nowhere, where the file of the host says somewhere', ()
   assert.equal(meshOf(meshConfig({ accessLogFile: '' })).config.accessLogFile, undefined);
 });
 
+test('an empty block says the default, where the file of the host says something else', () => {
+  const host: MeshConfig = { ...OF_HOST, outboundTrafficPolicy: 'REGISTRY_ONLY', pathNormalization: 'NONE' };
+  const text = meshConfig({ outboundTrafficPolicy: {}, pathNormalization: {} });
+  const { config } = built(parseResources([{ file: 'a.yaml', text }]), host);
+  assert.deepEqual([config.outboundTrafficPolicy, config.pathNormalization], ['ALLOW_ANY', 'DEFAULT']);
+});
+
 test('a block is taken whole: nothing of the host’s is mixed in', () => {
   const retries = { attempts: 1, perTryTimeoutMs: 2000, retryOn: '5xx', retryRemoteLocalities: true };
   const host: MeshConfig = {
