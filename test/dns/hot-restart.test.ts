@@ -15,7 +15,7 @@ import { dnsClient } from './dns-client.ts';
 
 const ASKING = 4;
 const TRIES = 3;
-const TRY_MS = 2000;
+const TRY_MS = 5000;
 
 test('a hot restart of Envoy loses no look-up', async (t) => {
   const [dir, port] = await Promise.all([tempDir(t), freePort()]);

@@ -18,11 +18,16 @@ export interface Arrived {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** What a version does with its `count`th request, from 1. */
+/** What a version does with its `count`th request, from 1; it answers when `after` is settled. */
 export type Conduct = (
   arrived: Arrived,
   count: number,
-) => { readonly status?: number; readonly delayMs?: number; readonly headers?: Readonly<Record<string, string>> };
+) => {
+  readonly status?: number;
+  readonly delayMs?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly after?: Promise<void>;
+};
 
 export interface Answered {
   readonly status: number;
@@ -77,12 +82,13 @@ async function startVersion(t: TestContext, name: string, conduct: Conduct, arri
     const { method = '', url = '', headers } = incoming;
     const one = { method, url, headers };
     arrived.push(one);
-    const { status = 200, delayMs = 0, headers: more = {} } = conduct(one, arrived.length);
+    const { status = 200, delayMs = 0, headers: more = {}, after } = conduct(one, arrived.length);
     const answer = (): void => {
       outgoing.writeHead(status, { 'x-app': name, ...more });
       outgoing.end(name);
     };
-    if (delayMs === 0) answer();
+    if (after !== undefined) void after.then(answer);
+    else if (delayMs === 0) answer();
     else setTimeout(answer, delayMs).unref();
   });
   server.on('connection', (socket) => {
@@ -106,7 +112,7 @@ async function startVersion(t: TestContext, name: string, conduct: Conduct, arri
 function callPort(port: number, { method = 'GET', path = '/', headers = {} }: CallOptions): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
-      { host: '127.0.0.1', port, method, path, headers, agent: false, timeout: 10_000 },
+      { host: '127.0.0.1', port, method, path, headers, agent: false, timeout: 30_000 },
       (incoming) => {
         let body = '';
         incoming.setEncoding('utf8');
@@ -114,7 +120,7 @@ function callPort(port: number, { method = 'GET', path = '/', headers = {} }: Ca
         incoming.on('end', () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body }));
       },
     );
-    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in 10 s')));
+    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in 30 s')));
     outgoing.once('error', reject);
     outgoing.end();
   });

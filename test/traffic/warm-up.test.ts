@@ -12,8 +12,9 @@ import { startAgentlet } from '../translate/agentlet.ts';
 import { call, httpApplication } from '../translate/applications.ts';
 import { host } from '../translate/mesh-literals.ts';
 
-const WARM_UP_S = 5;
-const REQUESTS = 200;
+const WARM_UP_S = 8;
+/** Few, so that they are answered while the warm-up has just begun. */
+const REQUESTS = 60;
 
 function meshOf(ports: readonly number[], previous: Mesh | undefined): Mesh {
   const documents = [
@@ -75,6 +76,6 @@ test('a new endpoint begins with a small share and ends with its own', async (t:
   await wholeWarmUp();
   const warm = await answeredBy(port, 'young');
   t.diagnostic(`of ${REQUESTS} requests the new endpoint had ${cold} at first, ${warm} after ${WARM_UP_S} s`);
-  assert.ok(cold < 0.4 * REQUESTS, `${cold} of ${REQUESTS} at once`);
-  assert.ok(warm > 0.45 * REQUESTS, `${warm} of ${REQUESTS} after the warm-up`);
+  assert.ok(cold < 0.3 * REQUESTS, `${cold} of ${REQUESTS} at once`);
+  assert.ok(warm > 0.4 * REQUESTS, `${warm} of ${REQUESTS} after the warm-up`);
 });
