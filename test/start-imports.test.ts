@@ -34,7 +34,7 @@ test('an agent without the fleet, and with nothing learnt on demand, loads neith
   const loaded = [...(await loadedWith('agent/mesh-side.ts'))];
   assert.ok(loaded.includes('@grpc/grpc-js'), 'the heavy half is loaded here');
   assert.deepEqual(
-    loaded.filter((one) => /^(?:fleet|analysis)\/|^agent\/learner/.test(one)),
+    loaded.filter((one) => /^(?:fleet|analysis)\/|^agent\/(?:learner|called-services)/.test(one)),
     [],
   );
 });

@@ -2,6 +2,7 @@
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
+import { CalledServices } from './called-services.ts';
 import { Learner } from './learner.ts';
 import { LearnerDns } from './learner-dns.ts';
 import { LearnerGate } from './learner-gate.ts';
@@ -23,12 +24,14 @@ export interface LearnerSideOptions {
 
 export class LearnerSide {
   readonly #options: LearnerSideOptions;
+  readonly #called: CalledServices;
   readonly #learner: Learner;
   readonly #dns: LearnerDns;
   #gate: LearnerGate | undefined;
 
-  private constructor(options: LearnerSideOptions, learner: Learner, dns: LearnerDns) {
+  private constructor(options: LearnerSideOptions, called: CalledServices, learner: Learner, dns: LearnerDns) {
     this.#options = options;
+    this.#called = called;
     this.#learner = learner;
     this.#dns = dns;
   }
@@ -37,21 +40,28 @@ export class LearnerSide {
   static async start(options: LearnerSideOptions): Promise<LearnerSide> {
     const { parts, mesh, store, reloading, external } = options;
     const log = options.log.child({ room: 'learner' });
-    const learner = new Learner({
+    const called = new CalledServices({
       store,
       settings: () => parts.settings,
+      mesh: () => mesh.loop.mesh,
+      host: () => mesh.loop.host,
+      call: async (services) => reloading.callByName(mesh, services),
+      isAsked: () => learner.isAsked,
+      stats: async (filter) => parts.envoy.admin.stats(filter),
+      log,
+    });
+    const learner = new Learner({
+      called,
       mesh: () => mesh.loop.mesh,
       host: () => mesh.loop.host,
       isServed: (serviceHost) => mesh.serves(serviceHost),
       isSettled: async () => mesh.isSettled(),
       exists: async (serviceHost, signal) => (await mesh.consul?.exists(serviceHost, signal)) ?? false,
-      call: async (services) => reloading.callByName(mesh, services),
-      stats: async (filter) => parts.envoy.admin.stats(filter),
       log,
     });
     const learn = async (name: string): ReturnType<Learner['learn']> => learner.learn(name);
-    const side = new LearnerSide(options, learner, new LearnerDns(learn, log));
-    parts.learnt = () => ({ services: learner.services, diagnostics: side.diagnostics });
+    const side = new LearnerSide(options, called, learner, new LearnerDns(learn, log));
+    parts.learnt = () => ({ services: called.learnt, diagnostics: side.diagnostics });
     side.#gate = await LearnerGate.open(
       gateSocket(parts.settings.paths.run),
       external ? 0o660 : undefined,
@@ -61,7 +71,7 @@ export class LearnerSide {
       return undefined;
     });
     side.follow();
-    learner.start();
+    called.start();
     return side;
   }
 
@@ -72,12 +82,13 @@ export class LearnerSide {
   /** The mesh or the host has changed. */
   follow(): void {
     this.#dns.listen(this.#options.parts.host.dns?.learner);
-    this.#learner.follow();
+    this.#called.follow();
   }
 
   async close(): Promise<void> {
     this.#dns.close();
     this.#gate?.close();
-    await this.#learner.close();
+    this.#learner.stop();
+    await this.#called.close();
   }
 }

@@ -8,7 +8,8 @@ import type { Host, NamedUpstream } from '../model/host.ts';
 import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
 import { EMPTY_RESOURCES } from '../sources/resource-set.ts';
-import { type CalledService, Learner } from './learner.ts';
+import { type CalledService, CalledServices } from './called-services.ts';
+import { Learner } from './learner.ts';
 import { LearntServices } from './learnt-services.ts';
 
 const MESH = buildMesh(undefined, {
@@ -20,6 +21,7 @@ const MESH = buildMesh(undefined, {
 
 interface Scene {
   readonly learner: Learner;
+  readonly services: CalledServices;
   readonly asked: string[];
   readonly called: (readonly CalledService[])[];
 }
@@ -31,7 +33,9 @@ async function scene(t: TestContext, exists?: (host: string) => Promise<boolean>
   const called: (readonly CalledService[])[] = [];
   let named: readonly NamedUpstream[] = [];
   let { services } = MESH;
-  const learner = new Learner({
+  const host = (): Host =>
+    ({ workloads: [], upstreams: [], callerIdentity: undefined, namedUpstreams: named }) as unknown as Host;
+  const calledServices = new CalledServices({
     store: await LearntServices.open(dir),
     settings: () =>
       ({
@@ -40,13 +44,8 @@ async function scene(t: TestContext, exists?: (host: string) => Promise<boolean>
         upstreams: [],
       }) as never,
     mesh: () => ({ ...MESH, services }),
-    host: () => ({ workloads: [], upstreams: [], callerIdentity: undefined, namedUpstreams: named }) as unknown as Host,
-    isServed: (host) => services.has(host),
-    isSettled: () => Promise.resolve(true),
-    exists: async (host) => {
-      asked.push(host);
-      return exists === undefined ? !host.startsWith('nobody') : exists(host);
-    },
+    host,
+    isAsked: () => learner.isAsked,
     call: (next) => {
       called.push(next);
       named = next.map(({ host, isLeaving }, i) => ({
@@ -60,11 +59,24 @@ async function scene(t: TestContext, exists?: (host: string) => Promise<boolean>
     stats: () => Promise.resolve(new Map()),
     log: createLog('error'),
   });
+  const learner = new Learner({
+    called: calledServices,
+    mesh: () => ({ ...MESH, services }),
+    host,
+    isServed: (name) => services.has(name),
+    isSettled: () => Promise.resolve(true),
+    exists: async (name) => {
+      asked.push(name);
+      return exists === undefined ? !name.startsWith('nobody') : exists(name);
+    },
+    log: createLog('error'),
+  });
   t.after(async () => {
-    await learner.close();
+    learner.stop();
+    await calledServices.close();
     await rm(dir, { recursive: true });
   });
-  return { learner, asked, called };
+  return { learner, services: calledServices, asked, called };
 }
 
 test('all names of a service are one service, and many who ask are one', async (t) => {
@@ -94,14 +106,14 @@ test('a Consul that does not answer is no proof that there is no service', async
 });
 
 test('of too many the longest unused leaves, and is served until nobody can know its address', async (t) => {
-  const { learner, called } = await scene(t);
+  const { learner, services, called } = await scene(t);
   for (const name of ['a', 'b', 'c', 'd']) assert.equal((await learner.learn(`${name}.mesh`)).outcome, 'found');
   const leaving = called.at(-1)?.filter(({ isLeaving }) => isLeaving);
   assert.equal(leaving?.length, 1);
-  assert.equal(learner.services.length, 3);
+  assert.equal(services.learnt.length, 3);
   const [gone] = leaving;
   assert.equal((await learner.learn(gone?.host ?? '')).outcome, 'found');
-  assert.ok(learner.services.some(({ host }) => host === gone?.host));
+  assert.ok(services.learnt.some(({ host }) => host === gone?.host));
 });
 
 test('names that nobody has cannot be asked of Consul without end', async (t) => {
