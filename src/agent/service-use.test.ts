@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { outboundStatHosts } from '../translate/clusters/stat-names.ts';
 import { usedServices } from './service-use.ts';
 
 const namedUpstreams = [{ serviceHost: 'reviews.default.mesh', addresses: ['127.240.0.1'] }];
@@ -38,6 +39,28 @@ for (const [what, name, before, now, expected] of cases)
   test(`use: ${what}`, async () => {
     assert.deepEqual(await used({ [name]: before }, { [name]: now }), expected);
   });
+
+test('use: clusters that the mesh configuration names, whatever their subset', async () => {
+  const ledger = {
+    host: 'ledger.default.mesh',
+    name: 'ledger',
+    namespace: 'default',
+    consulName: 'ledger',
+    ports: [{ number: 9080, name: 'http', protocol: 'HTTP' as const }],
+  };
+  const config = { outboundClusterStatName: '%SERVICE%_%SERVICE_PORT%_%SUBSET_NAME%' };
+  const of = async (name: string): Promise<readonly string[]> => {
+    const stats = async (filter: string): Promise<ReadonlyMap<string, number>> =>
+      new Map([[name, 1]].filter(([each]) => new RegExp(filter).test(String(each))) as [string, number][]);
+    const { used: found } = await usedServices({}, HOSTS, new Map(), stats, outboundStatHosts(config, [ledger]));
+    return [...found];
+  };
+  assert.deepEqual(await of('cluster.ledger.default_9080_;.upstream_rq_total'), [HOSTS[1]]);
+  assert.deepEqual(await of('cluster.ledger.default_9080_v1~shop;.upstream_rq_total'), [HOSTS[1]]);
+  assert.deepEqual(await of('cluster.observe|9080||ledger.default.mesh;.upstream_rq_total'), [HOSTS[1]]);
+  assert.deepEqual(await of('cluster.ledgerXdefault_9080_;.upstream_rq_total'), []);
+  assert.deepEqual(await of('cluster.other.default_9080_;.upstream_rq_total'), []);
+});
 
 test('use: a captured connection that stays, as its service has no listener of its own', async () => {
   const name = 'cluster.outbound|5432||reviews.default.mesh;.upstream_cx_active';

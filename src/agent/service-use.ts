@@ -2,7 +2,9 @@
 import type { Host } from '../model/host.ts';
 
 /** One question for all services. */
-const FILTER = String.raw`^(listener\..*\.downstream_cx_(total|active)|http\.outbound_.*\.downstream_rq_total|cluster\.(outbound|observe)\|.*\.upstream_(cx_total|cx_active|rq_total))$`;
+function filterOf(clusters: string): string {
+  return String.raw`^(listener\..*\.downstream_cx_(total|active)|http\.outbound_.*\.downstream_rq_total|cluster\.${clusters}.*\.upstream_(cx_total|cx_active|rq_total))$`;
+}
 
 /** `cluster.outbound|9080|v1|reviews.default.mesh;.upstream_rq_total`, also with a client behind the host. */
 const OF_CLUSTER = /^cluster\.(?:outbound|observe)\|\d+\|[^|]*\|([^;~]+)[^;]*;\./;
@@ -10,14 +12,16 @@ const OF_CLUSTER = /^cluster\.(?:outbound|observe)\|\d+\|[^|]*\|([^;~]+)[^;]*;\.
 /**
  * The services of `hosts` that were used since `before`, or are in use.
  * @param stats Envoy's counters whose name matches
+ * @param hostsOf whose cluster a counter is of, where the mesh configuration names clusters; absent: they say it
  */
 export async function usedServices(
   { namedUpstreams = [] }: Pick<Host, 'namedUpstreams'>,
   hosts: readonly string[],
   before: ReadonlyMap<string, number>,
   stats: (filter: string) => Promise<ReadonlyMap<string, number>>,
+  hostsOf?: (counter: string) => readonly string[],
 ): Promise<{ readonly used: ReadonlySet<string>; readonly counters: ReadonlyMap<string, number> }> {
-  const counters = await stats(FILTER);
+  const counters = await stats(filterOf(hostsOf === undefined ? String.raw`(outbound|observe)\|` : ''));
   const wanted = new Set(hosts);
   const byAddress = new Map(
     namedUpstreams.flatMap(({ serviceHost, addresses }) => addresses.map((address) => [address, serviceHost] as const)),
@@ -27,11 +31,14 @@ export async function usedServices(
   const used = new Set<string>();
   for (const [name, value] of counters) {
     const isNew = value > (before.get(name) ?? 0);
-    const ofCluster = OF_CLUSTER.exec(name)?.[1];
-    const host = ofCluster ?? byAddress.get(addressOf(name) ?? '');
-    if (host === undefined || !wanted.has(host)) continue;
-    const isActive = name.endsWith('_active') && value > 0 && (ofCluster === undefined || !withListener.has(host));
-    if (isActive || (isNew && !name.endsWith('_active'))) used.add(host);
+    const own = OF_CLUSTER.exec(name)?.[1];
+    const ofCluster = own === undefined ? (hostsOf?.(name) ?? []) : [own];
+    const address = ofCluster.length > 0 ? undefined : byAddress.get(addressOf(name) ?? '');
+    for (const host of address === undefined ? ofCluster : [address]) {
+      if (!wanted.has(host)) continue;
+      const isActive = name.endsWith('_active') && value > 0 && (host === address || !withListener.has(host));
+      if (isActive || (isNew && !name.endsWith('_active'))) used.add(host);
+    }
   }
   return { used, counters };
 }

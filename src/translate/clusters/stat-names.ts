@@ -3,10 +3,13 @@ import type { MeshConfig, STAT_NAME_PARTS } from '../../model/mesh-config.ts';
 import type { Service, ServicePort } from '../../model/service.ts';
 import { statName } from '../names.ts';
 
+/** Stands for whatever subset there is; no name has it. */
+const ANY_SUBSET = '\0';
+
 type Parts = Readonly<Record<(typeof STAT_NAME_PARTS)[number], string>>;
 
 function filled(pattern: string, parts: Parts): string {
-  return Object.entries(parts).reduce((name, [part, value]) => name.replaceAll(part, value), pattern);
+  return Object.entries(parts).reduce((name, [part, value]) => name.replaceAll(part, () => value), pattern);
 }
 
 /** A service of the mesh is `name.namespace` for short, as in Istio; others are their hosts. */
@@ -25,12 +28,8 @@ export interface OutboundStat {
   readonly config: Pick<MeshConfig, 'outboundClusterStatName'>;
 }
 
-/** By default the cluster's own name. Clients that have a cluster of their own keep it apart. */
-export function outboundStatName({ name, service, port, subset, config }: OutboundStat): string {
-  const pattern = config.outboundClusterStatName ?? '';
-  if (pattern === '') return statName(name);
-  const client = name.indexOf('~');
-  const parts = {
+function outboundParts({ service, port, subset }: Pick<OutboundStat, 'service' | 'port' | 'subset'>): Parts {
+  return {
     '%SERVICE%': shortName(service),
     '%SERVICE_NAME%': service.name,
     '%SERVICE_FQDN%': service.host,
@@ -39,7 +38,36 @@ export function outboundStatName({ name, service, port, subset, config }: Outbou
     '%TARGET_PORT%': `${port.targetPort ?? port.number}`,
     '%SUBSET_NAME%': subset ?? '',
   };
-  return statName(filled(pattern, parts) + (client < 0 ? '' : name.slice(client)));
+}
+
+/**
+ * Whose clusters counters such as `cluster.<name>;.upstream_rq_total` are of, among `services`; undefined where clusters
+ * have their own names, which say it.
+ */
+export function outboundStatHosts(
+  { outboundClusterStatName: pattern = '' }: Pick<MeshConfig, 'outboundClusterStatName'>,
+  services: readonly Pick<Service, 'host' | 'name' | 'namespace' | 'consulName' | 'ports'>[],
+): ((counter: string) => readonly string[]) | undefined {
+  if (pattern === '') return undefined;
+  const hosts = new Map<string, string[]>();
+  for (const service of services)
+    for (const port of service.ports) {
+      const name = filled(pattern, outboundParts({ service, port, subset: ANY_SUBSET }));
+      hosts.set(name, [...(hosts.get(name) ?? []), service.host]);
+    }
+  const forms = [...hosts].map(([name, of]) => {
+    const literal = name.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`).replaceAll(ANY_SUBSET, '[^;]*');
+    return { form: new RegExp(`^cluster\\.${literal}(?:~[^;]*)?;\\.`), of };
+  });
+  return (counter) => forms.flatMap(({ form, of }) => (form.test(counter) ? of : []));
+}
+
+/** By default the cluster's own name. Clients that have a cluster of their own keep it apart. */
+export function outboundStatName({ name, service, port, subset, config }: OutboundStat): string {
+  const pattern = config.outboundClusterStatName ?? '';
+  if (pattern === '') return statName(name);
+  const client = name.indexOf('~');
+  return statName(filled(pattern, outboundParts({ service, port, subset })) + (client < 0 ? '' : name.slice(client)));
 }
 
 export interface InboundStat {
