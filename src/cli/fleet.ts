@@ -2,7 +2,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Argument, type Command, Option } from 'commander';
-import type { PublisherSummary, Repaired } from '../fleet/fleet-admin.ts';
+import type { PublisherSummary } from '../fleet/fleet-admin.ts';
+import type { Repaired } from '../fleet/repair.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import {
   addConsulOptions,
@@ -54,8 +55,8 @@ async function makeFolder(dir: string): Promise<void> {
 }
 
 async function init(options: InitOptions): Promise<void> {
-  const { fleetExists, initialiseFleet, publicHalf } = await import('../fleet/fleet-admin.ts');
-  const { publicFileOf, writeNewKey } = await import('../fleet/signing-key.ts');
+  const { fleetExists, initialiseFleet } = await import('../fleet/fleet-admin.ts');
+  const { publicFileOf, publicHalf, writeNewKey } = await import('../fleet/signing-key.ts');
   const { openConsul } = await import('../fleet/fleet.ts');
   const { dir, consul, tokenFile, consulCa: caFile, publisher } = options;
   const store = openConsul({ consul: consulAddress(consul), tokenFile, caFile });
@@ -144,7 +145,7 @@ Example:
   trysail fleet repair`,
       ),
   ).action(async (options: FleetOptions) => {
-    const { repairFleet } = await import('../fleet/fleet-admin.ts');
+    const { repairFleet } = await import('../fleet/repair.ts');
     const repaired = await withFleet(options, repairFleet);
     process.stdout.write(
       repaired.length === 0 ? 'All that is in Consul verifies.\n' : repaired.map(repairedLine).join(''),

@@ -17,7 +17,7 @@ interface FreezeOptions extends FleetOptions, KeyOptions {
 }
 
 async function set(options: FreezeOptions, frozen: boolean): Promise<void> {
-  const { setFrozen } = await import('../fleet/fleet-admin.ts');
+  const { setFrozen } = await import('../fleet/freeze.ts');
   const key = await signingKeyOf(options);
   await withFleet(options, async (fleet) => setFrozen(fleet, key, frozen, options.message));
   process.stdout.write(
@@ -39,7 +39,7 @@ Example:
     )
     .action(async (options: FreezeOptions) => {
       if (options.status !== true) return await set(options, true);
-      const { freezeReport } = await import('../fleet/fleet-admin.ts');
+      const { freezeReport } = await import('../fleet/freeze.ts');
       const { frozen, by, at, message } = await withFleet(options, freezeReport);
       const why = message === undefined ? '' : `: ${printable(message)}`;
       process.stdout.write(frozen ? `Frozen by ${by} since ${at}${why}\n` : 'Not frozen.\n');

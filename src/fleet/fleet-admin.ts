@@ -1,16 +1,15 @@
 /** What the owner of the configuration root does: begin a fleet, say who may publish what, and take that back. */
-import { createPublicKey, randomBytes } from 'node:crypto';
-import { type KvEntry, type KvOperation, MAX_TRANSACTION_OPERATIONS } from '../consul/kv.ts';
+import { randomBytes } from 'node:crypto';
+import { type KvOperation, MAX_TRANSACTION_OPERATIONS } from '../consul/kv.ts';
 import { TrysailError } from '../lib/errors.ts';
-import { collectLeftovers } from './collect-leftovers.ts';
-import { type MeshDocument, oneLine, type Publisher, readMeshDocument, TYPES } from './documents.ts';
+import { type MeshDocument, type Publisher, readMeshDocument, TYPES } from './documents.ts';
 import type { OpenFleet } from './fleet.ts';
 import type { FleetStore } from './fleet-store.ts';
-import { newestHead } from './history.ts';
-import { FREEZE_KEY, headKey, MESH_KEY, NAMESPACES_PREFIX } from './layout.ts';
+import { sealFreeze } from './freeze.ts';
+import { FREEZE_KEY, headKey, MESH_KEY } from './layout.ts';
 import { mayPublish, type Publishers } from './publishers.ts';
 import { isRefused, sealDocument } from './signed-document.ts';
-import { keyId, publicKeyText, type SigningKey, type VerifyingKey } from './signing-key.ts';
+import { publicKeyText, type SigningKey, type VerifyingKey } from './signing-key.ts';
 
 /** A publisher as people see it; times in ISO 8601. */
 export interface PublisherSummary {
@@ -40,12 +39,6 @@ function publisherOf({ name, publicKey, namespaces, kinds, mayFreeze }: NewPubli
   };
 }
 
-/** The public half of a key that signs. */
-export function publicHalf(key: SigningKey): VerifyingKey {
-  const publicKey = createPublicKey(key.publicPem);
-  return { id: keyId(publicKey), publicKey };
-}
-
 function sealMesh(document: MeshDocument, root: SigningKey): Uint8Array {
   const payload = JSON.stringify(document);
   const read = readMeshDocument(payload);
@@ -55,24 +48,6 @@ function sealMesh(document: MeshDocument, root: SigningKey): Uint8Array {
         'Names are letters, digits, ".", "_", "@" and "-"; namespaces like shop, team-* or *; kinds like VirtualService.',
     });
   return Buffer.from(sealDocument(TYPES.mesh, payload, root));
-}
-
-function sealFreeze(
-  fleet: string,
-  revision: number,
-  frozen: boolean,
-  message: string | undefined,
-  key: SigningKey,
-): Uint8Array {
-  const document = {
-    version: 1,
-    fleet,
-    revision,
-    frozen,
-    atMs: Date.now(),
-    ...(message === undefined ? {} : { message: oneLine(message) }),
-  };
-  return Buffer.from(sealDocument(TYPES.freeze, JSON.stringify(document), key));
 }
 
 /**
@@ -208,99 +183,4 @@ export async function setLocalResources(
   localResources: MeshDocument['localResources'],
 ): Promise<void> {
   await changeMesh(fleet, root, async () => ({ to: { localResources } }));
-}
-
-/** Whether changes are frozen, by whom, since when (ISO 8601), why. */
-export interface FreezeReport {
-  readonly frozen: boolean;
-  readonly by: string;
-  readonly at: string;
-  readonly message?: string;
-}
-
-export async function freezeReport({ store }: OpenFleet): Promise<FreezeReport> {
-  const { document, by } = await store.freeze(await store.publishers());
-  const { frozen, atMs, message } = document;
-  return { frozen, by, at: new Date(atMs).toISOString(), ...(message === undefined ? {} : { message }) };
-}
-
-/** Stops all changes, or lets them go on. @throws TrysailError `FLEET_FORBIDDEN`, `FLEET_CONFLICT`, `CONSUL_…` */
-export async function setFrozen(
-  { store }: OpenFleet,
-  key: SigningKey,
-  frozen: boolean,
-  message: string | undefined,
-): Promise<void> {
-  const publishers = await store.publishers();
-  const publisher = publishers.byKey.get(key.id)?.publisher;
-  const isRoot = store.roots.some(({ id }) => id === key.id);
-  if (!isRoot && (publisher?.mayFreeze !== true || publisher.revokedAtMs !== undefined))
-    throw new TrysailError('FLEET_FORBIDDEN', `${publisher?.name ?? `The key ${key.id}`} may not freeze changes.`, {
-      remedy: 'Use the root key, or that of a publisher that was added with --may-freeze.',
-    });
-  const before = await store.freeze(publishers);
-  const { fleet } = publishers.document;
-  const value = sealFreeze(fleet, before.document.revision + 1, frozen, message, key);
-  if (await store.kv.put(FREEZE_KEY, value, { cas: before.modifyIndex })) return;
-  throw new TrysailError('FLEET_CONFLICT', 'Somebody else froze or unfroze changes at the same time.', {
-    remedy: 'Run it again.',
-  });
-}
-
-/** A namespace in which something was put right. */
-export interface Repaired {
-  readonly namespace: string;
-  /** Of the head that was put back; absent: it was right. */
-  readonly revision?: number;
-  /** How many keys are gone that publishers had left behind; absent: none. */
-  readonly collected?: number;
-}
-
-/**
- * Puts the newest head that verifies back where the one in force does not, and collects what nothing refers to.
- * @throws TrysailError `FLEET_BEYOND_REPAIR`, `FLEET_…`, `CONSUL_…`
- */
-export async function repairFleet({ store }: OpenFleet): Promise<readonly Repaired[]> {
-  const publishers = await store.publishers();
-  const repaired: Repaired[] = [];
-  for (const namespace of await store.namespaces()) {
-    const entry = await store.head(namespace);
-    if (entry !== undefined && (await verifies(store, entry, namespace, publishers))) {
-      const collected = await collectLeftovers(store, namespace, publishers);
-      if (collected > 0) repaired.push({ namespace, collected });
-      continue;
-    }
-    const best = await newestHead(store, namespace, publishers);
-    if (best === undefined)
-      throw new TrysailError('FLEET_BEYOND_REPAIR', `No head of ${namespace} in Consul verifies any more.`, {
-        remedy: `Restore ${NAMESPACES_PREFIX}${namespace}/ from a snapshot of Consul. Hosts hold what they had.`,
-      });
-    const { committed } = await store.kv.transact([
-      {
-        verb: 'cas',
-        key: headKey(namespace),
-        value: Buffer.from(best.sealed),
-        index: entry?.modifyIndex ?? 0,
-      },
-    ]);
-    if (committed) repaired.push({ namespace, revision: best.head.revision });
-  }
-  return repaired;
-}
-
-async function verifies(
-  store: FleetStore,
-  entry: KvEntry,
-  namespace: string,
-  publishers: Publishers,
-): Promise<boolean> {
-  try {
-    const held = await store.open(entry.value, namespace, publishers);
-    // An old head that was written back verifies, and is not the newest.
-    const best = await newestHead(store, namespace, publishers);
-    return best === undefined || held.head.revision >= best.head.revision;
-  } catch (error) {
-    if (error instanceof TrysailError && error.code.startsWith('FLEET_')) return false;
-    throw error;
-  }
 }

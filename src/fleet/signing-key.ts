@@ -40,6 +40,12 @@ export function publicKeyOf(text: string): VerifyingKey | undefined {
   }
 }
 
+/** The public half of a key that signs. */
+export function publicHalf(key: SigningKey): VerifyingKey {
+  const publicKey = createPublicKey(key.publicPem);
+  return { id: keyId(publicKey), publicKey };
+}
+
 /** The public keys of a PEM file: one, or several while the root is being replaced. @throws TrysailError `FLEET_KEY_INVALID` */
 export function publicKeysOf(pem: string, file: string): readonly VerifyingKey[] {
   const blocks = pem.match(/-----BEGIN PUBLIC KEY-----[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----/g) ?? [];

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConsulClient } from '../../src/consul/client.ts';
 import { applyResources, type OpenFleet } from '../../src/fleet/fleet.ts';
-import { addPublisher, initialiseFleet, publicHalf } from '../../src/fleet/fleet-admin.ts';
+import { addPublisher, initialiseFleet } from '../../src/fleet/fleet-admin.ts';
 import { FleetStore } from '../../src/fleet/fleet-store.ts';
 import { headKey, STATUS_PREFIX, statusKey } from '../../src/fleet/layout.ts';
-import { createSigningKey } from '../../src/fleet/signing-key.ts';
+import { createSigningKey, publicHalf } from '../../src/fleet/signing-key.ts';
 import { startAclConsul } from '../consul/acl.ts';
 import { answering, manifestsOf } from './fleet-lab.ts';
 

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type ConsulClient, createConsulClient } from '../../src/consul/client.ts';
 import { applyResources, type ChangeReport, type OpenFleet, openFleet } from '../../src/fleet/fleet.ts';
-import { initialiseFleet, publicHalf } from '../../src/fleet/fleet-admin.ts';
+import { initialiseFleet } from '../../src/fleet/fleet-admin.ts';
 import { readManifests } from '../../src/fleet/manifest.ts';
-import { createSigningKey, type SigningKey } from '../../src/fleet/signing-key.ts';
+import { createSigningKey, publicHalf, type SigningKey } from '../../src/fleet/signing-key.ts';
 import { startConsul, type TestConsul } from '../support/consul.ts';
 import { tempDir } from '../support/temp-dir.ts';
 

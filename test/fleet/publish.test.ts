@@ -13,17 +13,12 @@ import {
   publishedResources,
   rollBack,
 } from '../../src/fleet/fleet.ts';
-import {
-  addPublisher,
-  freezeReport,
-  publicHalf,
-  repairFleet,
-  revokePublisher,
-  setFrozen,
-} from '../../src/fleet/fleet-admin.ts';
+import { addPublisher, revokePublisher } from '../../src/fleet/fleet-admin.ts';
+import { freezeReport, setFrozen } from '../../src/fleet/freeze.ts';
 import { headKey, MESH_KEY, NAMESPACES_PREFIX, revisionsPrefix } from '../../src/fleet/layout.ts';
 import { publish } from '../../src/fleet/publish.ts';
-import { createSigningKey } from '../../src/fleet/signing-key.ts';
+import { repairFleet } from '../../src/fleet/repair.ts';
+import { createSigningKey, publicHalf } from '../../src/fleet/signing-key.ts';
 import { startConsul } from '../support/consul.ts';
 import { trysail } from '../support/run-trysail.ts';
 import { tempDir } from '../support/temp-dir.ts';
