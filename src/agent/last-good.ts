@@ -8,6 +8,7 @@ import * as z from 'zod/mini';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { errorCode, errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { WriteBehind } from '../lib/write-behind.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { readCatalogueSnapshot, writeCatalogueSnapshot } from '../sources/catalogue-snapshot.ts';
 import type { CatalogueState } from '../sources/catalogue-state.ts';
@@ -37,16 +38,20 @@ export interface Restored {
 export class LastGood {
   readonly #files: { readonly catalogue: string; readonly meshed: string };
   readonly #log: Log;
-  #written: LastGoodState | undefined;
-  #wanted: LastGoodState | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #writing: Promise<void> = Promise.resolve();
-  #failure: string | undefined;
-  #writtenAtMs = Number.NEGATIVE_INFINITY;
+  readonly #behind: WriteBehind<LastGoodState>;
+  /** What an earlier agent wrote. */
+  #restored: LastGoodState | undefined;
 
   constructor(stateDir: string, log: Log) {
     this.#files = { catalogue: join(stateDir, 'catalogue.json'), meshed: join(stateDir, 'meshed-hosts.json') };
     this.#log = log;
+    this.#behind = new WriteBehind({
+      write: async (state) => this.#write(state),
+      soonMs: SOON_MS,
+      betweenMs: BETWEEN_MS,
+      retryMs: RETRY_MS,
+      onFailure: (error) => log.error({ error }, 'the last good catalogue cannot be saved'),
+    });
   }
 
   /**
@@ -58,35 +63,32 @@ export class LastGood {
       this.#read(this.#files.catalogue, readCatalogueSnapshot),
       this.#read(this.#files.meshed, (text) => new Set(MeshedHosts.parse(JSON.parse(text)))),
     ]);
-    if (catalogue !== undefined) this.#written = { catalogue, meshedHosts };
+    if (catalogue !== undefined) this.#restored = { catalogue, meshedHosts };
     return { catalogue, meshedHosts };
   }
 
   /** Has `state` written soon. */
   keep(state: LastGoodState): void {
-    const last = this.#wanted ?? this.#written;
+    const last = this.#behind.newest ?? this.#restored;
     if (last?.catalogue.services === state.catalogue.services && last.meshedHosts === state.meshedHosts) return;
-    this.#wanted = state;
-    this.#writeIn(Math.max(SOON_MS, this.#writtenAtMs + BETWEEN_MS - performance.now()));
+    this.#behind.keep(state);
   }
 
   /** Writes what is still to be written. */
   async flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    await this.#writing;
-    await this.#write();
+    await this.#behind.flush();
   }
 
   get diagnostics(): readonly Diagnostic[] {
-    return this.#failure === undefined
+    const { failure } = this.#behind;
+    return failure === undefined
       ? []
       : [
           {
             code: 'TRY0102',
             severity: 'warning',
             object: this.#files.catalogue,
-            message: `the last good catalogue cannot be saved: ${this.#failure}`,
+            message: `the last good catalogue cannot be saved: ${failure}`,
             remedy: 'Free space in the state folder, or make it writable for the agent: it is needed after a restart.',
           },
         ];
@@ -102,30 +104,9 @@ export class LastGood {
     }
   }
 
-  async #write(): Promise<void> {
-    const state = this.#wanted;
-    if (state === undefined) return;
-    this.#wanted = undefined;
-    this.#writtenAtMs = performance.now();
-    try {
-      // Which services are meshed is the security-relevant half: never newer than the catalogue that shows it.
-      await writeFileAtomic(this.#files.meshed, JSON.stringify([...state.meshedHosts].sort()));
-      await writeFileAtomic(this.#files.catalogue, writeCatalogueSnapshot(state.catalogue));
-      this.#written = state;
-      this.#failure = undefined;
-    } catch (error) {
-      const failure = errorMessage(error);
-      if (failure !== this.#failure) this.#log.error({ error: failure }, 'the last good catalogue cannot be saved');
-      this.#failure = failure;
-      this.#wanted ??= state;
-      this.#writeIn(RETRY_MS);
-    }
-  }
-
-  #writeIn(ms: number): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#writing = this.#write();
-    }, ms).unref();
+  async #write({ catalogue, meshedHosts }: LastGoodState): Promise<void> {
+    // Which services are meshed is the security-relevant half: never newer than the catalogue that shows it.
+    await writeFileAtomic(this.#files.meshed, JSON.stringify([...meshedHosts].sort()));
+    await writeFileAtomic(this.#files.catalogue, writeCatalogueSnapshot(catalogue));
   }
 }

@@ -5,8 +5,8 @@
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
-import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { WriteBehind } from '../lib/write-behind.ts';
 import type { Bootstrap } from './bootstrap.ts';
 import type { SerialisedResources } from './static-bootstrap.ts';
 
@@ -49,87 +49,56 @@ export interface LastGoodOptions {
 
 export class LastGoodBootstrap {
   #options: LastGoodOptions;
-  #wanted: SerialisedResources | undefined;
-  #written: SerialisedResources | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #writing: Promise<void> = Promise.resolve();
-  #writtenAtMs = Number.NEGATIVE_INFINITY;
-  #failure: string | undefined;
+  readonly #behind: WriteBehind<SerialisedResources>;
 
   constructor(options: LastGoodOptions) {
     this.#options = options;
+    this.#behind = new WriteBehind({
+      write: async (resources) => this.#write(resources),
+      soonMs: options.soonMs ?? SOON_MS,
+      betweenMs: BETWEEN_MS,
+      retryMs: RETRY_MS,
+      onFailure: (error) => options.log.error({ error }, 'the last good configuration of Envoy cannot be written'),
+    });
   }
 
   /** Why the last try to write it has failed; undefined when it has not. */
   get failure(): string | undefined {
-    return this.#failure;
+    return this.#behind.failure;
   }
 
   /** Writes it with this bootstrap, program and arguments from now on. */
   reconfigure(change: Pick<LastGoodOptions, 'bootstrap' | 'binary' | 'args'>): void {
     this.#options = { ...this.#options, ...change };
-    this.#wanted ??= this.#written;
-    this.#written = undefined;
-    if (this.#wanted !== undefined) this.#writeIn(this.#options.soonMs ?? SOON_MS);
+    this.#behind.again();
   }
 
   /** Has these written soon: all that Envoy has acknowledged. */
   keep(resources: SerialisedResources): void {
-    if ((this.#wanted ?? this.#written) === resources) return;
-    this.#wanted = resources;
-    const { soonMs = SOON_MS } = this.#options;
-    this.#writeIn(Math.max(soonMs, this.#writtenAtMs + BETWEEN_MS - performance.now()));
+    if (this.#behind.newest !== resources) this.#behind.keep(resources);
   }
 
   /** Envoy has refused something: what was to be written may be that. */
   doubt(): void {
-    this.#wanted = undefined;
+    this.#behind.doubt();
   }
 
   /** Writes what is still to be written. Never rejects. */
   async flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    await this.#writing;
-    await this.#write();
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    await this.#behind.flush();
   }
 
-  async #write(): Promise<void> {
-    const resources = this.#wanted;
-    if (resources === undefined) return;
-    this.#wanted = undefined;
-    this.#writtenAtMs = performance.now();
+  async #write(resources: SerialisedResources): Promise<void> {
     const { files, bootstrap, binary, args, keys, shared, log, maxBytes = MAX_BYTES } = this.#options;
-    try {
-      const { staticBootstrap, staticResources } = await import('./static-bootstrap.ts');
-      const found = await staticResources(resources, { keys });
-      const text = `${JSON.stringify(staticBootstrap(bootstrap, found))}\n`;
-      if (text.length > maxBytes)
-        throw new Error(`it has ${text.length} bytes, more than the ${maxBytes} that are kept`);
-      const mode = shared ? 0o640 : 0o600;
-      await mkdir(files.dir, { recursive: true });
-      await chmod(files.dir, shared ? 0o750 : 0o700);
-      await writeFileAtomic(files.bootstrap, text, mode);
-      await writeFileAtomic(files.arguments, `${[binary, ...args].join('\n')}\n`, mode);
-      this.#written = resources;
-      this.#failure = undefined;
-      log.debug({ bytes: text.length, leftOut: found.leftOut }, 'the last good configuration of Envoy is written');
-    } catch (error) {
-      const failure = errorMessage(error);
-      if (failure !== this.#failure)
-        log.error({ error: failure }, 'the last good configuration of Envoy cannot be written');
-      this.#failure = failure;
-      this.#wanted ??= resources;
-      this.#writeIn(RETRY_MS);
-    }
-  }
-
-  #writeIn(ms: number): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#writing = this.#write();
-    }, ms).unref();
+    const { staticBootstrap, staticResources } = await import('./static-bootstrap.ts');
+    const found = await staticResources(resources, { keys });
+    const text = `${JSON.stringify(staticBootstrap(bootstrap, found))}\n`;
+    if (text.length > maxBytes) throw new Error(`it has ${text.length} bytes, more than the ${maxBytes} that are kept`);
+    const mode = shared ? 0o640 : 0o600;
+    await mkdir(files.dir, { recursive: true });
+    await chmod(files.dir, shared ? 0o750 : 0o700);
+    await writeFileAtomic(files.bootstrap, text, mode);
+    await writeFileAtomic(files.arguments, `${[binary, ...args].join('\n')}\n`, mode);
+    log.debug({ bytes: text.length, leftOut: found.leftOut }, 'the last good configuration of Envoy is written');
   }
 }
