@@ -1,79 +1,20 @@
-/**
- * What the ACL token may do, held against the policy of docs/consul.md. Consul is asked what it would allow
- * (`/v1/internal/acl/authorize`, which its own web page uses): nothing is written, and nothing is left behind.
- */
-import { fieldsOf, jsonOf, listOf, textOf } from '../consul/answer.ts';
+/** What the ACL token may do, held against the policies of docs/consul.md and docs/fleet.md. */
+import { jsonOf, listOf } from '../consul/answer.ts';
 import type { Transport } from '../consul/transport.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { consulNameOf } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { type CheckOutcome, finding, type HostCheck } from '../platform/vm/checks/host-check.ts';
 import { consulFailure, withConsul } from './check-consul.ts';
+import { grantedRights, type Right, ruleOf } from './consul-rights.ts';
+import { type FleetRights, fleetFindings, fleetRights } from './fleet-rights.ts';
 import { localInstances } from './local-instances.ts';
 import type { AgentSettings } from './settings.ts';
 
 const TIMEOUT_MS = 4000;
 
-interface Right {
-  readonly resource: 'service' | 'node' | 'agent' | 'acl' | 'operator';
-  /** Empty: of everything. */
-  readonly segment: string;
-  readonly access: 'read' | 'write';
-}
-
-/** As a rule of Consul's: `service "reviews" { policy = "write" }`. */
-function ruleOf({ resource, segment, access }: Right): string {
-  if (resource === 'acl' || resource === 'operator') return `${resource} = "${access}"`;
-  return segment === ''
-    ? `${resource}_prefix "" { policy = "${access}" }`
-    : `${resource} "${segment}" { policy = "${access}" }`;
-}
-
-/** Asks Consul which of the rights it would grant. */
-async function granted(
-  transport: Transport,
-  address: string,
-  rights: readonly Right[],
-  signal: AbortSignal,
-): Promise<ReadonlySet<Right> | 'off' | 'unknown' | 'unknown token'> {
-  const path = '/v1/internal/acl/authorize';
-  const body = JSON.stringify(
-    rights.map(({ resource, segment, access }) => ({ Resource: resource, Segment: segment, Access: access })),
-  );
-  const reply = await transport.send({
-    method: 'POST',
-    path,
-    body,
-    timeoutMs: TIMEOUT_MS,
-    signal,
-    accept: [400, 401, 403, 404, 405],
-  });
-  if (reply.status === 401 && /disabled/i.test(reply.body.toString())) return 'off';
-  if (reply.status === 403) return 'unknown token';
-  if (reply.status !== 200) return 'unknown';
-  const asked = { address, what: `POST ${path}` };
-  const answers = listOf(jsonOf(reply, asked), asked).map(fieldsOf);
-  // Held together by what they say and not by their order.
-  return new Set(
-    rights.filter(({ resource, segment, access }) =>
-      answers.some(
-        (answer) =>
-          answer['Resource'] === resource &&
-          textOf(answer['Segment']) === segment &&
-          answer['Access'] === access &&
-          answer['Allow'] === true,
-      ),
-    ),
-  );
-}
-
-const lacking = (
-  object: string,
-  message: string,
-  rules: readonly string[],
-  severity: 'error' | 'warning' = 'error',
-): Diagnostic =>
-  finding('TRY1141', severity, object, message, `Add to the policy of the token: ${rules.join(' ')} (docs/consul.md).`);
+const lacking = (object: string, message: string, rules: readonly string[]): Diagnostic =>
+  finding('TRY1141', 'error', object, message, `Add to the policy of the token: ${rules.join(' ')} (docs/consul.md).`);
 
 /** A read of everything, or of each service that this host names. */
 function discovery(rights: Wanted, may: ReadonlySet<Right>): readonly Diagnostic[] {
@@ -94,6 +35,7 @@ interface Wanted {
   readonly reads: readonly Right[];
   readonly readAll: Right;
   readonly nodes: Right;
+  readonly fleet: FleetRights | undefined;
   readonly tooMuch: readonly Right[];
 }
 
@@ -104,12 +46,15 @@ function wantedRights(settings: AgentSettings, config: MeshConfig): Wanted {
     typeof service === 'string' ? (service.includes('.') ? [] : [service]) : [consulNameOf(service)],
   );
   const service = (segment: string, access: Right['access']): Right => ({ resource: 'service', segment, access });
+  const fleet = settings.mesh.fleet === undefined ? undefined : fleetRights(settings, config);
   return {
     writes: [...new Set(own)].map((name) => service(name, 'write')),
     reads: [...new Set([config.catalogue.sentinelService, ...called])].map((name) => service(name, 'read')),
     readAll: service('', 'read'),
     nodes: { resource: 'node', segment: '', access: 'read' },
+    fleet,
     tooMuch: [
+      ...(fleet === undefined ? [] : [fleet.publish]),
       { resource: 'acl', segment: '', access: 'write' },
       { resource: 'operator', segment: '', access: 'write' },
       service('', 'write'),
@@ -141,7 +86,8 @@ async function judge(
 ): Promise<CheckOutcome> {
   const wanted = wantedRights(settings, config);
   const rights = [...wanted.writes, ...wanted.reads, wanted.readAll, wanted.nodes, ...wanted.tooMuch];
-  const may = await granted(transport, address, rights, signal);
+  if (wanted.fleet !== undefined) rights.push(...wanted.fleet.reads, wanted.fleet.says);
+  const may = await grantedRights(transport, address, rights, signal);
   const named = settings.consul.tokenFile ?? 'no token';
   if (may === 'off') return { facts: ['ACLs are off: whoever reaches Consul may register anything'], findings: [] };
   if (may === 'unknown token')
@@ -179,6 +125,7 @@ async function judge(
           ]),
         ]),
     ...shown,
+    ...(wanted.fleet === undefined ? [] : fleetFindings(wanted.fleet, may)),
   ];
   const excess = wanted.tooMuch.filter((right) => may.has(right));
   if (excess.length > 0)
@@ -199,6 +146,11 @@ async function judge(
         ? []
         : [`${writes.length - denied.length} of ${writes.length} services may be registered (${writes.join(', ')})`]),
       ...(unseen === undefined ? ['services and nodes are visible'] : []),
+      ...(wanted.fleet !== undefined &&
+      may.has(wanted.fleet.says) &&
+      wanted.fleet.reads.every((right) => may.has(right))
+        ? ["the fleet's configuration may be read and acknowledged"]
+        : []),
     ],
     findings,
   };

@@ -29,13 +29,14 @@ async function run(check: HostCheck, aheadMs = 0): Promise<CheckOutcome> {
   return check.run({ io, needs: needsWith({}), signal: new AbortController().signal });
 }
 
-async function settingsFor(t: TestContext, address: string, token?: string) {
+async function settingsFor(t: TestContext, address: string, token?: string, mesh: object = {}) {
   const dir = await tempDir(t);
   const tokenFile = join(dir, 'consul.token');
   if (token !== undefined) await writeFile(tokenFile, token, { mode: 0o600 });
   return settingsIn(dir, {
     consul: { address, ...(token === undefined ? {} : { tokenFile }) },
     identity: { provider: 'none' },
+    mesh: { resources: join(dir, 'resources'), ...mesh },
     services: SERVICES,
     upstreams: [{ service: 'ratings', listen: '127.0.0.1:9082' }],
   });
@@ -145,6 +146,51 @@ test('the token: each right that is missing is named with its rule', async (t) =
     `${without(/^service_prefix.*$/gm)}\nservice "ratings" { policy = "read" } service "consul" { policy = "read" }`,
   );
   assert.deepEqual(narrow.findings, []);
+});
+
+/** The rules that docs/fleet.md gives to a host, for this one. */
+function documentedFleetRules(): string {
+  const page = readFileSync(join(ROOT, 'docs/fleet.md'), 'utf8');
+  const row = /^\| host \|(?<rules>.*)\|$/m.exec(page)?.groups?.['rules'] ?? '';
+  const rules = [...row.matchAll(/`(?<rule>key[^`]*)`/g)].map(({ groups }) => groups?.['rule'] ?? '');
+  assert.equal(rules.length, 2, row);
+  return rules.join('\n').replace('<host name>', 'vm-1');
+}
+
+test("the token: what a host needs of the fleet's configuration, where it follows one", async (t) => {
+  const acl = await startAclConsul(t);
+  const trust = join(await tempDir(t), 'fleet-root.pem');
+  await writeFile(trust, 'a key');
+  const judgePolicy = async (rules: string, mesh: object): Promise<CheckOutcome> => {
+    const token = await acl.token(`${documentedPolicy()}\n${rules}`);
+    return run(consulAclCheck(await settingsFor(t, acl.consul.address, token, mesh), DEFAULT_MESH_CONFIG));
+  };
+  const follows = { fleet: { trust, namespaces: ['shop'] } };
+  const whole = await judgePolicy(documentedFleetRules(), follows);
+  assert.deepEqual(whole.findings, []);
+  assert.match(whole.facts.join('; '), /the fleet's configuration may be read and acknowledged$/);
+  const without = await judgePolicy('', follows);
+  assert.deepEqual(brief(without), ['error TRY1141 fleet configuration', 'warning TRY1141 fleet configuration']);
+  assert.match(
+    without.findings[0]?.message ?? '',
+    /may not read trysail\/v1\/mesh, trysail\/v1\/ns\/istio-system\/head, .*trysail\/v1\/ns\/payments\/head, trysail\/v1\/ns\/shop\/head:/,
+  );
+  assert.match(without.findings[0]?.remedy ?? '', /key_prefix "trysail\/v1\/" \{ policy = "read" \}/);
+  assert.match(without.findings[1]?.message ?? '', /may not write trysail\/v1\/status\/vm-1/);
+  assert.match(without.findings[1]?.remedy ?? '', /key "trysail\/v1\/status\/vm-1" \{ policy = "write" \}/);
+  const reads = await judgePolicy('key_prefix "trysail/v1/" { policy = "read" }', follows);
+  assert.deepEqual(brief(reads), ['warning TRY1141 fleet configuration']);
+  const part = 'key "trysail/v1/mesh" { policy = "read" } key_prefix "trysail/v1/ns/shop/" { policy = "read" }';
+  const some = await judgePolicy(`${part} key "trysail/v1/status/vm-1" { policy = "write" }`, follows);
+  assert.deepEqual(brief(some), ['error TRY1141 fleet configuration']);
+  assert.doesNotMatch(some.findings[0]?.message ?? '', /mesh|shop/);
+  const publisher = await judgePolicy('key_prefix "trysail/v1/" { policy = "write" }', follows);
+  assert.deepEqual(
+    publisher.findings.map(({ severity, code, message }) => `${severity} ${code} ${message}`),
+    ['warning TRY1143 the token may do far more than this host needs: key "trysail/v1/mesh" { policy = "write" }'],
+  );
+  // A host without a fleet's configuration needs none of it.
+  assert.deepEqual((await judgePolicy('', {})).findings, []);
 });
 
 test('the token: none, an unknown one, one that may do anything', async (t) => {
