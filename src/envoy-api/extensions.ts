@@ -1,5 +1,6 @@
 /** Every extension that our resources may hold, so that they can be read and written as JSON. */
 import { createRegistry, type Registry } from '@bufbuild/protobuf';
+import { FilterConfigSchema } from '../gen/envoy/config/route/v3/route_components_pb.ts';
 import { FileAccessLogSchema } from '../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
 import {
   StderrAccessLogSchema,
@@ -35,7 +36,10 @@ import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_prox
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts';
 import { HeaderMutationSchema } from '../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts';
 import { PreserveCaseFormatterConfigSchema } from '../gen/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.ts';
-import { DirectSourceIPInputSchema } from '../gen/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.ts';
+import {
+  DirectSourceIPInputSchema,
+  SourceIPInputSchema,
+} from '../gen/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.ts';
 import { UriSanInputSchema } from '../gen/envoy/extensions/matching/common_inputs/ssl/v3/ssl_inputs_pb.ts';
 import {
   EndpointMetadataInputSchema,
@@ -68,6 +72,7 @@ export const EXTENSIONS: Registry = createRegistry(
   CorsPolicySchema,
   HTTPFaultSchema,
   GrpcWebSchema,
+  FilterConfigSchema,
   LocalRateLimitSchema,
   RateLimitPerRouteSchema,
   RateLimitSchema,
@@ -87,6 +92,7 @@ export const EXTENSIONS: Registry = createRegistry(
   HeaderMutationSchema,
   PreserveCaseFormatterConfigSchema,
   DirectSourceIPInputSchema,
+  SourceIPInputSchema,
   UriSanInputSchema,
   HttpRequestHeaderMatchInputSchema,
   DescriptorSchema,

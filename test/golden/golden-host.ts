@@ -42,6 +42,8 @@ export const hostFile = z.strictObject({
         ports: z.optional(z.record(z.string(), z.number())),
         trustedHops: z.optional(z.number()),
         proxyProtocol: z.optional(z.boolean()),
+        /** Where it is found by its service: `10.0.0.5:443`. */
+        registered: z.optional(z.string()),
       }),
     ),
   ),
@@ -133,7 +135,7 @@ export function hostOf(spec: HostFile, config: MeshConfig): Host {
       ...(workloadMode !== undefined && { mode: workloadMode }),
     };
   });
-  const gateways = spec.gateways?.map(({ role, identity, address, ports, trustedHops, proxyProtocol, ...gateway }): GatewayRole => {
+  const gateways = spec.gateways?.map(({ role, identity, address, ports, trustedHops, proxyProtocol, registered, ...gateway }): GatewayRole => {
     const [namespace = '', name = ''] = role.split('/');
     return {
       namespace,
@@ -145,6 +147,7 @@ export function hostOf(spec: HostFile, config: MeshConfig): Host {
       ...(ports !== undefined && { ports }),
       ...(trustedHops !== undefined && { trustedHops }),
       ...(proxyProtocol !== undefined && { proxyProtocol }),
+      ...(registered !== undefined && { registered: socketAddress(registered) }),
     };
   });
   const named = spec.named?.map(({ service, addresses }) => ({ serviceHost: serviceHost(service), addresses }));

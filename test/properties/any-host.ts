@@ -97,6 +97,8 @@ const gateways: fc.Arbitrary<readonly GatewayRole[]> = fc
         ports: fc.constant({ 80: 8080, 443: 8443 }),
         trustedHops: fc.constantFrom(0, 2),
         proxyProtocol: fc.boolean(),
+        serviceHost: fc.constantFrom('a.default.mesh', 'b.default.mesh'),
+        registered: fc.constant({ address: '10.0.0.5', port: 443 }),
       }),
     ),
     { maxLength: 2 },

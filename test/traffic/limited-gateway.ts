@@ -31,7 +31,7 @@ export interface LimitedGateway extends GatewayHost {
   /** What the application behind it got. */
   readonly seen: readonly Seen[];
   /** Gives it other limits. */
-  limit(yaml: string): void;
+  readonly limit: (yaml: string) => void;
 }
 
 export interface LimitedGatewayOptions extends Pick<GatewayHostOptions, 'roles' | 'host'> {

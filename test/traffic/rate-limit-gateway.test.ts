@@ -1,9 +1,12 @@
 /** Rate limits at a gateway, counted by a real Envoy before anything inside sees a request. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { eventually } from '../support/eventually.ts';
+import { spiffe } from '../translate/mesh-literals.ts';
 import { ingressRole } from './gateway-host.ts';
-import { askEdge, certificateOf, edgeStatuses, limitYaml, startLimitedGateway } from './limited-gateway.ts';
+import { askEdge, authority, certificateOf, edgeStatuses, limitYaml, startLimitedGateway } from './limited-gateway.ts';
 import { counted } from './limited-service.ts';
+import { startRateLimitServer } from './rate-limit-server.ts';
 
 const OK2_NO1 = [200, 200, 429];
 
@@ -107,4 +110,142 @@ test('a dry run lets all through and counts what it would refuse', async (t) => 
   assert.deepEqual(await edgeStatuses(http, 3), [200, 200, 200]);
   assert.equal(await counted(envoy, 'default/edge/try', 'rate_limited'), 2);
   assert.equal(seen.length, 3);
+});
+
+test('redirects of a route count; those to HTTPS and what nobody serves do not', async (t) => {
+  const { http } = await startLimitedGateway(t, {
+    limits: limitYaml('[{name: all, requests: 2, per: 1h}]'),
+    servers: (port) =>
+      `  - {port: {number: ${port}, name: secure, protocol: HTTP}, hosts: [secure.test], tls: {httpsRedirect: true}}`,
+  });
+  assert.deepEqual(await edgeStatuses(http, 4, { host: 'nobody.test' }), [404, 404, 404, 404]);
+  assert.deepEqual(await edgeStatuses(http, 4, { host: 'secure.test' }), [301, 301, 301, 301]);
+  assert.deepEqual(await edgeStatuses(http, 3, { path: '/moved' }), [301, 301, 429]);
+});
+
+test('Gateways that share a port: each has its own limits', async (t) => {
+  const { http, envoy } = await startLimitedGateway(t, {
+    limits: `${limitYaml('[{name: all, requests: 2, per: 1h}]')}${limitYaml('[{name: all, requests: 3, per: 1h}]')
+      .replace('name: edge', 'name: other')
+      .replace('gateway: gw', 'gateway: other')}`,
+    more: (port) => `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: other}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - {port: {number: ${port}, name: http, protocol: HTTP}, hosts: [three.test]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: three}
+spec:
+  hosts: [three.test]
+  gateways: [other]
+  http: [{route: [{destination: {host: web.test}}]}]
+---`,
+  });
+  assert.deepEqual(await edgeStatuses(http, 4, { host: 'three.test' }), [200, 200, 200, 429]);
+  assert.deepEqual(await edgeStatuses(http, 3), [200, 200, 429]);
+  assert.equal(await counted(envoy, 'default/other/all', 'ok'), 3);
+  assert.deepEqual(envoy.rejected, []);
+});
+
+test('limits come and go while requests pass; figures touch no connection', async (t) => {
+  const { http, envoy, limit } = await startLimitedGateway(t, { limits: '' });
+  const header = async () => {
+    const { status, headers } = await askEdge(http);
+    assert.equal(status, 200);
+    return headers['x-ratelimit-limit'];
+  };
+  assert.equal(await header(), undefined);
+  limit(limitYaml('[{name: all, requests: 1000, per: 1h}]'));
+  await eventually('a limit', async () => assert.equal(await header(), '1000'));
+  const listeners = await envoy.stats('listener_manager.listener_(modified|in_place_updated)');
+  limit(limitYaml('[{name: all, requests: 2000, per: 1h}]'));
+  await eventually('another figure', async () => assert.equal(await header(), '2000'));
+  assert.equal(await envoy.stats('listener_manager.listener_(modified|in_place_updated)'), listeners);
+  limit('');
+  await eventually('none', async () => assert.equal(await header(), undefined));
+  assert.deepEqual(envoy.rejected, []);
+});
+
+test('a refused call of gRPC is told as gRPC, one of a browser as HTTP', async (t) => {
+  const { http } = await startLimitedGateway(t, {
+    limits: limitYaml('[{name: all, requests: 1, per: 1h}]'),
+    servers: (port) => `  - {port: {number: ${port}, name: web, protocol: GRPC-WEB}, hosts: [browser.test]}`,
+  });
+  const call = (type: string) => askEdge(http, { method: 'POST', headers: { 'content-type': type } });
+  assert.equal((await askEdge(http)).status, 200);
+  const refused = await call('application/grpc');
+  assert.equal(refused.status, 200);
+  assert.equal(refused.headers['grpc-status'], '8');
+  assert.equal((await call('application/grpc-web')).status, 429);
+});
+
+test('a server counts for the gateway, asked with its certificate', async (t) => {
+  const server = await startRateLimitServer(t, await certificateOf('limits'), authority.rootPem);
+  const { http, envoy } = await startLimitedGateway(t, {
+    limits: limitYaml(
+      '[{name: clients, by: [remoteAddress, path], requests: 2, per: 1h}]',
+      'server: {host: limits, domain: edge, timeout: 5s, failClosed: true}',
+    ),
+    more: `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: limits}
+spec:
+  hosts: [limits.default.mesh]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: 8081, name: grpc, protocol: GRPC}]
+  endpoints:
+  - {address: 127.0.0.1, ports: {grpc: ${server.port}}, serviceAccount: limits, labels: {security.istio.io/tlsMode: istio}}
+---`,
+  });
+  await eventually('the server is connected', async () => {
+    assert.equal((await askEdge(http, { path: '/warm', from: '127.0.0.9' })).status, 200);
+  });
+  const before = server.asked.length;
+  const first = await askEdge(http, { path: '/a?x' });
+  assert.equal(first.status, 200);
+  assert.equal(first.headers['x-ratelimit-remaining'], '1');
+  assert.deepEqual(server.asked.slice(before), [
+    {
+      domain: 'edge',
+      descriptor: 'limit=clients,remoteAddress=127.0.0.1,path=/a',
+      limit: '2/HOUR',
+      caller: `URI:${spiffe('ingress')}`,
+    },
+  ]);
+  assert.deepEqual(await edgeStatuses(http, 2, { path: '/a' }), [200, 429]);
+  assert.deepEqual(await edgeStatuses(http, 3, { path: '/a', from: '127.0.0.2' }), [200, 200, 429]);
+  assert.deepEqual(await edgeStatuses(http, 3, { path: '/moved' }), [301, 301, 301], 'redirects are not asked for');
+  assert.deepEqual(envoy.rejected, []);
+});
+
+test('a limit of the fleet is shared by the live instances of a gateway that is registered', async (t) => {
+  const fleet = limitYaml('[{name: all, requests: 6, per: 1h, scope: fleet}]');
+  const instances = (count: number): string => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ingress}
+spec:
+  hosts: [ingress.default.mesh]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: 443, name: https, protocol: HTTPS}]
+  endpoints: [${Array.from({ length: count }, (_, i) => `{address: 127.0.3.${i + 1}}`).join(', ')}]
+---`;
+  const { http, limit } = await startLimitedGateway(t, {
+    roles: [ingressRole({ registered: { address: '127.0.3.1', port: 443 } })],
+    limits: fleet + instances(2),
+  });
+  const share = async () => (await askEdge(http)).headers['x-ratelimit-limit'];
+  assert.equal(await share(), '3');
+  limit(fleet + instances(3));
+  await eventually('a third', async () => assert.equal(await share(), '2'));
+  limit(fleet + instances(1));
+  await eventually('all', async () => assert.equal(await share(), '6'));
 });

@@ -1,7 +1,7 @@
 /** What is told of rate limits that do nothing on a host. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Workload } from '../../src/model/host.ts';
+import type { GatewayRole, Workload } from '../../src/model/host.ts';
 import type { RateLimit } from '../../src/model/rate-limit.ts';
 import { diagnose } from '../../src/translate/diagnose.ts';
 import { host, mesh, service, workload } from './mesh-literals.ts';
@@ -28,6 +28,14 @@ function told(own: Workload, limits: RateLimit): readonly string[] {
 }
 
 const PORTS = [1, 2].map((number) => ({ number, name: `p${number}`, protocol: 'GRPC' }) as const);
+const EDGE: GatewayRole = {
+  namespace: 'default',
+  name: 'edge',
+  serviceHost: 'edge.default.mesh',
+  labels: { istio: 'edge' },
+  identity: undefined,
+  address: '127.0.0.1',
+};
 const WEB = workload('web', 'HTTP', 80, 8080);
 const server = (name: string, port?: number): Partial<RateLimit> => ({
   server: { host: `${name}.default.mesh`, port, domain: 'd', timeoutMs: 1, failClosed: port !== undefined },
@@ -46,17 +54,9 @@ test('ports without requests, and modes without rules', () => {
   assert.match(told({ ...WEB, mode: 'outbound' }, rateLimit()).join(), /TRY0412 .*mode is "outbound"/);
 });
 
-test('a gateway counts nothing, whoever may limit it', () => {
-  const role = {
-    namespace: 'default',
-    name: 'edge',
-    serviceHost: 'edge.default.mesh',
-    labels: {},
-    identity: undefined,
-    address: '127.0.0.1',
-  };
+test('a gateway is limited by the name of its Gateway, not of its service', () => {
   const said = (limits: RateLimit): string =>
-    diagnose(mesh([], { rateLimits: [limits] }), host({ gateways: [role] }))
+    diagnose(mesh([], { rateLimits: [limits] }), host({ gateways: [EDGE] }))
       .map(({ code, message }) => `${code} ${message}`)
       .join('\n');
   assert.match(said(rateLimit({ host: 'edge.default.mesh' })), /TRY0412 .*edge\.default\.mesh .*it is a gateway/);

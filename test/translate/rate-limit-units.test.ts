@@ -1,6 +1,8 @@
 /** What a change costs where limits stand before a workload. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Gateway } from '../../src/model/gateway.ts';
+import type { GatewayRole } from '../../src/model/host.ts';
 import type { RateLimit } from '../../src/model/rate-limit.ts';
 import { Translator } from '../../src/translate/translator.ts';
 import { endpoint, host, mesh, service, workload } from './mesh-literals.ts';
@@ -76,4 +78,46 @@ test('other limits remake what stands before that workload alone', () => {
   assert.equal(routeConfigs, 1);
   assert.equal(clusters, 0);
   assert.ok(listeners <= 1, 'the listener of the other workload');
+});
+
+const EDGE: GatewayRole = {
+  namespace: 'default',
+  name: 'edge',
+  serviceHost: 'edge.default.mesh',
+  labels: {},
+  identity: undefined,
+  address: '127.0.0.1',
+  registered: { address: '127.0.0.1', port: 80 },
+};
+const GATEWAY: Gateway = {
+  meta: { ...rateLimit('fleet').meta, kind: 'Gateway', name: 'gw' },
+  selector: {},
+  servers: [
+    {
+      name: undefined,
+      port: { number: 80, name: 'http', protocol: 'HTTP' },
+      bind: undefined,
+      hosts: [{ namespace: '*', host: '*' }],
+      tls: undefined,
+    },
+  ],
+};
+
+test('another instance of a gateway remakes the routes with limits of the fleet, as a translation of everything would', () => {
+  const edge = service('edge', 'HTTP');
+  const self = host({ gateways: [EDGE] });
+  const of = (scope: 'fleet' | 'instance') => {
+    const translator = new Translator();
+    const limits = [{ ...rateLimit(scope), host: undefined, gateway: { name: 'default/gw', hosts: [] } }];
+    const first = mesh([[edge, [own]]], { rateLimits: limits, gateways: [GATEWAY] });
+    translator.translate(first, self);
+    const before = translator.recomputed;
+    const next = { ...first, endpoints: mesh([[edge, [own, endpoint('127.0.0.2', 80)]]]).endpoints };
+    const made = translator.translate(next, self);
+    assert.deepEqual(made, new Translator().translate(next, self));
+    const { listeners, routeConfigs } = translator.recomputed;
+    return [listeners - before.listeners, routeConfigs - before.routeConfigs];
+  };
+  assert.deepEqual(of('fleet'), [0, 1]);
+  assert.deepEqual(of('instance'), [0, 0]);
 });

@@ -66,10 +66,27 @@ test('a server is asked in the domain of the namespace, and requests pass while 
   });
 });
 
+test('a Gateway of the own namespace or of another, and which of its hosts', () => {
+  const limits = 'limits: [{name: all, requests: 5, per: 1s}]';
+  const own = read(`  gateway: edge\n  hosts: [Api.example.com, '*.example.org', api.example.com]\n  ${limits}\n`);
+  assert.deepEqual(own.diagnostics, []);
+  assert.equal(own.rateLimits[0]?.host, undefined);
+  assert.deepEqual(own.rateLimits[0]?.gateway, { name: 'shop/edge', hosts: ['api.example.com', '*.example.org'] });
+  const other = read(`  gateway: infra/edge\n  ports: [443]\n  ${limits}\n`);
+  assert.deepEqual(other.rateLimits[0]?.gateway, { name: 'infra/edge', hosts: [] });
+  assert.deepEqual(other.rateLimits[0]?.ports, [443]);
+});
+
+const ALL = 'limits: [{name: a, requests: 1, per: 1s}]';
 const one = (fields: string): string => `  host: web\n  limits: [{name: a, requests: 5, per: 1m, ${fields}}]\n`;
 const faulty: readonly (readonly [string, string, RegExp])[] = [
   ['no limits', '  host: web\n  limits: []\n', /has no limits.*"requests" and "per"/s],
-  ['no host', '  limits: [{name: a, requests: 1, per: 1s}]\n', /host/],
+  ['neither host nor gateway', `  ${ALL}\n`, /nothing to limit.*"host", a service, or "gateway"/s],
+  ['host and gateway', `  host: web\n  gateway: edge\n  ${ALL}\n`, /stands beside "host"/],
+  ['hosts of a service', `  host: web\n  hosts: [a.example.com]\n  ${ALL}\n`, /those of a Gateway/],
+  ['a gateway that is no name', `  gateway: a/b/c\n  ${ALL}\n`, /"a\/b\/c" is not the name of a Gateway/],
+  ['the mesh as a gateway', `  gateway: mesh\n  ${ALL}\n`, /mesh/],
+  ['a wildcard in the middle', `  gateway: edge\n  hosts: ['a.*.com']\n  ${ALL}\n`, /has "\*" elsewhere/],
   ['a wildcard', "  host: '*.shop.mesh'\n  limits: [{name: a, requests: 1, per: 1s}]\n", /is a wildcard/],
   [
     'two of one name',

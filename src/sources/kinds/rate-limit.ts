@@ -9,7 +9,7 @@ import type {
   RateLimit,
   RateLimitServer,
 } from '../../model/rate-limit.ts';
-import type { StringMatch } from '../../model/virtual-service.ts';
+import { MESH_GATEWAY, type StringMatch } from '../../model/virtual-service.ts';
 import { isNamespaceName, isToken } from '../field-types.ts';
 import { defineKind, type Report } from './kind.ts';
 import { type RateLimitSpec, rateLimitSchema } from './rate-limit-schema.ts';
@@ -114,7 +114,9 @@ function buildGateway(
   report: Report,
 ): LimitedGateway {
   const [name = '', namespace = meta.namespace, ...others] = written.split('/').toReversed();
-  if (others.length > 0 || !GATEWAY.test(name) || !isNamespaceName(namespace))
+  if (written === MESH_GATEWAY)
+    report(['gateway'], '"mesh" is no Gateway', 'Write "host", a service, which limits all calls to it.');
+  else if (others.length > 0 || !GATEWAY.test(name) || !isNamespaceName(namespace))
     report(['gateway'], `"${written}" is not the name of a Gateway`, 'Write its name, or namespace/name.');
   return { name: `${namespace}/${name}`, hosts: [...new Set(hosts.map((host) => host.toLowerCase()))] };
 }

@@ -115,10 +115,9 @@ function http(spec: GatewayListenerSpec, carries: GatewayHttp, end: ServerEnd | 
     routes: { case: 'rds', value: { configSource: ADS, routeConfigName: carries.routeConfig } },
     from: 'gateway',
     forwardedCertificate: spec.forwardedCertificate,
-    // Calls of browsers are gRPC by then, so that a refusal is one of gRPC.
     httpFilters: [
-      ...(carries.grpcWeb ? [GRPC_WEB] : []),
       ...limitFilters(carries.limits, knowsCaller ? 'mutual' : 'plain'),
+      ...(carries.grpcWeb ? [GRPC_WEB] : []),
     ],
     ...(spec.trustedHops !== undefined && { trustedHops: spec.trustedHops }),
     pathNormalization: spec.pathNormalization,

@@ -36,12 +36,15 @@ export function concerns({ gateway: { name, hosts } }: GatewayRateLimit, server:
   );
 }
 
-/** The limit, without its hosts where they cover all that its Gateway's servers take. */
+/** The limit with those of its hosts that callers of its Gateway's servers can ask for; none where it is for all of them. */
 function atServers(rateLimit: GatewayRateLimit, servers: readonly LimitedServer[]): GatewayRateLimit {
   const { gateway } = rateLimit;
   const offered = servers.filter((server) => server.gateway === gateway.name).flatMap(({ hosts }) => hosts);
   const coversAll = offered.every(({ host }) => gateway.hosts.some((one) => specificity(one, host) !== undefined));
-  return coversAll ? { ...rateLimit, gateway: { ...gateway, hosts: [] } } : rateLimit;
+  const hosts = coversAll
+    ? []
+    : gateway.hosts.filter((one) => offered.some(({ host }) => narrower(one, host) !== undefined));
+  return { ...rateLimit, gateway: { ...gateway, hosts } };
 }
 
 /**
