@@ -269,6 +269,36 @@ test('explain and render at a gateway', async (t) => {
   assert.match(summary.out, /http\.80 +www\.test +- +without TLS +redirect to https/);
 });
 
+test('a MeshConfig in the folder lies over the file of --mesh, for each command', async (t) => {
+  const resource = (namespace: string): string => `---
+apiVersion: trysail.dev/v1
+kind: MeshConfig
+metadata: { name: mesh, namespace: ${namespace} }
+spec: { connectTimeout: 2s }
+`;
+  const dir = await shop(t, SHOP + resource('mesh-root'));
+  const file = join(dir, 'meshconfig.yaml');
+  await writeFile(file, '{ rootNamespace: mesh-root, connectTimeout: 7s, tcpKeepalive: { time: 1m } }');
+  const files = ['-f', dir, '--mesh', file];
+  const workload = ['--workload', 'default/web-1'];
+  const { out } = await trysail('render', ...files, ...workload, '--type', 'cds', '-o', 'yaml');
+  assert.deepEqual(
+    new Set(out.match(/^(?:connect_timeout| +keepalive_time): .*/gm)),
+    new Set(['connect_timeout: 2s', '    keepalive_time: 60']),
+  );
+  const explained = await trysail('explain', ...files, ...workload, '--to', 'http://reviews:9080/');
+  assert.match(explained.out, /^ +Connecting +at most 2s$/m);
+  const analyzed = await trysail('analyze', ...files, '--fail-on', 'warning');
+  assert.deepEqual([analyzed.code, analyzed.err], [EXIT.ok, '']);
+
+  await writeFile(join(dir, 'shop.yaml'), SHOP + resource('default'));
+  const elsewhere = await trysail('explain', ...files, ...workload, '--to', 'http://reviews:9080/');
+  assert.match(elsewhere.out, /^ +Connecting +at most 7s$/m);
+  const found = await trysail('analyze', ...files);
+  assert.equal(found.code, EXIT.invalidConfiguration);
+  assert.match(found.out, /error +TRY0008 +MeshConfig default\/mesh: is not mesh-root\/mesh/);
+});
+
 test('analyze exits by severity, and annotates', async (t) => {
   const clean = await trysail('analyze', '-f', await shop(t), '--fail-on', 'info');
   assert.deepEqual([clean.code, clean.out], [EXIT.ok, 'Nothing is wrong.\n']);
