@@ -69,6 +69,9 @@ interface Case {
   readonly quiet: readonly string[];
 }
 
+const limitAt = (of: string): string =>
+  `apiVersion: trysail.dev/v1\nkind: RateLimit\nmetadata: { name: edge }\nspec: { ${of}, limits: [{ name: a, requests: 1, per: 1s }] }\n`;
+
 const CASES: Readonly<Record<string, Case>> = {
   IST0101: {
     fires: [ENTRY, virtualService(`[${TO_REVIEWS}]`, 'gateways: [front],')],
@@ -180,6 +183,10 @@ const CASES: Readonly<Record<string, Case>> = {
     fires: [ENTRY, ENTRY.replace('name: reviews', 'name: again').replace('protocol: HTTP', 'protocol: TCP')],
     quiet: [ENTRY, ENTRY.replace('name: reviews', 'name: again')],
   },
+  TRY0412: {
+    fires: [gateway('front', 'www.example.com'), limitAt('gateway: front, hosts: [api.example.com]')],
+    quiet: [gateway('front', 'www.example.com'), limitAt('gateway: front, hosts: ["*.example.com"]')],
+  },
   TRY0501: {
     fires: [
       ENTRY,
@@ -269,4 +276,9 @@ test('where services may be in Consul, one that no file names is not missing', (
     analyze(mesh, { mayBeElsewhere }, diagnostics).map(({ code }) => code);
   assert.deepEqual(codes(false).toSorted(), ['IST0101', 'IST0174']);
   assert.deepEqual(codes(true), []);
+});
+
+test('a RateLimit at a Gateway that there is not', () => {
+  assert.deepEqual(codesOf([limitAt('gateway: front')]), ['IST0101']);
+  assert.deepEqual(codesOf([limitAt('gateway: front'), gateway('front', 'www.example.com')]), []);
 });

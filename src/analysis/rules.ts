@@ -11,6 +11,7 @@ import { gatewayConflict } from './rules/gateway-conflict.ts';
 import { gatewayReference } from './rules/gateway-reference.ts';
 import { meshRulesAtGateway } from './rules/mesh-rules-at-gateway.ts';
 import { portSettingsReplace } from './rules/port-settings-replace.ts';
+import { rateLimitGateway } from './rules/rate-limit-gateway.ts';
 import { selectorWithoutWorkload } from './rules/selector-without-workload.ts';
 import { serviceEntryProtocols } from './rules/service-entry-protocols.ts';
 import { shadowedPolicy } from './rules/shadowed-policy.ts';
@@ -33,6 +34,7 @@ export const RULES: readonly AnalysisRule[] = [
   envoyFilterOrder,
   emptySubset,
   unknownRuleHost,
+  rateLimitGateway,
   serviceEntryProtocols,
   failoverWithoutOutliers,
   faultWithoutShare,

@@ -12,6 +12,6 @@ test('resources of docs/rate-limits.md are valid', () => {
   const files = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = ''], i) => ({ file: `${i}.yaml`, text }));
   const { rateLimits, sidecars, diagnostics } = parseResources(files);
   assert.deepEqual(diagnostics.map(formatDiagnostic), []);
-  assert.equal(rateLimits.length, 2);
+  assert.equal(rateLimits.length, 3);
   assert.equal(sidecars.length, 1);
 });
