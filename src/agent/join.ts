@@ -1,39 +1,17 @@
 /** `trysail join`: makes a host with nothing but the package a member of a mesh. */
 import { chown, mkdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { callApi } from '../api/client.ts';
 import type { Status } from '../api/status.ts';
-import { publicKeysOf } from '../fleet/signing-key.ts';
-import type { JoinDescription } from '../identity/host-method.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
 import { formatDiagnostic } from '../model/diagnostic.ts';
-import { PATHS, sockets } from '../platform/vm/paths.ts';
-import { parseMeshConfig } from '../sources/mesh-config.ts';
-import { type ComposedFile, composeAgentYaml, composeFleetRoot, composeMeshConfig } from './join-config.ts';
-import { credentialOf, settingsFrom, textOf } from './join-host.ts';
-import { account, hasUnit, isActive, type JoinMachine } from './join-machine.ts';
-import { askCa, checkConsul, checkEntitlement, checkRights, readToken } from './join-preflight.ts';
-import type { JoinSettings } from './join-settings.ts';
+import { sockets } from '../platform/vm/paths.ts';
+import { account, type JoinMachine } from './join-machine.ts';
+import { type JoinOptions, type JoinPlan, planJoin } from './join-plan.ts';
+import { startUnits } from './join-units.ts';
 import { waitForMesh } from './join-wait.ts';
-import type { AgentSettings } from './settings.ts';
 import { grantTproxy } from './tproxy-privilege.ts';
-
-export interface JoinOptions {
-  /** The join token. */
-  readonly tokenText: string;
-  /** Path of agent.yaml; meshconfig.yaml and the token lie beside it unless it says otherwise. */
-  readonly configFile: string;
-  readonly wanted: JoinSettings;
-  /** Says what would be done, and does nothing. */
-  readonly dryRun: boolean;
-  /** How long to wait until the host is in the mesh, in milliseconds. */
-  readonly timeoutMs: number;
-  readonly machine: JoinMachine;
-  /** Gets progress, one sentence a line. */
-  readonly say: (line: string) => void;
-  readonly signal: AbortSignal;
-}
 
 export interface JoinedFile {
   readonly path: string;
@@ -64,114 +42,8 @@ export interface JoinReport {
   readonly toDo?: readonly string[];
 }
 
-const AGENT_UNIT = 'trysail.service';
-const ENVOY_UNIT = 'trysail-envoy.service';
-const CAPTURE_UNIT = 'trysail-capture.service';
 /** The agent's user in the package. */
 const AGENT_USER = 'trysail';
-
-interface Plan {
-  readonly settings: AgentSettings;
-  readonly description: JoinDescription & { readonly address: string };
-  readonly agentYaml: ComposedFile & { readonly path: string; readonly isNew: boolean };
-  readonly meshConfig: ComposedFile & { readonly path: string; readonly isNew: boolean };
-  /** Undefined: the CA hands none out. */
-  readonly fleetRoot: Plan['meshConfig'] | undefined;
-  readonly tokenFile: string;
-  readonly units: readonly string[];
-  readonly hadJoined: boolean;
-  /** False: the credential that the host has came from this very token. */
-  readonly needsToken: boolean;
-}
-
-async function unitsFor(machine: JoinMachine, settings: AgentSettings): Promise<readonly string[]> {
-  if (!(await hasUnit(machine, AGENT_UNIT))) return [];
-  const { capture, services } = settings;
-  const captures =
-    capture.outbound !== 'none' ||
-    capture.interfaces.length > 0 ||
-    services.some(({ inbound }) => inbound?.capture !== undefined);
-  return [...(captures ? [CAPTURE_UNIT] : []), ENVOY_UNIT, AGENT_UNIT];
-}
-
-/** Everything that can be known without changing anything. Throws what is in the way. */
-async function planOf(options: JoinOptions): Promise<Plan> {
-  const { configFile, wanted, tokenText, machine, say, signal } = options;
-  const { token, trustDomain } = readToken(tokenText);
-  const folder = dirname(configFile);
-  const existing = await textOf(configFile);
-  const paths = { tokenFile: join(folder, 'join.token'), trustDomain };
-  // Checked without the name of a file that is only about to be written.
-  const checked = composeAgentYaml(existing, wanted, { ...paths, meshConfigFile: undefined });
-  const settings = await settingsFrom(configFile, checked.text);
-  if (settings.identity.provider !== 'trysail-ca') {
-    throw new TrysailError(
-      'CONFIGURATION_INVALID',
-      `${configFile} says identity.provider: ${settings.identity.provider}`,
-      {
-        remedy: 'Only hosts with the provider trysail-ca join; remove that setting, or do without joining.',
-      },
-    );
-  }
-  const units = await unitsFor(machine, settings);
-  if (!options.dryRun) await checkRights(machine, folder, units.length > 0);
-  const meshPath = settings.mesh.configFile ?? join(folder, 'meshconfig.yaml');
-  const isFoundAnyway = settings.mesh.configFile !== undefined || meshPath === PATHS.meshConfig;
-  const existingMesh = await textOf(meshPath);
-  if (existingMesh !== undefined) checkTrustDomain(meshPath, existingMesh, trustDomain);
-  say(`Asking the CA at ${settings.identity.ca.address ?? token.ca.join(', ')}.`);
-  const description = await askCa(settings, tokenText, { say, signal });
-  checkEntitlement(settings, description);
-  if (settings.registry === 'consul') say(`Asking Consul at ${settings.consul.address}.`);
-  await checkConsul(settings);
-  const fleetRoot = await fleetRootFor(description.fleetRoot, settings, folder);
-  const agentYaml = composeAgentYaml(existing, wanted, {
-    ...paths,
-    meshConfigFile: isFoundAnyway ? undefined : meshPath,
-    fleetRootFile:
-      settings.mesh.fleet !== undefined || fleetRoot?.path === PATHS.fleetRoot ? undefined : fleetRoot?.path,
-  });
-  const credential = await credentialOf(settings, trustDomain);
-  const hadJoined = credential !== undefined && credential.facts.notAfterMs > Date.now();
-  return {
-    settings,
-    description,
-    agentYaml: { ...agentYaml, path: configFile, isNew: existing === undefined },
-    meshConfig: {
-      ...composeMeshConfig(existingMesh, description.meshConfig, trustDomain),
-      path: meshPath,
-      isNew: existingMesh === undefined,
-    },
-    fleetRoot,
-    tokenFile: settings.identity.ca.joinTokenFile ?? join(folder, 'join.token'),
-    units,
-    hadJoined,
-    needsToken: !hadJoined || credential?.tokenId !== token.id,
-  };
-}
-
-/** Where the fleet's root goes, and what becomes of the file; undefined where there is none, or nobody asks for it. */
-async function fleetRootFor(
-  given: string | undefined,
-  { mesh, registry }: AgentSettings,
-  folder: string,
-): Promise<Plan['fleetRoot']> {
-  if (given === undefined || registry !== 'consul') return undefined;
-  const path = mesh.fleet?.trustFile ?? join(folder, 'fleet-root.pem');
-  publicKeysOf(given, "the CA's answer");
-  const existing = await textOf(path);
-  return { ...composeFleetRoot(existing, given), path, isNew: existing === undefined };
-}
-
-function checkTrustDomain(path: string, text: string, trustDomain: string): void {
-  const { config } = parseMeshConfig(text, path);
-  if (config === undefined || config.trustDomain === trustDomain) return;
-  throw new TrysailError(
-    'TRUST_DOMAIN_MISMATCH',
-    `${path} says trustDomain ${config.trustDomain}, the token is for ${trustDomain}`,
-    { remedy: `If this host is to change meshes, run "trysail leave" first; else correct the file.` },
-  );
-}
 
 /** Throws JOIN_FORBIDDEN with the system's reason. */
 async function write(path: string, text: string, mode: number): Promise<void> {
@@ -186,7 +58,7 @@ async function write(path: string, text: string, mode: number): Promise<void> {
   }
 }
 
-async function writeConfig(file: Plan['agentYaml']): Promise<void> {
+async function writeConfig(file: JoinPlan['agentYaml']): Promise<void> {
   if (file.added.length === 0 && !file.isNew) return;
   // Without a secret in it, and read by the agent's user as well as by people.
   await write(file.path, file.text, 0o644);
@@ -204,44 +76,20 @@ async function writeToken(path: string, text: string, machine: JoinMachine, forU
   await chown(path, owner.uid, owner.gid);
 }
 
-/** @param options.isNews whether an agent that runs has to start anew: a start costs Envoy nothing */
-async function startUnits(
-  machine: JoinMachine,
-  units: readonly string[],
-  { isNews, say }: { readonly isNews: boolean; readonly say: (line: string) => void },
-): Promise<void> {
-  const restarts = isNews && units.length > 0 && (await isActive(machine, AGENT_UNIT));
-  for (const unit of units) {
-    const verb = unit === AGENT_UNIT && restarts ? 'restart' : 'start';
-    say(`systemctl enable ${unit}; systemctl ${verb} ${unit}`);
-    // Not waited for here, so that what is missing can be said meanwhile.
-    for (const args of [
-      ['enable', unit],
-      [verb, '--no-block', unit],
-    ]) {
-      const { code, err } = await machine.run('systemctl', args);
-      if (code === 0) continue;
-      throw new TrysailError('UNIT_FAILED', `systemctl ${args.join(' ')} failed: ${err.trim()}`, {
-        remedy: `See "systemctl status ${unit}" and "journalctl -u ${unit}".`,
-      });
-    }
-  }
-}
-
-const filesOf = ({ agentYaml, meshConfig, fleetRoot }: Plan): readonly Plan['agentYaml'][] => [
+const filesOf = ({ agentYaml, meshConfig, fleetRoot }: JoinPlan): readonly JoinPlan['agentYaml'][] => [
   agentYaml,
   meshConfig,
   ...(fleetRoot === undefined ? [] : [fleetRoot]),
 ];
 
-const changeOf = ({ path, added, kept, isNew }: Plan['agentYaml']): JoinedFile => ({
+const changeOf = ({ path, added, kept, isNew }: JoinPlan['agentYaml']): JoinedFile => ({
   path,
   change: isNew ? 'written' : added.length > 0 ? 'completed' : 'unchanged',
   added,
   kept,
 });
 
-function reportOf(plan: Plan, state: JoinReport['state']): JoinReport {
+function reportOf(plan: JoinPlan, state: JoinReport['state']): JoinReport {
   const { settings, description, units, hadJoined } = plan;
   return {
     state,
@@ -278,7 +126,7 @@ async function foundRunning(socket: string, isNews: boolean, say: (line: string)
  */
 export async function joinHost(options: JoinOptions): Promise<JoinReport> {
   const { machine, say, signal, tokenText, timeoutMs } = options;
-  const plan = await planOf(options);
+  const plan = await planJoin(options);
   const { settings, units, tokenFile } = plan;
   const socket = sockets(settings.paths.run).api;
   const command = `trysail agent --config ${options.configFile}`;
