@@ -201,6 +201,10 @@ test('a MeshConfig changes what running Envoys do, in steps, and back', async (t
       });
     await become('nothing has changed', ports, [503, 503]);
     for (const host of hosts) assert.equal((await host.status()).meshConfig?.resource, undefined);
+    await eventually('check reads what the agent has kept of the fleet', async () => {
+      const { out } = await trysail('check', '--offline', '--config', hosts[0]?.configFile ?? '', '-o', 'json');
+      assert.match(out, /"TRY0008"/);
+    });
   });
 });
 
