@@ -181,7 +181,9 @@ export function ignoredAtServers(
     if (said === holds || named.length === 0) return [];
     const wanted = gatewaysOf(virtualService);
     const own = servers.filter(({ gateway }) => wanted.includes(gateway));
-    const reason = !wanted.some((gateway) => gateways.has(gateway))
+    const isElsewhere = !wanted.some((gateway) => gateways.has(gateway));
+    if (isElsewhere && named.every((host) => host === '*')) return [];
+    const reason = isElsewhere
       ? `it is for ${wanted.join(', ')}, and this port has ${[...gateways].join(', ')}`
       : !isVisible(exportTo, meta.namespace, role.namespace)
         ? `it is not exported to namespace ${role.namespace}`

@@ -1,10 +1,12 @@
 /** Whose call it is, to what, and the host that would make just that call. */
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
+import { parseAddressRange } from '../lib/address-range.ts';
 import { TrysailError } from '../lib/errors.ts';
 import type { Host, NamedUpstream } from '../model/host.ts';
 import { canonicalHost } from '../model/host-names.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Locality, Service } from '../model/service.ts';
+import { assignAddresses } from '../model/service-addresses.ts';
 import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
 import { bestSpecificity } from '../translate/view/host-pattern.ts';
 import { isVisible } from '../translate/view/visibility.ts';
@@ -25,6 +27,7 @@ export interface Caller {
 export const CAPTURE_PORT = 15_001;
 /** Of 240.240.0.0/16, whose addresses nothing but captured calls reach. */
 const SERVICE_ADDRESS = '240.240.0.1';
+const SERVICE_ADDRESSES = parseAddressRange('240.240.0.0/16');
 /** Stands for the address of whatever is no service (TEST-NET-1, RFC 5737). */
 const ELSEWHERE = '192.0.2.1';
 
@@ -54,6 +57,34 @@ function addressesOf({ addresses = [] }: Service): readonly string[] {
   return [own ?? SERVICE_ADDRESS];
 }
 
+/** The service that has an address, alone or in the smallest range, for a caller; of equals one with the port. */
+function serviceAt(mesh: Mesh, { host, port }: CalledRequest, namespace: string): Service | undefined {
+  const family = isIP(host) === 6 ? 'ipv6' : 'ipv4';
+  let best: { readonly service: Service; readonly rank: number } | undefined;
+  for (const service of mesh.services.values()) {
+    if (!isVisible(service.exportTo ?? [], service.namespace, namespace)) continue;
+    for (const range of service.addresses ?? []) {
+      const [address = '', length = family === 'ipv4' ? '32' : '128'] = range.split('/');
+      if (isIP(address) !== isIP(host)) continue;
+      const list = new BlockList();
+      list.addSubnet(address, Number(length), family);
+      const rank = 2 * Number(length) + (service.ports.some(({ number }) => number === port) ? 1 : 0);
+      if (list.check(host, family) && rank > (best?.rank ?? -1)) best = { service, rank };
+    }
+  }
+  return best?.service;
+}
+
+/** Services of the mesh as a host calls them, each at an address of its own, so that their ports alone lead to none. */
+function calledByName({ services }: Mesh): readonly NamedUpstream[] {
+  const hosts = [...services.values()].flatMap(({ host, external, addresses = [] }) =>
+    host.includes('*') || external || addresses.length > 0 ? [] : [host],
+  );
+  return assignAddresses([], hosts, { ranges: [SERVICE_ADDRESSES], taken: new Set([ELSEWHERE]), today: 0 }).map(
+    ({ host, addresses }) => ({ serviceHost: host, addresses }),
+  );
+}
+
 export interface Called {
   readonly host: Host;
   /** Undefined: the name or address is that of no service. */
@@ -66,15 +97,16 @@ export interface Called {
 export function callingHost(mesh: Mesh, caller: Caller, request: CalledRequest): Called {
   const isAddress = isIP(request.host) !== 0;
   const service = isAddress
-    ? [...mesh.services.values()].find(
-        ({ addresses = [], namespace, exportTo = [] }) =>
-          addresses.includes(request.host) && isVisible(exportTo, namespace, caller.namespace),
-      )
+    ? serviceAt(mesh, request, caller.namespace)
     : serviceOf(mesh, request.host, caller.namespace);
   const named: readonly NamedUpstream[] =
-    service === undefined || service.host.includes('*')
-      ? []
-      : [{ serviceHost: service.host, addresses: addressesOf(service) }];
+    service === undefined
+      ? isAddress
+        ? []
+        : calledByName(mesh)
+      : service.host.includes('*') || (isAddress && !addressesOf(service).includes(request.host))
+        ? []
+        : [{ serviceHost: service.host, addresses: addressesOf(service) }];
   const { namespace, name, labels, identity, locality } = caller;
   const workload = {
     namespace,
@@ -87,7 +119,7 @@ export function callingHost(mesh: Mesh, caller: Caller, request: CalledRequest):
   };
   return {
     service,
-    address: isAddress ? request.host : (named[0]?.addresses[0] ?? ELSEWHERE),
+    address: isAddress ? request.host : ((service === undefined ? undefined : named[0]?.addresses[0]) ?? ELSEWHERE),
     host: {
       nodeId: `${name}.${namespace}`,
       nodeCluster: `${name}.${namespace}`,

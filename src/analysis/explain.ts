@@ -110,12 +110,17 @@ function answerOf(asked: Asked): Answer {
     };
   }
   const opaque = request.kind === 'http' && service !== undefined && port !== undefined;
+  const leads = led(asked, filter.config);
+  const taker = service === undefined ? leads.destinations[0]?.destination : undefined;
   const answer: Answer = {
     ...NOTHING,
     protocol: 'tcp',
-    ...led(asked, filter.config),
+    ...leads,
     note:
-      note ?? (opaque ? `port ${request.port} is ${port.protocol}: rules for HTTP have no effect there` : undefined),
+      (taker === undefined
+        ? note
+        : `${note ?? ''}; ${taker} takes connections to port ${request.port}, wherever they go`) ??
+      (opaque ? `port ${request.port} is ${port.protocol}: rules for HTTP have no effect there` : undefined),
   };
   return service === undefined || port === undefined
     ? answer

@@ -9,12 +9,14 @@ import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '../translate/outbound/p
 import { filtersFor, orderedFilters } from '../translate/patches/applicable.ts';
 import { CLUSTER, LOAD_ASSIGNMENT } from '../translate/type-urls.ts';
 import type { Client } from '../translate/view/calling.ts';
+import { bestSpecificity } from '../translate/view/host-pattern.ts';
 import type { MeshView } from '../translate/view/mesh-view.ts';
 import type { Resources, TypeUrl } from '../xds/resource.ts';
 import type { CalledRequest } from './called-request.ts';
 import { clusterFacts } from './cluster-facts.ts';
 import { place } from './considered.ts';
 import { objectsAt, textAt } from './json-access.ts';
+import { preflightNote } from './preflight.ts';
 import { headerFacts, routeFacts } from './route-facts.ts';
 
 /** A mesh, as one client sees it, and what Envoy gets of it. */
@@ -91,13 +93,25 @@ function destination(asked: Translated, name: string, weight: number, headers: J
     if (cluster === undefined) {
       if (known === undefined) return `503 NC: nothing is known of ${host}`;
       if (wanted !== undefined && view.subset(known, wanted) === undefined)
-        return `503 NC: no DestinationRule for ${host} has a subset "${wanted}"`;
+        return `503 NC: ${missingSubset(asked.mesh, known, wanted)}`;
       if (!known.ports.some(({ number }) => number === port)) return `503 NC: ${host} has no port ${port}`;
       return `503 NC: ${host} cannot be called from here`;
     }
     if (endpoints === undefined || endpoints.healthy > 0) return undefined;
     return endpoints.total === 0 ? '503 UH: it has no endpoints' : '503 UH: none of its endpoints is healthy';
   }
+}
+
+/** Why a subset is not there for this client: rules of other namespaces may well have it. */
+function missingSubset({ destinationRules }: Mesh, { host, aliases }: Service, name: string): string {
+  const elsewhere = destinationRules.find(
+    (rule) =>
+      rule.subsets.some((subset) => subset.name === name) &&
+      bestSpecificity([rule.host], [host, ...aliases]) !== undefined,
+  );
+  return elsewhere === undefined
+    ? `no DestinationRule for ${host} has a subset "${name}"`
+    : `${describeObject(elsewhere.meta)} has subset "${name}" of ${host}, and does not hold for this caller`;
 }
 
 /** The clusters of a route or TCP proxy, with their shares in percent. */
@@ -130,13 +144,19 @@ export function led(asked: Translated, of: JsonObject): Pick<Answer, 'outcome' |
  * What becomes of a request that a route of Envoy takes.
  * @param path as Envoy has normalised it, with its query
  */
-export function byRoute(
-  asked: Translated,
-  taken: JsonObject,
-  request: CalledRequest,
-  path: string,
-): Pick<Answer, 'action' | 'outcome' | 'destinations'> {
+export function byRoute(asked: Translated, taken: JsonObject, request: CalledRequest, path: string): Partial<Answer> {
   const action = routeFacts(taken, request, path);
+  const note = preflightNote(taken, request);
+  if (note !== undefined) {
+    const { fault, cors } = action;
+    const answered = {
+      ...routeFacts({}, request, path),
+      fault,
+      cors,
+      directResponse: { status: 200, body: undefined },
+    };
+    return { action: answered, outcome: 'answered', destinations: [], note };
+  }
   if (taken['redirect'] !== undefined) return { action, outcome: 'redirected', destinations: [] };
   if (taken['direct_response'] !== undefined) return { action, outcome: 'answered', destinations: [] };
   const { route } = taken;

@@ -26,6 +26,8 @@ export function ignoredVirtualServices(
     const rank = bestSpecificity(hosts, names);
     if (virtualService === chosen || rank === undefined) return [];
     const gateways = gatewaysOf(virtualService);
+    // What a gateway does with whatever comes is no answer to a question about this service.
+    if (!gateways.includes('mesh') && hosts.every((host) => host === '*')) return [];
     const reason = !isVisible(exportTo, meta.namespace, client.namespace)
       ? `it is not exported to namespace ${client.namespace}`
       : !hasAuthority(meta, {

@@ -14,7 +14,8 @@ export type Misfit = string | undefined;
 
 const UNDECIDED = 'cannot be decided here:';
 
-function matches(matcher: JsonObject, value: string): boolean | undefined {
+/** A `StringMatcher`; undefined where it cannot be decided. */
+export function stringMatches(matcher: JsonObject, value: string): boolean | undefined {
   const regex = textAt(matcher, 'safe_regex', 'regex');
   if (matcher['safe_regex'] !== undefined) return re2FullMatch(regex, value);
   const fold = (text: string): string => (matcher['ignore_case'] === true ? text.toLowerCase() : text);
@@ -56,7 +57,7 @@ function headerMisfit(condition: JsonObject, headers: ReadonlyMap<string, string
   }
   if (value === undefined && condition['treat_missing_header_as_empty'] !== true) return `not: ${words}; ${shown}`;
   const matcher = condition['string_match'];
-  const fits = isObject(matcher) ? matches(matcher, value ?? '') : undefined;
+  const fits = isObject(matcher) ? stringMatches(matcher, value ?? '') : undefined;
   if (fits === undefined) return `${UNDECIDED} ${words}`;
   return fits !== inverted ? undefined : `not: ${words}; ${shown}`;
 }
@@ -80,7 +81,7 @@ function queryMisfit(condition: JsonObject, parameters: ReadonlyMap<string, stri
   if (value === undefined) return `${words}; it is absent`;
   const matcher = condition['string_match'];
   if (!isObject(matcher)) return undefined;
-  const fits = matches(matcher, value);
+  const fits = stringMatches(matcher, value);
   return fits === undefined
     ? `${UNDECIDED} ?${conditionWords(condition)}`
     : fits
