@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
+import { exchange } from '../translate/applications.ts';
 import { spiffe } from '../translate/mesh-literals.ts';
 import { ingressRole } from './gateway-host.ts';
 import { askEdge, authority, certificateOf, edgeStatuses, limitYaml, startLimitedGateway } from './limited-gateway.ts';
@@ -38,6 +39,20 @@ test('behind a proxy that is trusted, the client is who that proxy has seen', as
   assert.deepEqual(await edgeStatuses(http, 3, client('10.1.1.1')), OK2_NO1);
   assert.deepEqual(await edgeStatuses(http, 1, { headers: { 'x-forwarded-for': '7.7.7.7, 10.1.1.1' } }), [429]);
   assert.deepEqual(await edgeStatuses(http, 3, client('10.1.1.2')), OK2_NO1);
+});
+
+test('behind a load balancer with the PROXY protocol, the client is who its header names', async (t) => {
+  const { http } = await startLimitedGateway(t, {
+    roles: [ingressRole({ proxyProtocol: true })],
+    limits: limitYaml('[{name: clients, by: [remoteAddress], requests: 2, per: 1h}]'),
+  });
+  const status = async (client: string): Promise<string | undefined> => {
+    const request = `GET / HTTP/1.1\r\nhost: one.test\r\nx-forwarded-for: 6.6.6.6\r\nconnection: close\r\n\r\n`;
+    const answer = await exchange(http, `PROXY TCP4 ${client} 127.0.0.1 4000 80\r\n${request}`);
+    return answer?.slice(9, 12);
+  };
+  for (const client of ['203.0.113.7', '203.0.113.8'])
+    assert.deepEqual([await status(client), await status(client), await status(client)], ['200', '200', '429']);
 });
 
 test('by header, path and method, where a condition holds', async (t) => {
@@ -84,6 +99,8 @@ test('a port of HTTP has one bucket, each server of HTTPS one of its own', async
 
 test('callers are who their certificates say, where a server asks for one', async (t) => {
   const { http, https, envoy } = await startLimitedGateway(t, {
+    servers: (_, port) =>
+      `  - {port: {number: ${port}, name: mesh, protocol: HTTPS}, hosts: [a.two.test], tls: {mode: ISTIO_MUTUAL}}`,
     limits: limitYaml(`
   - {name: batch, match: [{callers: [ns/default/sa/batch]}], requests: 2, per: 1h}
   - {name: each, by: [caller], match: [{path: {prefix: /each}}], requests: 2, per: 1h}`),
@@ -92,6 +109,11 @@ test('callers are who their certificates say, where a server asks for one', asyn
   assert.deepEqual(await edgeStatuses(https, 3, batch), OK2_NO1);
   assert.deepEqual(await edgeStatuses(https, 3, { tls: true }), [200, 200, 200]);
   assert.deepEqual(await edgeStatuses(http, 3), [200, 200, 200]);
+  assert.deepEqual(
+    await edgeStatuses(https, 3, { ...batch, host: 'a.two.test' }),
+    OK2_NO1,
+    'the certificate of the mesh',
+  );
   const forged = { 'x-forwarded-client-cert': 'URI=spiffe://cluster.local/ns/default/sa/batch' };
   assert.deepEqual(await edgeStatuses(http, 1, { headers: forged }), [200]);
   for (const account of ['web', 'shop'])
@@ -117,13 +139,24 @@ test('redirects of a route count; those to HTTPS and what nobody serves do not',
     limits: limitYaml('[{name: all, requests: 2, per: 1h}]'),
     servers: (port) =>
       `  - {port: {number: ${port}, name: secure, protocol: HTTP}, hosts: [secure.test], tls: {httpsRedirect: true}}`,
+    more: `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: paths}
+spec:
+  hosts: [paths.test]
+  gateways: [gw]
+  http: [{match: [{uri: {prefix: /a}}], directResponse: {status: 204}}]
+---`,
   });
   assert.deepEqual(await edgeStatuses(http, 4, { host: 'nobody.test' }), [404, 404, 404, 404]);
+  assert.deepEqual(await edgeStatuses(http, 4, { host: 'paths.test', path: '/b' }), [404, 404, 404, 404]);
   assert.deepEqual(await edgeStatuses(http, 4, { host: 'secure.test' }), [301, 301, 301, 301]);
   assert.deepEqual(await edgeStatuses(http, 3, { path: '/moved' }), [301, 301, 429]);
+  assert.deepEqual(await edgeStatuses(http, 1, { host: 'paths.test', path: '/a' }), [429]);
 });
 
-test('Gateways that share a port: each has its own limits', async (t) => {
+test('Gateways that share a port: each counts its own hosts, and both those that both serve', async (t) => {
   const { http, envoy } = await startLimitedGateway(t, {
     limits: `${limitYaml('[{name: all, requests: 2, per: 1h}]')}${limitYaml('[{name: all, requests: 3, per: 1h}]')
       .replace('name: edge', 'name: other')
@@ -135,13 +168,13 @@ metadata: {name: other}
 spec:
   selector: {istio: ingressgateway}
   servers:
-  - {port: {number: ${port}, name: http, protocol: HTTP}, hosts: [three.test]}
+  - {port: {number: ${port}, name: http, protocol: HTTP}, hosts: [three.test, two.test]}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: three}
 spec:
-  hosts: [three.test]
+  hosts: [three.test, two.test]
   gateways: [other]
   http: [{route: [{destination: {host: web.test}}]}]
 ---`,
@@ -149,6 +182,9 @@ spec:
   assert.deepEqual(await edgeStatuses(http, 4, { host: 'three.test' }), [200, 200, 200, 429]);
   assert.deepEqual(await edgeStatuses(http, 3), [200, 200, 429]);
   assert.equal(await counted(envoy, 'default/other/all', 'ok'), 3);
+  assert.equal(await counted(envoy, 'default/edge/all', 'enforced'), 1);
+  assert.deepEqual(await edgeStatuses(http, 1, { host: 'two.test' }), [429]);
+  assert.equal(await counted(envoy, 'default/edge/all', 'enforced'), 2);
   assert.deepEqual(envoy.rejected, []);
 });
 
