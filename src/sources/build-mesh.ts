@@ -12,7 +12,7 @@ import type { CatalogueState } from './catalogue-state.ts';
 import { mergeDelegates, type WithoutDelegates } from './delegates.ts';
 import { knownTls, withoutDisabledMtls } from './disabled-mtls.ts';
 import { buildEntryServices, type EntryServices } from './entry-services.ts';
-import { type HostResolver, hostResolver } from './host-resolution.ts';
+import { type HostResolver, hostResolver, renamedHosts } from './host-resolution.ts';
 import { type JoinedServices, joinServices } from './joined-services.ts';
 import { checkMeshSettings } from './mesh-settings-check.ts';
 import { checkRateLimits } from './rate-limit-check.ts';
@@ -125,9 +125,10 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
   const index = stage<RecordIndex>('records', [config, resources.serviceRecords], () =>
     indexRecords(config, resources.serviceRecords),
   );
-  const resolver = stage<HostResolver>('hosts', [config, resources.serviceRecords], () =>
-    hostResolver(config, resources.serviceRecords),
+  const renamed = stage<ReadonlyMap<string, string>>('renamed', [config, resources.serviceRecords], (last) =>
+    sharedMap(last, renamedHosts(config, resources.serviceRecords)),
   );
+  const resolver = stage<HostResolver>('hosts', [config, renamed], () => hostResolver(config, renamed));
 
   const clientNamespaces = stage('callers', [JSON.stringify(inputs.clientNamespaces)], () => inputs.clientNamespaces);
   const { serviceEntries, workloadEntries } = resources;

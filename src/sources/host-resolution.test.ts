@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
-import { hostResolver } from './host-resolution.ts';
+import { hostResolver, renamedHosts } from './host-resolution.ts';
 import { parseResources } from './resource-reader.ts';
 
 const { serviceRecords, virtualServices } = parseResources([
@@ -21,7 +21,7 @@ spec: {hosts: [web], http: [{route: [{destination: {host: db}}]}]}
   },
 ]);
 
-const resolver = hostResolver(DEFAULT_MESH_CONFIG, serviceRecords);
+const resolver = hostResolver(DEFAULT_MESH_CONFIG, renamedHosts(DEFAULT_MESH_CONFIG, serviceRecords));
 
 const hosts: readonly (readonly [string, string])[] = [
   ['web', 'web.shop.mesh'],
@@ -47,7 +47,7 @@ test('a wildcard stays as it is where the canonical template does not begin with
     ...DEFAULT_MESH_CONFIG,
     serviceHosts: ['{namespace}.{service}.mesh', '{service}.{namespace}.local'],
   };
-  assert.equal(hostResolver(config, []).host('*.shop.local', 'shop'), '*.shop.local');
+  assert.equal(hostResolver(config, new Map()).host('*.shop.local', 'shop'), '*.shop.local');
 });
 
 test('a resource is resolved once', () => {

@@ -18,24 +18,32 @@ function canonicalWildcard(config: MeshConfig, written: string): string {
   return canonical.startsWith(`${ANY}.`) ? canonical.replace(ANY, '*') : written;
 }
 
-/** Made once for a mesh configuration and its records; remembers what it has resolved. */
-export interface HostResolver {
-  host(written: string, namespace: string): string;
-  /** The resource itself where all of its hosts are canonical already; the same result for the same object. */
-  virtualService(virtualService: VirtualService): VirtualService;
-  destinationRule(rule: DestinationRule): DestinationRule;
-  sidecar(sidecar: Sidecar): Sidecar;
-  rateLimit(rateLimit: RateLimit): RateLimit;
-}
-
-export function hostResolver(config: MeshConfig, records: readonly ServiceRecord[]): HostResolver {
-  // Templates go from a Consul name to the service that has it by convention; a record may have given it to another.
+/**
+ * The canonical hosts of names that records took from other services, by name: templates go from a Consul name to the
+ * service that has it by convention; a record may have given it to another.
+ */
+export function renamedHosts(config: MeshConfig, records: readonly ServiceRecord[]): ReadonlyMap<string, string> {
   const renamed = new Map<string, string>();
   for (const { meta, consulName } of records) {
     if (consulName === consulNameOf(meta)) continue;
     const [canonical, ...aliases] = serviceHosts(config, meta, consulName);
     for (const alias of aliases) renamed.set(alias, canonical);
   }
+  return renamed;
+}
+
+/** Made once for a mesh configuration and what records rename; remembers what it has resolved. */
+export interface HostResolver {
+  host(written: string, namespace: string): string;
+  /** The resource itself where all of its hosts are canonical already; the same result for the same object. */
+  readonly virtualService: (virtualService: VirtualService) => VirtualService;
+  readonly destinationRule: (rule: DestinationRule) => DestinationRule;
+  readonly sidecar: (sidecar: Sidecar) => Sidecar;
+  readonly rateLimit: (rateLimit: RateLimit) => RateLimit;
+}
+
+/** @param renamed what `renamedHosts` says of the mesh's records */
+export function hostResolver(config: MeshConfig, renamed: ReadonlyMap<string, string>): HostResolver {
   const resolved = new WeakMap<object, unknown>();
   const memo = <T extends object>(resource: T, resolve: (resource: T) => T): T => {
     const known = resolved.get(resource);

@@ -8,7 +8,7 @@ import type { MeshConfig } from '../model/mesh-config.ts';
 import type { Sidecar } from '../model/sidecar.ts';
 import { mergeDelegates } from './delegates.ts';
 import { claimOf } from './entry-service.ts';
-import { hostResolver } from './host-resolution.ts';
+import { hostResolver, renamedHosts } from './host-resolution.ts';
 import { rateLimitHosts } from './rate-limit-interest.ts';
 import { indexRecords } from './registered-services.ts';
 import type { ResourceSet } from './resource-set.ts';
@@ -64,7 +64,7 @@ function covers(pattern: string, host: string): boolean {
 export function interestOf(inputs: InterestInputs): ReadonlySet<string> {
   const { config, resources, upstreamHosts, gateways = [], localServices = [] } = inputs;
   const records = indexRecords(config, resources.serviceRecords);
-  const resolver = hostResolver(config, resources.serviceRecords);
+  const resolver = hostResolver(config, renamedHosts(config, resources.serviceRecords));
   const described = new Set(
     resources.serviceEntries.flatMap((entry) =>
       entry.hosts.flatMap((written) => {

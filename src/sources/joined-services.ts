@@ -1,9 +1,10 @@
 /** The services of the catalogue and those of ServiceEntries as one mesh has them. */
+import { changedKeys } from '../lib/changed-keys.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Endpoint, Service } from '../model/service.ts';
 import type { EntryServices } from './entry-services.ts';
 import type { RegisteredService } from './registered-service.ts';
-import { changedKeys, sharedMap } from './sharing.ts';
+import { sharedMap } from './sharing.ts';
 
 /** Both maps by canonical host, in the order of the hosts. */
 export interface JoinedServices {

@@ -1,4 +1,5 @@
 /** All services of Consul's catalogue and all records → services; those that did not change are taken over. */
+import { changedKeys } from '../lib/changed-keys.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { serviceHosts, serviceOfConsulName } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
@@ -6,7 +7,6 @@ import { describeObject } from '../model/resource-meta.ts';
 import type { CatalogueState } from './catalogue-state.ts';
 import type { ServiceRecord } from './kinds/service-record.ts';
 import { buildRegisteredService, type RegisteredInputs, type RegisteredService } from './registered-service.ts';
-import { changedKeys } from './sharing.ts';
 
 export interface RecordIndex {
   readonly config: MeshConfig;

@@ -15,7 +15,7 @@ export interface Stages {
    * @param name of the stage, once a run
    * @param make is given what the stage made last, to share with it whatever is equal
    */
-  stage<T>(name: string, inputs: readonly unknown[], make: (last: T | undefined) => T): T;
+  readonly stage: <T>(name: string, inputs: readonly unknown[], make: (last: T | undefined) => T) => T;
 }
 
 /** The stages of a run after the one that had these results. */

@@ -98,6 +98,8 @@ export class ResourceUnits {
     listeners: new Set(),
     routeConfigs: new Set(),
   };
+  /** Kinds of which this translation has made what the last one did not have. */
+  readonly #grown = new Set<Kind>();
   #recorded: (readonly [Kind, string])[] | undefined;
   #failures: Diagnostic[] = [];
   #owners = new Map<string, Owner | 'nobody'>();
@@ -120,6 +122,7 @@ export class ResourceUnits {
 
   /** Begins a translation with nothing. */
   begin(): void {
+    for (const kind of KINDS) this.#grown.add(kind);
     this.#ours = emptyKinds();
     this.#made = { ...this.#ours };
     this.#failures = [];
@@ -173,6 +176,7 @@ export class ResourceUnits {
     const known = this.#made[kind].get(name);
     if (known !== undefined && !this.#stale[kind].delete(name)) return known;
     const made = this.#makeOrKeep(kind, name, inputs, build);
+    if (made !== undefined && known === undefined) this.#grown.add(kind);
     if (made !== undefined && made !== known) this.#change(kind).set(name, made);
     if (made === undefined && known !== undefined) this.#change(kind).delete(name);
     return made;
@@ -203,7 +207,13 @@ export class ResourceUnits {
       this.#stale[kind].clear();
     }
     const last = this.#last;
-    const next = new Map(KINDS.map((kind) => [TYPE_OF[kind], share(last?.get(TYPE_OF[kind]), this.#made[kind])]));
+    const next = new Map(
+      KINDS.map((kind) => {
+        const [type, made] = [TYPE_OF[kind], this.#made[kind]];
+        return [type, this.#grown.has(kind) ? share(last?.get(type), made) : made];
+      }),
+    );
+    this.#grown.clear();
     const same = last !== undefined && [...next].every(([type, byName]) => last.get(type) === byName);
     this.#last = same ? last : next;
     return this.#last;

@@ -1,4 +1,5 @@
 /** The whole of translation: what is built for a host, and what of the last call still holds. */
+import { changedKeys } from '../lib/changed-keys.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
@@ -116,7 +117,6 @@ export class Translator {
     const same = (Object.keys(rest) as (keyof typeof rest)[]).every(
       (part) => part === 'diagnostics' || rest[part] === mesh[part],
     );
-    if (!same || before.size !== mesh.endpoints.size) return undefined;
-    return [...mesh.endpoints].flatMap(([service, endpoints]) => (before.get(service) === endpoints ? [] : [service]));
+    return same ? changedKeys(before, mesh.endpoints) : undefined;
   }
 }
