@@ -5,10 +5,10 @@
 import { blamedNames } from './blame.ts';
 import { ChangeQueue, type Pending } from './change-queue.ts';
 import { HeldVersions, NOTHING } from './held-versions.ts';
-import { absentFrame, COLLECTIVE_TYPES, type Held, type PreparedResource } from './prepared-resource.ts';
+import { absentFrame, COLLECTIVE_TYPES, type PreparedResource } from './prepared-resource.ts';
 import { TYPE_URL } from './resource.ts';
+import { ResponseDraft } from './response-draft.ts';
 import {
-  type Delivery,
   type Gate,
   type InFlight,
   type Outgoing,
@@ -19,8 +19,6 @@ import {
   TooManyNames,
 } from './subscription.ts';
 import { type Entry, type TypeTable, wantedOf } from './type-table.ts';
-
-const isPrepared = (held: Held): held is PreparedResource => 'resource' in held;
 
 interface Refused {
   /** Whether the client's message names it: then it stays away until it changes itself. */
@@ -131,92 +129,82 @@ export class NamedSubscription extends Subscription {
   }
 
   compose(gate: Gate, nowMs: number): Outgoing | undefined {
-    const { upserts, removals } = this;
-    const deliveries: Delivery[] = [];
-    const entries: Entry[] = [];
-    const fresh: Entry[] = [];
-    const frames: Uint8Array[] = [];
-    const removed = new Set<string>();
-    const delta = this.kind === 'delta';
+    const { kind, table, upserts, removals } = this;
     const { supportsTtl } = this.context;
-    // Two names may stand for one resource.
-    const sentNames = this.table.hasAliases ? new Set<string>() : undefined;
-    let generation = Number.POSITIVE_INFINITY;
-
-    const add = (entry: Entry, resource: PreparedResource): void => {
-      const held = this.#known.get(entry);
-      if (held === NOTHING || held === undefined) fresh.push(entry);
-      this.#known.set(entry, resource);
-      this.#refused.delete(entry);
-      entries.push(entry);
-      // An alias that stands for another resource than before leaves the former one behind.
-      const isReplaced = held !== undefined && held !== NOTHING && held.name !== resource.name;
-      if (delta && isReplaced && !this.table.has(held.name)) removed.add(held.name);
-      if (sentNames?.has(resource.name) === true) return;
-      sentNames?.add(resource.name);
-      if (gate.deliveries)
-        deliveries.push({ resource, before: held !== undefined && isPrepared(held) ? held : undefined });
-      frames.push(delta ? resource.deltaFrame(supportsTtl) : resource.sotwFrame(supportsTtl));
-    };
-
-    if (this.owesAnswer) generation = 0;
-    for (const entry of this.#asked) {
-      const wanted = this.#wanted(entry);
-      if (wanted !== undefined) {
-        add(entry, wanted);
-        this.#upserts.delete(entry);
-      } else if (delta && this.context.announceMissing && this.#known.has(entry)) {
-        if (this.table.typeUrl === TYPE_URL.virtualHost) frames.push(absentFrame(entry.name));
-        else removed.add(entry.name);
-        this.#release(entry);
-        this.#removals.delete(entry);
-        entries.push(entry);
-      }
-    }
-    this.#asked.clear();
-    let carriesChanges = false;
-    if (gate.upserts && upserts !== undefined) {
-      for (const entry of this.#upserts) {
-        const current = this.#wanted(entry);
-        if (current !== undefined && gate.holds(current)) {
-          // What keeps it back is not time, so it does not become overdue.
-          this.#upserts.postpone(nowMs);
-          continue;
-        }
-        this.#upserts.delete(entry);
-        if (current === undefined || this.#known.get(entry)?.version === current.version) continue;
-        add(entry, current);
-        carriesChanges = true;
-      }
-      if (carriesChanges) generation = Math.min(generation, upserts.first);
-    }
+    const draft = new ResponseDraft({ kind, table, supportsTtl, notesDeliveries: gate.deliveries });
+    let generation = this.owesAnswer ? 0 : Number.POSITIVE_INFINITY;
+    this.#answer(draft);
+    const carriesChanges = gate.upserts && upserts !== undefined && this.#change(draft, gate, nowMs);
+    if (carriesChanges) generation = Math.min(generation, upserts.first);
     if (gate.removals && removals !== undefined) {
-      for (const entry of this.#removals) {
-        const held = this.#known.get(entry);
-        if (held !== undefined && held !== NOTHING) {
-          removed.add(held.name);
-          entries.push(entry);
-        }
-        this.#release(entry);
-      }
-      this.#removals.clear();
+      this.#remove(draft);
       generation = Math.min(generation, removals.first);
     }
-    let { version } = this.table;
-    if (frames.length === 0 && removed.size === 0 && !this.#greet) {
-      for (const { current } of this.#heartbeats)
-        if (current !== undefined) frames.push(current.heartbeatFrame(this.kind));
+    let { version } = table;
+    const { frames, removed, entries, fresh, deliveries } = draft;
+    if (draft.isEmpty && !this.#greet) {
+      for (const { current } of this.#heartbeats) if (current !== undefined) frames.push(current.heartbeatFrame(kind));
       this.#heartbeats.clear();
       if (frames.length === 0) return undefined;
       // A heartbeat must not look like an update.
       version = this.acknowledged?.version ?? version;
     }
     this.#greet = false;
-    const { typeUrl } = this.table;
-    const content = { kind: this.kind, typeUrl, version, frames, removed: [...removed] };
+    const content = { kind, typeUrl: table.typeUrl, version, frames, removed: [...removed] };
     const response = this.context.encoder.encode(content, this.lastSerial);
     this.noteSent(response, { version, generation, sentAtMs: nowMs, entries, fresh });
     return { response, deliveries, carriesChanges };
+  }
+
+  /** What the client has just asked for. */
+  #answer(draft: ResponseDraft): void {
+    for (const entry of this.#asked) {
+      const wanted = this.#wanted(entry);
+      if (wanted !== undefined) {
+        this.#give(draft, entry, wanted);
+        this.#upserts.delete(entry);
+      } else if (this.kind === 'delta' && this.context.announceMissing && this.#known.has(entry)) {
+        if (this.table.typeUrl === TYPE_URL.virtualHost) draft.addAbsent(entry, absentFrame(entry.name));
+        else draft.remove(entry, entry.name);
+        this.#release(entry);
+        this.#removals.delete(entry);
+      }
+    }
+    this.#asked.clear();
+  }
+
+  /** What has changed, as far as the gate lets it pass; returns whether anything has. */
+  #change(draft: ResponseDraft, gate: Gate, nowMs: number): boolean {
+    let hasChanged = false;
+    for (const entry of this.#upserts) {
+      const current = this.#wanted(entry);
+      if (current !== undefined && gate.holds(current)) {
+        // What keeps it back is not time, so it does not become overdue.
+        this.#upserts.postpone(nowMs);
+        continue;
+      }
+      this.#upserts.delete(entry);
+      if (current === undefined || this.#known.get(entry)?.version === current.version) continue;
+      this.#give(draft, entry, current);
+      hasChanged = true;
+    }
+    return hasChanged;
+  }
+
+  /** What is gone. */
+  #remove(draft: ResponseDraft): void {
+    for (const entry of this.#removals) {
+      const held = this.#known.get(entry);
+      if (held !== undefined && held !== NOTHING) draft.remove(entry, held.name);
+      this.#release(entry);
+    }
+    this.#removals.clear();
+  }
+
+  #give(draft: ResponseDraft, entry: Entry, resource: PreparedResource): void {
+    draft.add(entry, resource, this.#known.get(entry));
+    this.#known.set(entry, resource);
+    this.#refused.delete(entry);
   }
 
   protected refuse({ entries, fresh }: InFlight, message: string): Pick<Rejection, 'names' | 'blamed'> {

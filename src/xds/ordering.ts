@@ -6,6 +6,7 @@
 import type { PreparedResource } from './prepared-resource.ts';
 import { TYPE_URL } from './resource.ts';
 import type { Gate, Subscription } from './subscription.ts';
+import type { Warming } from './warming.ts';
 
 /** The order in which types are sent. Types that are not listed come last and wait for nothing. */
 export const STAGES: readonly string[] = [
@@ -35,8 +36,7 @@ export interface OrderingLimits {
 /** What one stream is in the middle of. */
 export interface StreamState {
   readonly subscriptions: ReadonlyMap<string, Subscription>;
-  /** Endpoints that a changed cluster waits for before it is in service, by their name. */
-  readonly warming: ReadonlyMap<string, { readonly generation: number; readonly sinceMs: number }>;
+  readonly warming: Pick<Warming, 'isUnderWay'>;
 }
 
 /** Whether changes up to `generation` of this subscription are still to be sent, or (when `acknowledged`) to be answered. */
@@ -52,12 +52,6 @@ function isUnsettled(
   return acknowledged && inFlight !== undefined && inFlight.generation <= generation && inFlight.sentAtMs > oldestMs;
 }
 
-function isWarming({ warming }: StreamState, generation: number, oldestMs: number): boolean {
-  for (const cluster of warming.values())
-    if (cluster.generation <= generation && cluster.sinceMs > oldestMs) return true;
-  return false;
-}
-
 function mayUpsert(typeUrl: string, generation: number, state: StreamState, oldestMs: number): boolean {
   const stage = STAGES.indexOf(typeUrl);
   switch (typeUrl) {
@@ -68,7 +62,7 @@ function mayUpsert(typeUrl: string, generation: number, state: StreamState, olde
     case TYPE_URL.route:
     case TYPE_URL.virtualHost:
       return (
-        !isWarming(state, generation, oldestMs) &&
+        !state.warming.isUnderWay(generation, oldestMs) &&
         !STAGES.slice(0, stage).some((earlier) =>
           isUnsettled(state.subscriptions.get(earlier), generation, true, oldestMs),
         )
@@ -80,7 +74,7 @@ function mayUpsert(typeUrl: string, generation: number, state: StreamState, olde
 
 function mayRemove(typeUrl: string, generation: number, state: StreamState, oldestMs: number): boolean {
   if (!REMOVED_LAST.has(typeUrl)) return mayUpsert(typeUrl, generation, state, oldestMs);
-  if (isWarming(state, generation, oldestMs)) return false;
+  if (state.warming.isUnderWay(generation, oldestMs)) return false;
   for (const type of STAGES) {
     const other = state.subscriptions.get(type);
     if (other === undefined) continue;

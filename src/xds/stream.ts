@@ -25,6 +25,7 @@ import type {
 } from './status.ts';
 import { type Outgoing, type Subscription, TooManyNames } from './subscription.ts';
 import { TypeTable } from './type-table.ts';
+import { Warming } from './warming.ts';
 
 /** Why a stream is ended by the server. */
 export type Refusal = 'INVALID_ARGUMENT' | 'PERMISSION_DENIED' | 'RESOURCE_EXHAUSTED';
@@ -64,7 +65,7 @@ export class XdsStream {
   readonly #options: StreamOptions;
   readonly #environment: StreamEnvironment;
   readonly subscriptions = new Map<string, Subscription>();
-  readonly warming = new Map<string, { readonly generation: number; readonly sinceMs: number }>();
+  readonly warming = new Warming();
   node: ClientNode | undefined;
   #closed = false;
 
@@ -121,7 +122,7 @@ export class XdsStream {
         waitedMs: nowMs - inFlight.sentAtMs,
       });
     }
-    for (const [name, { sinceMs }] of this.warming) if (nowMs - sinceMs >= stageTimeoutMs) this.warming.delete(name);
+    this.warming.expire(nowMs - stageTimeoutMs);
     this.flush();
   }
 
@@ -138,22 +139,7 @@ export class XdsStream {
 
   status(): ClientStatus {
     const types: Record<string, ClientTypeStatus> = {};
-    for (const [typeUrl, subscription] of this.subscriptions) {
-      const { inFlight, acknowledged } = subscription;
-      types[typeUrl] = {
-        wantsAll: subscription.wantsAll,
-        subscribed: subscription.nameCount,
-        sent: subscription.sent,
-        acknowledgedVersion: acknowledged?.version,
-        acknowledgedAt: acknowledged?.at,
-        inFlightMs: inFlight === undefined ? undefined : performance.now() - inFlight.sentAtMs,
-        overdue: subscription.overdue,
-        settled: subscription.settled,
-        upToDate: subscription.upToDate,
-        rejected: subscription.rejection,
-        rejectedCount: subscription.rejectedCount,
-      };
-    }
+    for (const [typeUrl, subscription] of this.subscriptions) types[typeUrl] = subscription.status();
     return {
       nodeId: this.node?.id ?? '',
       nodeCluster: this.node?.cluster ?? '',
@@ -276,16 +262,12 @@ export class XdsStream {
     }
     const answered = subscription.answered(error);
     if (answered === undefined) return;
-    if (subscription.table.typeUrl === TYPE_URL.endpoint && this.warming.size > 0) {
-      for (const { name } of answered.inFlight.entries) {
-        const waiting = this.warming.get(name);
-        if (waiting !== undefined && waiting.sinceMs <= answered.inFlight.sentAtMs) this.warming.delete(name);
-      }
-    }
+    const { entries, sentAtMs, version } = answered.inFlight;
+    if (subscription.table.typeUrl === TYPE_URL.endpoint) this.warming.end(entries, sentAtMs);
     const { counters } = this.#environment;
     if (answered.rejection === undefined) {
       counters.acknowledged += 1;
-      this.#environment.onAcknowledge({ ...this.#event(subscription), version: answered.inFlight.version });
+      this.#environment.onAcknowledge({ ...this.#event(subscription), version });
     } else {
       counters.rejected += 1;
       if (subscription.table.typeUrl === TYPE_URL.cluster)
@@ -296,8 +278,7 @@ export class XdsStream {
 
   /** Clusters that were refused will not ask for their endpoints. */
   #stopWarming(clusters: TypeTable, names: readonly string[]): void {
-    for (const name of names)
-      for (const endpoints of clusters.find(name)?.references() ?? []) this.warming.delete(endpoints);
+    for (const name of names) this.warming.giveUp(clusters.find(name)?.references() ?? []);
   }
 
   #event(subscription: Subscription): { readonly nodeId: string; readonly typeUrl: string } {
@@ -328,7 +309,7 @@ export class XdsStream {
       for (const name of resource.references()) {
         if (!earlier.includes(name)) next.sendAgain(name);
         if (nextType === TYPE_URL.endpoint && carriesChanges && available?.has(name) === true)
-          this.warming.set(name, { generation: inFlight?.generation ?? 0, sinceMs: nowMs });
+          this.warming.begin(name, inFlight?.generation ?? 0, nowMs);
       }
     }
   }

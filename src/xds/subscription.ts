@@ -2,6 +2,7 @@
 import type { Pending } from './change-queue.ts';
 import type { PreparedResource } from './prepared-resource.ts';
 import type { Response, ResponseEncoder } from './response.ts';
+import type { ClientTypeStatus } from './status.ts';
 import type { Entry, Subscriber, TypeTable } from './type-table.ts';
 
 /** What may go out now. What the client has just asked for always may. */
@@ -135,6 +136,23 @@ export abstract class Subscription implements Subscriber {
   /** Whether it has accepted all of that. */
   get upToDate(): boolean {
     return this.settled && !this.hasRejected;
+  }
+
+  status(): ClientTypeStatus {
+    const { inFlight, acknowledged } = this;
+    return {
+      wantsAll: this.wantsAll,
+      subscribed: this.nameCount,
+      sent: this.sent,
+      acknowledgedVersion: acknowledged?.version,
+      acknowledgedAt: acknowledged?.at,
+      inFlightMs: inFlight === undefined ? undefined : performance.now() - inFlight.sentAtMs,
+      overdue: this.overdue,
+      settled: this.settled,
+      upToDate: this.upToDate,
+      rejected: this.rejection,
+      rejectedCount: this.rejectedCount,
+    };
   }
 
   protected noteSent(response: Response, inFlight: Omit<InFlight, 'nonce'>): void {
