@@ -3,8 +3,8 @@
  * come to, and that no rule of the kernel keeps to the proxy.
  */
 import type { ListeningPorts } from '../envoy/port-owner.ts';
+import { isLoopback } from './address-forms.ts';
 import { serviceKey } from './inbound-ways.ts';
-import { isLoopback } from './setting-forms.ts';
 import type { AgentSettings } from './settings.ts';
 import { isProxied } from './settings-complete.ts';
 import { formatSocketAddress } from './settings-listeners.ts';

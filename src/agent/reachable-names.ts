@@ -1,6 +1,7 @@
 /** Whether calls by name would arrive: a name must not resolve to an address that leads nowhere. */
+
+import { isLoopback } from './address-forms.ts';
 import { capturedCallers } from './callers.ts';
-import { isLoopback } from './setting-forms.ts';
 import type { AgentSettings } from './settings.ts';
 
 /**

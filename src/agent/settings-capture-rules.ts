@@ -2,8 +2,8 @@
 import { isIP } from 'node:net';
 import { parseAddressRange } from '../lib/address-range.ts';
 import type { Path } from '../lib/yaml-document.ts';
+import { isLoopback } from './address-forms.ts';
 import { callerKey } from './callers.ts';
-import { isLoopback } from './setting-forms.ts';
 import type { AgentSettings } from './settings.ts';
 import { isProxied } from './settings-complete.ts';
 import { formatSocketAddress } from './settings-listeners.ts';

@@ -2,8 +2,8 @@
 import { nearest } from '../lib/nearest.ts';
 import type { Path } from '../lib/yaml-document.ts';
 import { MAX_SOCKET_PATH_BYTES, PATHS, sockets } from '../platform/vm/paths.ts';
+import { isLoopback, isWildcard } from './address-forms.ts';
 import { capturedCallers } from './callers.ts';
-import { isLoopback, isWildcard } from './setting-forms.ts';
 import type { Account, AgentSettings, ServiceSettings } from './settings.ts';
 import { captureComplaints, modeComplaints, nameComplaints } from './settings-capture-rules.ts';
 import { gatewayComplaints } from './settings-gateways.ts';
