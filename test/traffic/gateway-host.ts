@@ -7,7 +7,7 @@ import { createLog } from '../../src/lib/log.ts';
 import type { Diagnostic } from '../../src/model/diagnostic.ts';
 import type { GatewayRole, Host } from '../../src/model/host.ts';
 import type { Mesh } from '../../src/model/mesh.ts';
-import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
+import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../../src/model/mesh-config.ts';
 import { buildMesh } from '../../src/sources/build-mesh.ts';
 import { parseResources } from '../../src/sources/resource-reader.ts';
 import { Translator } from '../../src/translate/translator.ts';
@@ -18,10 +18,10 @@ import type { KeyPairPem, TestAuthority } from '../translate/certificates.ts';
 import { host, spiffe } from '../translate/mesh-literals.ts';
 
 /** The mesh that some YAML makes; throws what is wrong with it. */
-export function meshOf(yaml: string): Mesh {
+export function meshOf(yaml: string, config: MeshConfig = DEFAULT_MESH_CONFIG): Mesh {
   const resources = parseResources([{ file: 'in.yaml', text: yaml }]);
   const mesh = buildMesh(undefined, {
-    config: DEFAULT_MESH_CONFIG,
+    config,
     resources,
     catalogue: undefined,
     localServices: [],
@@ -60,6 +60,7 @@ export interface GatewayHostOptions {
   readonly authority: TestAuthority;
   readonly roles?: readonly GatewayRole[];
   readonly host?: Partial<Host>;
+  readonly config?: MeshConfig;
   /** Writes what is there from the beginning. */
   readonly before?: (put: GatewayHost['put']) => Promise<void>;
 }
@@ -67,7 +68,7 @@ export interface GatewayHostOptions {
 export async function startGateway(t: TestContext, options: GatewayHostOptions): Promise<GatewayHost> {
   const { yaml, authority, roles = [ingressRole()], before } = options;
   const folder = await tempDir(t);
-  let mesh = meshOf(yaml);
+  let mesh = meshOf(yaml, options.config);
   const self = host({ nodeId: 'gateway', gateways: roles, credentialsFolder: folder, ...options.host });
   const identities = [
     ...roles.map(({ identity }) => identity),
@@ -102,7 +103,7 @@ export async function startGateway(t: TestContext, options: GatewayHostOptions):
     write,
     problems: () => credentials.diagnostics,
     serve: (next) => {
-      mesh = meshOf(next);
+      mesh = meshOf(next, options.config);
       serve(credentials.secrets);
     },
   };

@@ -60,6 +60,8 @@ export async function startEnvoyOn(
     '--disable-hot-restart',
     '--concurrency',
     '1',
+    '--file-flush-interval-msec',
+    '100',
     '-l',
     'warning',
   ]);
