@@ -28,6 +28,8 @@ const workloads = (of: AgentSettings): readonly Workload[] => toHost(of, DEFAULT
 const ports = (of: readonly Workload[]): readonly string[] =>
   of.map(({ service, inbound }) => `${service} ${inbound?.listen.port ?? '-'}`);
 
+const POLL_MS = 5;
+
 /** The world around a hand-over: what is open and what Consul says is for the test to change. */
 class World {
   readonly served: (readonly string[])[] = [];
@@ -52,8 +54,8 @@ class World {
       registrar: () => this.#status(),
       onOpen: () => (this.opened += 1),
       log: silentLog(),
-      healthyMs: 300,
-      pollMs: 5,
+      healthyMs: 2000,
+      pollMs: POLL_MS,
     });
     t.after(async () => this.handover.stop());
   }
@@ -62,9 +64,9 @@ class World {
     this.handover.move(to, workloads(to));
   }
 
-  /** Waits for several turns of the loop. */
+  /** Waits for several turns of the hand-over, however late this process comes to run. */
   async turns(): Promise<void> {
-    await delay(100);
+    for (let turn = 0; turn < 20; turn++) await delay(POLL_MS);
   }
 
   #status(): RegistrarStatus {
@@ -124,7 +126,7 @@ test('good health is waited for, and not for ever', async (t) => {
   world.move(settings({ name: 'a', port: 81 }));
   await world.turns();
   assert.deepEqual(world.served.at(-1), ['a 81', 'a 80']);
-  await delay(500);
+  for (let turn = 0; turn < 600 && world.handover.isMoving; turn++) await world.turns();
   assert.deepEqual(world.served.at(-1), ['a 81']);
 });
 

@@ -25,7 +25,7 @@ if (uid !== '') process.setuid(Number(uid));
 async function once() {
   return new Promise((resolve) => {
     let text = '';
-    const socket = connect({ host, port: Number(port), timeout: 3000 });
+    const socket = connect({ host, port: Number(port), timeout: 10_000 });
     socket.on('data', (chunk) => { text += chunk; });
     socket.on('timeout', () => { socket.destroy(); resolve('timeout'); });
     socket.on('error', (error) => resolve(error.code));

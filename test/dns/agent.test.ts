@@ -23,7 +23,7 @@ test('a service by name: DNS, mutual TLS, the same address for good', async (t) 
     overrides: { dns: { listen: `127.0.0.1:${dnsPort}`, addresses: [range] } },
   });
   await caller.ready();
-  const resolver = new Resolver({ timeout: 1000, tries: 2 });
+  const resolver = new Resolver({ timeout: 5000, tries: 3 });
   resolver.setServers([`127.0.0.1:${dnsPort}`]);
   const resolved = async (name: string): Promise<string | undefined> => (await resolver.resolve4(name))[0];
   const address = await eventually('the name resolves', () => resolved('backend.default.mesh'));

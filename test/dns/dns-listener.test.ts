@@ -97,7 +97,7 @@ test('there is no TCP: a resolver that was not cut off has no cause for it', asy
 test('before the first configuration nobody listens: a resolver learns that at once', async (t) => {
   const self = await named();
   await startAgentlet(t, self);
-  const resolver = new Resolver({ timeout: 500, tries: 1 });
+  const resolver = new Resolver({ timeout: 10_000, tries: 1 });
   resolver.setServers([`127.0.0.1:${self.dns.listen.port}`]);
   await assert.rejects(resolver.resolve4('reviews.mesh'), { code: 'ECONNREFUSED' });
 });
@@ -115,7 +115,7 @@ test('a change of the names loses no query, and each answer is the old one or th
     Array.from({ length: 4 }, async () => {
       while (!stopping.signal.aborted) {
         asked++;
-        await client.ask('reviews.mesh', 'A', 2000).then(
+        await client.ask('reviews.mesh', 'A', 10_000).then(
           ({ code, addresses }) => {
             if (code !== 'NOERROR' || !/^127\.240\.0\.1$/.test(addresses[0] ?? ''))
               lost.push(`${code} ${addresses.join()}`);
@@ -147,7 +147,7 @@ test('a name that resolves leads to the service', async (t) => {
   const self = await named([{ serviceHost: 'reviews.default.mesh', addresses: ['127.240.77.1'] }]);
   const agent = await startAgentlet(t, self);
   agent.serve(mesh([[REVIEWS, [endpoint('127.0.0.1', applicationPort)]]]), []);
-  const resolver = new Resolver({ timeout: 1000, tries: 3 });
+  const resolver = new Resolver({ timeout: 5000, tries: 3 });
   resolver.setServers([`127.0.0.1:${self.dns.listen.port}`]);
   const [address] = await eventually('the name resolves', () => resolver.resolve4('reviews.default.mesh'));
   assert.equal(address, '127.240.77.1');

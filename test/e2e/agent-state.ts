@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { callApi } from '../../src/api/client.ts';
 import type { Status } from '../../src/api/status.ts';
 import { formatDiagnostic } from '../../src/model/diagnostic.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, PATIENCE_MS } from '../support/eventually.ts';
 import type { LocalHost } from '../support/local-mesh.ts';
 
 type Asked = Pick<LocalHost, 'runDir' | 'child'>;
@@ -18,7 +18,7 @@ export async function untilStatus(
   what: string,
   // biome-ignore lint/suspicious/noConfusingVoidType: a check asserts or answers
   check: (status: Status) => boolean | void,
-  timeoutMs = 20_000,
+  timeoutMs = PATIENCE_MS,
 ): Promise<Status> {
   return eventually(
     what,
@@ -44,7 +44,7 @@ export function diagnosed(status: Status, code: string): string {
 /** A GET: its status code and body, or the error's code when there is no answer. */
 export async function get(url: string, path = '/'): Promise<{ readonly code: number | string; readonly body: string }> {
   try {
-    const response = await fetch(url + path, { signal: AbortSignal.timeout(5000) });
+    const response = await fetch(url + path, { signal: AbortSignal.timeout(30_000) });
     return { code: response.status, body: await response.text() };
   } catch (error) {
     const { cause } = error as { cause?: { code?: string } };

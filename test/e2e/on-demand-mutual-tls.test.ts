@@ -25,7 +25,7 @@ test('the first call of a host that has declared nothing carries its identity', 
     },
   });
   await host.ready();
-  const resolver = new Resolver({ timeout: 4000, tries: 1 });
+  const resolver = new Resolver({ timeout: 20_000, tries: 1 });
   resolver.setServers([`127.0.0.1:${dnsPort}`]);
   const [at = ''] = await resolver.resolve4('backend.default.mesh');
   const response = await fetch(`http://${at}:${mesh.servicePort}/`);

@@ -159,12 +159,13 @@ for (const shell of ['dash', 'bash']) {
     const env = { TRYSAIL_LAST_GOOD: join(dir, 'last-good'), TRYSAIL_LAST_GOOD_AFTER_S: '0.3' };
     const silent = await launch(t, shell, { env });
     await eventually('the last good one runs', () => alive(silent.pid(0)));
-    const asked = await launch(t, shell, { env });
+    // Long enough to ask in time.
+    const asked = await launch(t, shell, { env: { ...env, TRYSAIL_LAST_GOOD_AFTER_S: '4' } });
     const file = await asked.programFile('args', LONG);
     await asked.ask(`start 0 ${file}\n`);
     await eventually('it runs', () => alive(asked.pid(0)));
     const pid = asked.pid(0);
-    await sleep(600);
+    await sleep(4500);
     assert.equal(asked.pid(0), pid);
     assert.doesNotMatch(asked.launcher.output(), /last good/);
     for (const { launcher } of [silent, asked]) launcher.process.kill('SIGTERM');

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Server
 import type { TestContext } from 'node:test';
 import { Client, credentials, Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
 import { sleep } from '../../src/lib/sleep.ts';
+import { PATIENCE_MS } from '../support/eventually.ts';
 
 export interface Ports {
   readonly http: number;
@@ -80,7 +81,7 @@ export function startLoad(t: TestContext, ports: Ports): Load {
 
   const http = async (): Promise<void> => {
     await new Promise<void>((resolve, reject) => {
-      get({ port: ports.http, host: '127.0.0.1', agent, timeout: 5000 }, (response) => {
+      get({ port: ports.http, host: '127.0.0.1', agent, timeout: PATIENCE_MS }, (response) => {
         response.resume();
         response.once('end', () =>
           response.statusCode === 200 ? resolve() : reject(new Error(`status ${response.statusCode}`)),
@@ -105,7 +106,7 @@ export function startLoad(t: TestContext, ports: Ports): Load {
     const stream = session.request({ ':path': '/' });
     await new Promise<void>((resolve, reject) => {
       let status = 0;
-      stream.setTimeout(5000, () => reject(new Error('timeout')));
+      stream.setTimeout(PATIENCE_MS, () => reject(new Error('timeout')));
       stream.once('response', (headers) => (status = Number(headers[':status'])));
       stream.resume();
       stream.once('end', () => (status === 200 ? resolve() : reject(new Error(`status ${status}`))));
@@ -121,7 +122,7 @@ export function startLoad(t: TestContext, ports: Ports): Load {
         same,
         same,
         Buffer.from('x'),
-        { deadline: Date.now() + 5000 },
+        { deadline: Date.now() + PATIENCE_MS },
         (error) => (error === null ? resolve() : reject(error)),
       );
     });
@@ -130,7 +131,7 @@ export function startLoad(t: TestContext, ports: Ports): Load {
   const tcp = async (): Promise<void> => {
     await new Promise<void>((resolve, reject) => {
       const socket = connect(ports.tcp, '127.0.0.1', () => socket.write('x'));
-      socket.setTimeout(5000, () => reject(new Error('timeout')));
+      socket.setTimeout(PATIENCE_MS, () => reject(new Error('timeout')));
       socket.once('data', () => {
         socket.end();
         resolve();
@@ -169,7 +170,7 @@ export function startLoad(t: TestContext, ports: Ports): Load {
     failures,
     more: async (count) => {
       const from = { ...counts };
-      const end = Date.now() + 15_000;
+      const end = Date.now() + PATIENCE_MS;
       while ((Object.keys(counts) as (keyof Ports)[]).some((kind) => counts[kind] < from[kind] + count)) {
         if (Date.now() > end) throw new Error(`too few answers: ${JSON.stringify(counts)}, ${failures.join('; ')}`);
         await sleep(10);

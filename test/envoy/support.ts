@@ -9,7 +9,7 @@ import { EnvoyProcess } from '../../src/envoy/process.ts';
 import { findProcesses, isRunning } from '../../src/envoy/process-identity.ts';
 import type { EnvoyProcessOptions } from '../../src/envoy/process-options.ts';
 import { type Log, silentLog } from '../../src/lib/log.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, PATIENCE_MS } from '../support/eventually.ts';
 import { freePorts } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { envoyBinary, ROOT } from '../support/tools.ts';
@@ -236,4 +236,4 @@ export async function startServer(
   };
 }
 
-export const soon = (): AbortSignal => AbortSignal.timeout(10_000);
+export const soon = (): AbortSignal => AbortSignal.timeout(PATIENCE_MS);

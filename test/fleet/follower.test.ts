@@ -75,7 +75,7 @@ test('a change of several namespaces is seen whole, never by halves', async (t) 
   const both = (status: number): readonly object[] => names.map((name) => answering('web', status, name));
   await lab.apply(...both(200));
   const host = await startHost(t, lab, names);
-  await host.follower.firstAnswers(5000, t.signal);
+  await host.follower.firstAnswers(60_000, t.signal);
   for (let status = 201; status <= 230; status += 1) await lab.apply(...both(status));
   await eventually('the last is in force', () => assert.equal(host.statuses()['a/web'], 230));
   const states = host.seen.filter((state) => Object.keys(state).length > 0);
@@ -97,7 +97,7 @@ test('the other half of a change that comes later is waited for', async (t) => {
       return key === headKey('b') && late ? { ...answer, value: old } : answer;
     },
   });
-  await host.follower.firstAnswers(5000, t.signal);
+  await host.follower.firstAnswers(60_000, t.signal);
   await lab.apply(answering('web', 201, 'a'), answering('web', 201, 'b'));
   await arrived.promise;
   await sleep(300);
@@ -124,7 +124,7 @@ test('the half of a change whose other half does not come is taken after a while
       return key === headKey('b') ? { ...answer, value: old } : answer;
     },
   });
-  await host.follower.firstAnswers(5000, t.signal);
+  await host.follower.firstAnswers(60_000, t.signal);
   await lab.apply(answering('web', 201, 'a'), answering('web', 201, 'b'));
   await eventually('one half is in force', () => assert.equal(host.statuses()['a/web'], 201));
   assert.equal(host.statuses()['b/web'], 200);

@@ -42,7 +42,7 @@ const pairName = (folder: string, name: string): string =>
   `file-cert:${folder}/${name}/tls.crt~${folder}/${name}/tls.key`;
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000 && !condition(); i += 1)
+  for (let i = 0; i < 10_000 && !condition(); i += 1)
     await new Promise((resolve) => {
       setTimeout(resolve, 5);
     });

@@ -275,7 +275,7 @@ test('too many requests from one address are put off', async (t) => {
 test("the server's own certificate is renewed without a restart", async (t) => {
   const ca = await startMeshCa(t, { serverLifetimeMs: 4000 });
   const before = ca.server.status().serverCertificateNotAfterMs ?? 0;
-  const end = Date.now() + 20_000;
+  const end = Date.now() + 60_000;
   while ((ca.server.status().serverCertificateNotAfterMs ?? 0) <= before) {
     assert.ok(Date.now() < end, 'not renewed');
     await new Promise((resolve) => setTimeout(resolve, 50));

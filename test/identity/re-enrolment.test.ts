@@ -102,10 +102,10 @@ test('a revoked host does not come back', async (t) => {
 });
 
 test('a host whose clock is behind, so that only the CA knows that the credential has ended', async (t) => {
-  const { ca, provider } = await rig(t, { hostLifetimeMs: 2000 });
+  const { ca, provider } = await rig(t, { hostLifetimeMs: 5000 });
   // The host still believes in what it has; TLS at the CA does not.
   const fooled = provider();
-  await new Promise((resolve) => setTimeout(resolve, 2100));
+  await new Promise((resolve) => setTimeout(resolve, 5100));
   const before = (await ca.hosts.get('vm-1'))?.serial;
   await fooled.issue(REVIEWS, never);
   assert.notEqual((await ca.hosts.get('vm-1'))?.serial, before);
@@ -217,7 +217,7 @@ test('what a join would bring is told before it, and costs nothing of the token'
   assert.deepEqual(rest, { trustDomain: TRUST_DOMAIN, meshConfig: 'trustDomain: prod.example\n', allow: ['shop/*'] });
   assert.equal(rootPem, ca.rootPem);
   assert.equal(address, ca.address);
-  assert.ok(Math.abs(timeMs - Date.now()) < 5000 && expiresAtMs > timeMs);
+  assert.ok(Math.abs(timeMs - Date.now()) < 60_000 && expiresAtMs > timeMs);
   assert.equal((await ca.tokens.list())[0]?.used, 0);
 
   // Used up by another host: said; by this very key: it may repeat its join.

@@ -2,6 +2,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { PATIENCE_MS } from '../support/eventually.ts';
 
 /** What one side says: at once, or once it has seen what `after` matches (of all that it has seen so far). */
 export interface Line {
@@ -32,7 +33,6 @@ export interface Outcome {
   readonly from: string | undefined;
 }
 
-const PATIENCE_MS = 5000;
 /** For how long a connection that could still end is watched. */
 const WATCH_MS = 100;
 
@@ -98,11 +98,12 @@ export async function rawApplication(t: TestContext): Promise<RawApplication> {
   };
 }
 
-/** Holds the conversation through `port` and says what came of it. */
+/** Holds the conversation through `port` and says what came of it. An end that is expected is waited for. */
 export async function converse(
   port: number,
   application: RawApplication | undefined,
   conversation: Conversation,
+  expected: Outcome['end'] = 'open',
 ): Promise<Outcome> {
   application?.perform(conversation.application);
   let text = '';
@@ -120,7 +121,9 @@ export async function converse(
     socket.on('data', (chunk: Buffer) => {
       text += chunk.toString('latin1');
       go();
-      if (until?.test(text) === true) setTimeout(done, WATCH_MS);
+      // What lies in the socket by then counts as well, however late this process comes to run.
+      if (until?.test(text) === true && expected === 'open')
+        setTimeout(() => setImmediate(() => setImmediate(done)), WATCH_MS);
     });
     socket.once('end', () => {
       end = 'closed';

@@ -19,6 +19,12 @@ spec: {hosts: [${name}], http: [{route: [{destination: {host: ${destination}}}]}
 `;
 }
 
+/** Writes a file so that nobody reads a part of it. */
+async function replace(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.tmp`, text);
+  await rename(`${file}.tmp`, file);
+}
+
 interface Watched {
   readonly directory: ResourceDirectory;
   readonly changes: ResourceSet[];
@@ -136,11 +142,12 @@ test('a file that can no longer be read stays in force', async (t) => {
   await writeFile(file, virtualService('a'));
   const { directory } = await watched(t, dir);
   // Whoever may read everything is stopped by the limit of size instead.
-  if (process.getuid?.() === 0) await writeFile(file, '#'.repeat(4 * 1024 * 1024 + 1));
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) await replace(file, '#'.repeat(4 * 1024 * 1024 + 1));
   else await chmod(file, 0);
   await directory.reload();
   await eventually('the diagnostic', () => directory.resources.diagnostics[0]?.code === 'TRY0006');
-  assert.match(directory.resources.diagnostics[0]?.message ?? '', /^cannot be read: /);
+  assert.match(directory.resources.diagnostics[0]?.message ?? '', isRoot ? /^has 4194305 bytes/ : /^cannot be read: /);
   assert.equal(summary(directory.resources), 'a>b');
 });
 
@@ -212,4 +219,50 @@ test('after stop nothing is reported', async (t) => {
   await directory.reload();
   assert.equal(changes.length, 0);
   assert.equal(summary(directory.resources), '');
+});
+
+test('a file that is too large is not read, nor are those that do not fit beside the others; the last good stay', async (t) => {
+  const dir = await tempDir(t);
+  const padded = (name: string, destination: string, bytes: number): string =>
+    `${virtualService(name, destination)}# ${'x'.repeat(bytes)}\n`;
+  const MB = 1024 * 1024;
+  for (const name of ['a', 'b', 'c', 'd']) await writeFile(join(dir, `${name}.yaml`), padded(name, 'b', 3.5 * MB));
+  await writeFile(join(dir, 'e.yaml'), padded('e', 'b', MB));
+  await writeFile(join(dir, 'f.yaml'), virtualService('f'));
+  const { directory, first } = await watched(t, dir);
+  assert.equal(summary(first), 'a>b b>b c>b d>b e>b f>b');
+  assert.deepEqual(first.diagnostics, []);
+  const said = (): readonly string[] =>
+    directory.resources.diagnostics.map((one) =>
+      formatDiagnostic(one)
+        .replaceAll(dir, '')
+        .replaceAll(/\d{5,}/g, 'N'),
+    );
+  const remedy = 'Delete what is not needed, or publish it for the fleet (docs/fleet.md).';
+  const held = 'what was read of it before stays in force';
+
+  await replace(join(dir, 'a.yaml'), padded('a', 'edited', 5 * MB));
+  await directory.reload();
+  assert.equal(summary(directory.resources), 'a>b b>b c>b d>b e>b f>b');
+  assert.deepEqual(said(), [`/a.yaml:1: warning TRY0006: has N bytes, and N are the most; ${held}. ${remedy}`]);
+
+  await replace(join(dir, 'a.yaml'), padded('a', 'b', 3.5 * MB));
+  await replace(join(dir, 'e.yaml'), padded('e', 'edited', 3 * MB));
+  await replace(join(dir, 'g.yaml'), padded('g', 'b', 3 * MB));
+  await writeFile(join(dir, 'h.yaml'), virtualService('h'));
+  await directory.reload();
+  assert.equal(summary(directory.resources), 'a>b b>b c>b d>b e>b f>b h>b');
+  const tooMuch = 'has N bytes, with which the files of the folder up to it have more than N';
+  assert.deepEqual(said(), [
+    `/e.yaml:1: warning TRY0006: ${tooMuch}; ${held}. ${remedy}`,
+    `/g.yaml:1: warning TRY0006: ${tooMuch}. ${remedy}`,
+  ]);
+
+  await unlink(join(dir, 'a.yaml'));
+  await directory.reload();
+  assert.equal(summary(directory.resources), 'b>b c>b d>b e>edited f>b h>b');
+  await unlink(join(dir, 'b.yaml'));
+  await directory.reload();
+  assert.equal(summary(directory.resources), 'c>b d>b e>edited f>b g>b h>b');
+  assert.deepEqual(said(), []);
 });

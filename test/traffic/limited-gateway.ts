@@ -28,6 +28,8 @@ spec:
 export interface LimitedGateway extends GatewayHost {
   readonly http: number;
   readonly https: number;
+  /** All that it was made from. */
+  readonly yaml: string;
   /** What the application behind it got. */
   readonly seen: readonly Seen[];
   /** Gives it other limits. */
@@ -101,7 +103,7 @@ ${typeof more === 'string' ? more : more(http)}`;
         socket.once('error', reject);
       });
     });
-  return { ...gateway, http, https, seen, limit: (yaml) => gateway.serve(base + yaml) };
+  return { ...gateway, http, https, yaml: base + limits, seen, limit: (yaml) => gateway.serve(base + yaml) };
 }
 
 export interface EdgeCall {

@@ -52,7 +52,7 @@ function open<Request extends DescMessage, Response extends DescMessage>(
   call.on('error', () => undefined);
   return {
     send: (message) => void call.write(Buffer.from(toBinary(request, create(request, message)))),
-    next: async (timeoutMs = 3000) => {
+    next: async (timeoutMs = 30_000) => {
       if (queue.length === 0)
         await Promise.race([
           new Promise<void>((resolve) => (arrived = resolve)),

@@ -52,9 +52,7 @@ test('closing drops who waits, ends who is served, and leaves no file', async (t
     waiting.once('connect', resolve);
   });
   // The connection is known to the socket only after a turn of the event loop.
-  await new Promise((resolve) => {
-    setTimeout(resolve, 20);
-  });
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
   socket.close();
   await ended;
   assert.equal(existsSync(path), false);

@@ -38,7 +38,7 @@ test('a cluster is pulled in by the first request to it, and one that is nowhere
   const first = await startXds(t, path, resources);
   const { admin, nodeId } = await startEnvoy(t, 'delta', dir, path);
   const types = [TYPE_URL.cluster, TYPE_URL.listener, TYPE_URL.route];
-  assert.ok(await first.whenUpToDate(nodeId, types, AbortSignal.timeout(10_000)));
+  assert.ok(await first.whenUpToDate(nodeId, types, AbortSignal.timeout(60_000)));
   const clusters = async (): Promise<string[]> =>
     [...new Set((await admin('/clusters')).split('\n').map((line) => line.split('::')[0] ?? ''))]
       .filter((name) => name !== '' && name !== 'xds')
@@ -76,7 +76,7 @@ test('a cluster is pulled in by the first request to it, and one that is nowhere
 
   await first.close(1000);
   const second = await startXds(t, path, withLate);
-  assert.ok(await second.whenUpToDate(nodeId, types, AbortSignal.timeout(20_000)));
+  assert.ok(await second.whenUpToDate(nodeId, types, AbortSignal.timeout(60_000)));
   assert.equal(second.status().clients[0]?.types[TYPE_URL.cluster]?.sent, 0, 'named again, and held');
   assert.equal(await ask('lazy'), 'a');
 
@@ -112,7 +112,7 @@ test('a virtual host is pulled in by the first request to it, and an unknown hos
   const server = await startXds(t, path, resources);
   const { nodeId } = await startEnvoy(t, 'delta', dir, path);
   const types = [TYPE_URL.cluster, TYPE_URL.endpoint, TYPE_URL.listener, TYPE_URL.route, TYPE_URL.virtualHost];
-  assert.ok(await server.whenUpToDate(nodeId, types, AbortSignal.timeout(10_000)));
+  assert.ok(await server.whenUpToDate(nodeId, types, AbortSignal.timeout(60_000)));
   const ask = async (host: string): Promise<number | string> => {
     const { status, body } = await fetchFrom(port, false, { host });
     return status === 200 ? body : status;

@@ -48,7 +48,7 @@ for (const mode of MODES) {
     const server = await startXds(t, path, resources);
     const { nodeId } = await startEnvoy(t, mode, dir, path);
     const types = [TYPE_URL.cluster, TYPE_URL.endpoint, TYPE_URL.listener, TYPE_URL.route, TYPE_URL.secret];
-    assert.ok(await server.whenUpToDate(nodeId, types, AbortSignal.timeout(10_000)));
+    assert.ok(await server.whenUpToDate(nodeId, types, AbortSignal.timeout(60_000)));
     assert.deepEqual(await fetchFrom(port, true), { status: 200, body: 'a', subject: 'CN=first' });
     assert.match(server.status().clients[0]?.userAgent ?? '', /envoy/);
 
@@ -80,7 +80,7 @@ for (const mode of MODES) {
     });
     const server = await startXds(t, path, before);
     const { admin, nodeId } = await startEnvoy(t, mode, dir, path);
-    assert.ok(await server.whenUpToDate(nodeId, [TYPE_URL.listener], AbortSignal.timeout(10_000)));
+    assert.ok(await server.whenUpToDate(nodeId, [TYPE_URL.listener], AbortSignal.timeout(60_000)));
     const without = withTypes(before, { listener });
     server.setResources(without);
     await eventually(
@@ -157,12 +157,12 @@ for (const mode of MODES) {
     const before = await startXds(t, path, make(a));
     const { nodeId } = await startEnvoy(t, mode, dir, path);
     const types = [TYPE_URL.cluster, TYPE_URL.endpoint, TYPE_URL.listener, TYPE_URL.route];
-    assert.ok(await before.whenUpToDate(nodeId, types, AbortSignal.timeout(10_000)));
+    assert.ok(await before.whenUpToDate(nodeId, types, AbortSignal.timeout(60_000)));
     const restart = async (from: XdsServer, resources: Resources): Promise<XdsServer> => {
       await from.close(1000);
       assert.equal((await fetchFrom(port)).status, 200, 'with the server away');
       const server = await startXds(t, path, resources);
-      assert.ok(await server.whenUpToDate(nodeId, types, AbortSignal.timeout(20_000)));
+      assert.ok(await server.whenUpToDate(nodeId, types, AbortSignal.timeout(60_000)));
       return server;
     };
     const same = await restart(before, make(a));
@@ -205,12 +205,13 @@ for (const mode of MODES) {
     const running = [load(), load(), load(), load()];
     for (let round = 1; round <= 20; round += 1) {
       server.setResources(make(`c${round}`));
+      const before = succeeded;
       await eventually('the change is acknowledged', () => server.status().clients[0]?.upToDate === true);
+      await eventually('the load goes on', () => succeeded > before + 4);
     }
     done.abort();
     await Promise.all(running);
     assert.deepEqual(failed, []);
-    assert.ok(succeeded > 100, `${succeeded} requests`);
     await eventually('only the last cluster is left', async () => {
       const clusters = new Set((await admin('/clusters')).split('\n').map((line) => line.split('::')[0]));
       return clusters.has('c20') && !clusters.has('c19') && !clusters.has('c0');

@@ -155,7 +155,7 @@ test('status and waiting: what a client has, and that it has it all', async (t) 
   assert.equal(client?.upToDate, false);
   assert.ok((client?.types[CLUSTER]?.inFlightMs ?? -1) >= 0);
   assert.equal(await server.whenUpToDate('n1', [CLUSTER], AbortSignal.timeout(30)), false);
-  const done = server.whenUpToDate('n1', [CLUSTER, ENDPOINT], AbortSignal.timeout(5000));
+  const done = server.whenUpToDate('n1', [CLUSTER, ENDPOINT], AbortSignal.timeout(60_000));
   stream.send({ typeUrl: CLUSTER, responseNonce: first.nonce });
   stream.send({ typeUrl: ENDPOINT, resourceNamesSubscribe: ['a'] });
   const second = await stream.next();

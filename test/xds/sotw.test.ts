@@ -211,7 +211,7 @@ test('acknowledgements of ten thousand names are taken, and big responses sent (
   const other = delta();
   const initialResourceVersions = Object.fromEntries(many.map((name) => [name, 'x'.repeat(500)]));
   other.send({ node: { id: 'n2' }, typeUrl: ENDPOINT, resourceNamesSubscribe: many, initialResourceVersions });
-  assert.equal((await other.next(10_000)).resources.length, many.length);
+  assert.equal((await other.next()).resources.length, many.length);
 });
 
 test('a client that asks for too much is refused, and costs nothing more', async (t) => {

@@ -27,7 +27,7 @@ interface Answer {
   readonly subject: string | undefined;
 }
 
-/** One request on a connection of its own; fails when there is no answer within 5 s. */
+/** One request on a connection of its own; fails when there is no answer within 30 s. */
 export async function fetchFrom(
   port: number,
   tls = false,
@@ -38,7 +38,7 @@ export async function fetchFrom(
     port,
     headers,
     agent: false,
-    timeout: 5000,
+    timeout: 30_000,
     rejectUnauthorized: false,
   };
   return new Promise((resolve, reject) => {
@@ -50,7 +50,7 @@ export async function fetchFrom(
       response.on('data', (chunk: Buffer) => (body += chunk.toString()));
       response.on('end', () => resolve({ status: response.statusCode ?? 0, body, subject }));
     });
-    request.on('timeout', () => request.destroy(new Error('no answer within 5 s')));
+    request.on('timeout', () => request.destroy(new Error('no answer within 30 s')));
     request.on('error', reject);
   });
 }
