@@ -5,6 +5,7 @@ import { formatDiagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
 import { parseMeshConfig } from './mesh-config.ts';
 import { MESH_CONFIG_UNSUPPORTED } from './mesh-config-schema.ts';
+import { DEFAULT_CONFIG_WITHOUT_EFFECT } from './mesh-config-without-effect.ts';
 
 test('an empty file is the defaults', () => {
   for (const text of ['', '# nothing\n', '{}', '---\n'])
@@ -33,7 +34,16 @@ dnsRefreshRate: 5s
 protocolDetectionTimeout: 0s
 h2UpgradePolicy: UPGRADE
 pathNormalization: {normalization: MERGE_SLASHES}
-defaultConfig: {concurrency: 3}
+accessLogEncoding: JSON
+accessLogFormat: '{"code": "%RESPONSE_CODE%"}'
+meshMTLS: {minProtocolVersion: TLSV1_3, ecdhCurves: [P-256]}
+tlsDefaults: {minProtocolVersion: TLS_AUTO, cipherSuites: [AES128-GCM-SHA256]}
+verifyCertificateAtClient: false
+inboundClusterStatName: '%SERVICE%'
+outboundClusterStatName: '%SERVICE_FQDN%_%SUBSET_NAME%'
+defaultConfig:
+  concurrency: 3
+  gatewayTopology: {numTrustedProxies: 2, forwardClientCertDetails: SANITIZE, proxyProtocol: {}}
 envoyFilters: {namespaces: [istio-system]}
 `,
     'm.yaml',
@@ -80,6 +90,14 @@ envoyFilters: {namespaces: [istio-system]}
     protocolDetectionTimeoutMs: 0,
     h2UpgradePolicy: 'UPGRADE',
     pathNormalization: 'MERGE_SLASHES',
+    accessLogFormat: { text: '{"code": "%RESPONSE_CODE%"}', json: { code: '%RESPONSE_CODE%' } },
+    accessLogEncoding: 'JSON',
+    meshMtls: { minVersion: 'TLSV1_3', cipherSuites: [], ecdhCurves: ['P-256'] },
+    tlsDefaults: { cipherSuites: ['AES128-GCM-SHA256'], ecdhCurves: [] },
+    verifyCertificateAtClient: false,
+    inboundClusterStatName: '%SERVICE%',
+    outboundClusterStatName: '%SERVICE_FQDN%_%SUBSET_NAME%',
+    gatewayTopology: { trustedHops: 2, forwardedCertificate: 'SANITIZE', proxyProtocol: true },
     concurrency: 3,
     envoyFilterNamespaces: ['istio-system'],
   });
@@ -89,15 +107,15 @@ test('an empty path of the access log is none, as in Istio', () => {
   assert.equal(parseMeshConfig('accessLogFile: ""\n', 'm.yaml').config?.accessLogFile, undefined);
 });
 
-test("fields of Istio's MeshConfig without support are warnings; the others hold", () => {
+test("fields of Istio's MeshConfig without effect are warnings, each with its reason; the others hold", () => {
   const { config, diagnostics } = parseMeshConfig(
-    'trustDomain: a.b\nenableTracing: true\ninbound_traffic_policy: {}\n',
+    'trustDomain: a.b\nenableTracing: true\ningress_class: istio\n',
     'm.yaml',
   );
   assert.equal(config?.trustDomain, 'a.b');
   assert.deepEqual(diagnostics.map(formatDiagnostic), [
-    'm.yaml:2: warning TRY0003 MeshConfig enableTracing: "enableTracing" is part of Istio\'s MeshConfig and not supported yet; it has no effect. Remove it.',
-    'm.yaml:3: warning TRY0003 MeshConfig inboundTrafficPolicy: "inboundTrafficPolicy" is part of Istio\'s MeshConfig and not supported yet; it has no effect. Remove it.',
+    'm.yaml:2: warning TRY0003 MeshConfig enableTracing: "enableTracing" is part of Istio\'s MeshConfig and has no effect here. Remove it: tracing is not supported yet.',
+    'm.yaml:3: warning TRY0003 MeshConfig ingressClass: "ingressClass" is part of Istio\'s MeshConfig and has no effect here. Remove it: it speaks of Kubernetes.',
   ]);
   for (const name of MESH_CONFIG_UNSUPPORTED)
     assert.deepEqual(
@@ -140,6 +158,22 @@ const bad: readonly (readonly [string, string])[] = [
     'enableAutoMtls: "no"\n',
     'm.yaml:1: error IST0106 MeshConfig enableAutoMtls: "no" (a string) is not a boolean. Write true or false, without quotes.',
   ],
+  [
+    'defaultConfig: {concurency: 1}\n',
+    'm.yaml:1: error IST0106 MeshConfig defaultConfig.concurency: unknown key "concurency". Did you mean "concurrency"?',
+  ],
+  [
+    "outboundClusterStatName: '%SERVICE%_%PORT%'\n",
+    'm.yaml:1: error IST0106 MeshConfig outboundClusterStatName: "%PORT%" is none of %SERVICE%, %SERVICE_NAME%, %SERVICE_FQDN%, %SERVICE_PORT%, %SERVICE_PORT_NAME%, %TARGET_PORT%, %SUBSET_NAME%. Write a name with %SERVICE%, %SERVICE_FQDN%, %SERVICE_PORT% and the like.',
+  ],
+  [
+    'inboundClusterStatName: a;b\n',
+    'm.yaml:1: error IST0106 MeshConfig inboundClusterStatName: has ";", which no name of statistics may have. Write a name with %SERVICE%, %SERVICE_FQDN%, %SERVICE_PORT% and the like.',
+  ],
+  [
+    'meshMTLS: {minProtocolVersion: TLSV1_1}\n',
+    'm.yaml:1: error IST0106 MeshConfig meshMTLS.minProtocolVersion: "TLSV1_1" is not one of the values. Did you mean "TLSV1_2"? Use one of: TLS_AUTO, TLSV1_2, TLSV1_3.',
+  ],
   ['{}\n---\ntrustDomain: x\n', 'm.yaml:3: error IST0106 MeshConfig: a second document. Keep one document.'],
   ['- a\n', 'm.yaml:1: error IST0106 MeshConfig: the document is a list, not a mapping. Write a mapping.'],
 ];
@@ -173,8 +207,14 @@ test("a proxy's settings that have no effect are warnings, each", () => {
   const { config, diagnostics } = parseMeshConfig(text, 'm.yaml');
   assert.equal(config?.concurrency, 1);
   assert.deepEqual(diagnostics.map(formatDiagnostic), [
-    'm.yaml:3: warning TRY0003 MeshConfig defaultConfig.discoveryAddress: "defaultConfig.discoveryAddress" is part of Istio\'s MeshConfig and not supported yet; it has no effect. Remove it.',
+    'm.yaml:3: warning TRY0003 MeshConfig defaultConfig.discoveryAddress: "defaultConfig.discoveryAddress" is part of Istio\'s MeshConfig and has no effect here. Remove it: each host\'s agent is its control plane.',
   ]);
+  for (const name of Object.keys(DEFAULT_CONFIG_WITHOUT_EFFECT))
+    assert.deepEqual(
+      parseMeshConfig(`defaultConfig: {${name}: 1}\n`, 'm.yaml').diagnostics.map(({ code }) => code),
+      ['TRY0003'],
+      name,
+    );
 });
 
 test('a rule that the shape cannot say', () => {
