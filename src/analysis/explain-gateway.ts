@@ -21,6 +21,7 @@ import {
   requestAtServers,
   serversOfChain,
 } from './considered-gateway.ts';
+import { countingLimits } from './counting-limits.ts';
 import {
   type Answer,
   byRoute,
@@ -87,6 +88,12 @@ function overHttp(arrived: Arrived, manager: JsonObject, servers: readonly Bound
     ...asked,
     route: name ?? textAt(taken, 'name'),
     source,
+    rateLimits: countingLimits(
+      arrived.mesh,
+      arrived.role,
+      { manager, virtualHost, route: taken },
+      { request, path: `${path}${query}`, isTls },
+    ),
     ...byRoute(arrived, taken, request, `${path}${query}`),
   };
 }

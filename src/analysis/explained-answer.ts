@@ -28,7 +28,16 @@ export interface Translated {
 
 export type Answer = Pick<
   Explanation,
-  'protocol' | 'outcome' | 'note' | 'virtualService' | 'route' | 'source' | 'destinations' | 'action' | 'considered'
+  | 'protocol'
+  | 'outcome'
+  | 'note'
+  | 'virtualService'
+  | 'route'
+  | 'source'
+  | 'destinations'
+  | 'action'
+  | 'considered'
+  | 'rateLimits'
 >;
 
 /** Closed, by no rule. */

@@ -1,6 +1,7 @@
 /** An explanation for people: what becomes of the request, by which rules, and why by no others. */
 import type {
   ConsideredRoute,
+  CountingLimit,
   ExplainedDestination,
   ExplainedPolicy,
   Explanation,
@@ -169,6 +170,18 @@ function consideredLines({ considered, ignored }: Explanation, style: Style): re
   return ['', style.heading('Considered'), ...painted.map((line) => `  ${line}`)];
 }
 
+/** `RateLimit default/edge clients: 20 per 1s and remoteAddress`. */
+function limitRow({ rateLimit, limit, source, ...of }: CountingLimit): Row {
+  const notes = [
+    ...(of.scope === 'fleet' ? ['shared by the fleet'] : []),
+    ...(of.server === undefined ? [] : [`asks ${of.server}`]),
+    ...(of.dryRun ? ['dry run'] : []),
+    ...(of.byCertificate ? ['where the caller shows such a certificate'] : []),
+  ];
+  const figure = `${of.requests} per ${[of.per, ...of.by].join(', ')}`;
+  return ['Counted by', `${rateLimit} ${limit}: ${figure}${notes.map((note) => `; ${note}`).join('')}  ${source}`];
+}
+
 /** The whole answer, ending in a line break. */
 export function explanationText(explanation: Explanation, style: Style): string {
   const { destinations, virtualService, route, source, action, policy, protocol, envoyFilters } = explanation;
@@ -182,6 +195,7 @@ export function explanationText(explanation: Explanation, style: Style): string 
     ...(by === undefined ? [] : [['Route', by] as const]),
     ...actionRows(action),
     ...policyRows(policy),
+    ...(explanation.rateLimits ?? []).map(limitRow),
     ...envoyFilters.map(({ envoyFilter, source: at }) => ['Patched by', `${envoyFilter}  ${at}`] as const),
   ];
   const facts = alignColumns(rows.map((row) => row.map(printable)));

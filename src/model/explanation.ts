@@ -51,6 +51,29 @@ export interface Explanation {
   readonly ignored: readonly IgnoredVirtualService[];
   /** EnvoyFilters that patch what Envoy gets for the caller or gateway, in the order in which they do; the answer has them in it. */
   readonly envoyFilters: readonly PatchingFilter[];
+  /** Those that count the request at the gateway where it arrives, in their order; absent: a call of the mesh, or no route. */
+  readonly rateLimits?: readonly CountingLimit[];
+}
+
+/** A limit of a RateLimit. */
+export interface CountingLimit {
+  /** `RateLimit default/edge`. */
+  readonly rateLimit: string;
+  /** `file:line` of it. */
+  readonly source: string;
+  /** The name of the limit in it. */
+  readonly limit: string;
+  readonly requests: number;
+  /** `1m`. */
+  readonly per: string;
+  /** What it has a bucket for each of: `remoteAddress`, `path`, `header_x-api-key`. */
+  readonly by: readonly string[];
+  readonly scope: 'instance' | 'fleet';
+  readonly dryRun: boolean;
+  /** Canonical host of the server that counts; undefined: the gateway itself. */
+  readonly server: string | undefined;
+  /** Whether it counts depends on the caller's certificate, which the question does not say. */
+  readonly byCertificate: boolean;
 }
 
 export interface ExplainedDestination {
