@@ -194,6 +194,32 @@ export async function takeHead(
   return fault === undefined ? { ...judged, entries } : { refused: fault };
 }
 
+/** Bytes as people read them: `8 MB`. */
+export function megabytes(bytes: number): string {
+  return `${Math.ceil((bytes * 10) / (1024 * 1024)) / 10} MB`;
+}
+
+/** Why text is too much, and whether less of other namespaces would help. */
+export interface TooMuch {
+  readonly why: string;
+  /** Bytes of the other namespaces, which leave no room; undefined: it is too much by itself. */
+  readonly others: number | undefined;
+}
+
+/**
+ * Whether the resources of a namespace are too much text for a host; undefined: they are not.
+ * @param bytes their text, as far as it was read
+ * @param others the text of the other namespaces that the host follows
+ */
+export function judgeSize(bytes: number, others: number): TooMuch | undefined {
+  const { namespaceBytes, hostBytes } = FLEET_LIMITS;
+  if (bytes > namespaceBytes)
+    return { why: `its resources have more than ${megabytes(namespaceBytes)} of text`, others: undefined };
+  if (bytes + others <= hostBytes) return undefined;
+  const why = `its resources and those of the other namespaces that this host follows (${megabytes(others)}) have more than ${megabytes(hostBytes)} of text`;
+  return { why, others };
+}
+
 /** The bodies that travel inside of a head, those alone whose hash is right. */
 export function inlineBodies({ head }: Pick<Judged, 'head'>): ReadonlyMap<string, string> {
   return new Map(Object.entries(head.bodies).filter(([hash, text]) => contentHash(text) === hash));

@@ -9,6 +9,7 @@ import type { FleetStore } from './fleet-store.ts';
 import { pastHeads, withoutRevocations } from './history.ts';
 import { FLEET_LIMITS } from './layout.ts';
 import type { Manifest } from './manifest.ts';
+import { refuseTooLarge } from './namespace-size.ts';
 import { type Base, describeChanges, planApply, planRollback, type ResourceChange } from './plan.ts';
 import { type Loaded, type PlannedFiles, plannedFiles } from './planned-files.ts';
 import type { Publishers } from './publishers.ts';
@@ -62,6 +63,7 @@ export async function planned(store: FleetStore, publishers: Publishers, request
     if (base === undefined) continue;
     const own = manifests.filter((one) => one.namespace === namespace);
     const plan = planApply(base, own, prune.includes(namespace));
+    refuseTooLarge(base, plan);
     changes.push(...describeChanges(base, plan, own));
     if (isChange(plan)) namespaces.push(plan);
   }
@@ -121,6 +123,7 @@ export async function planBack(
   const past = await store.open(target.sealed, namespace, withoutRevocations(publishers));
   const goal = { current: { namespace, held: past, modifyIndex: 0 }, bodies: await store.bodies(past) };
   const plan = planRollback(base, goal);
+  refuseTooLarge(base, plan);
   const names = await store.namespaces();
   const others = await Promise.all(
     names.filter((name) => name !== namespace).map(async (name) => load(store, name, publishers)),

@@ -41,8 +41,10 @@ export interface FollowedNamespaceOptions {
   readonly host: string;
   /** Bounds what is read at once. */
   readonly slots: Slots;
-  /** Whether a body is there already. */
-  readonly hasBody: (hash: string) => boolean;
+  /** The size of a body that is there already. */
+  readonly bodyBytes: (hash: string) => number | undefined;
+  /** The text of the other followed namespaces, in bytes. */
+  readonly textOfOthers: () => number;
   /** Consul has something to judge, or nothing any more. */
   readonly onHead: () => void;
   /** Reading has begun to fail, or fails no more. */
@@ -67,6 +69,11 @@ export class FollowedNamespace {
   #judged = false;
   /** Of the head that was judged last. */
   #stage: Stage | undefined;
+  /** Text of what is in force, and of what is being read, in bytes. */
+  #heldBytes: number;
+  #readBytes = 0;
+  /** Text of the other namespaces that left no room for what Consul has, in bytes. */
+  #crowdedBy: number | undefined;
   /** What the leader said when it was asked beside the watch: Consul's index of the head, and when. */
   #leader: { readonly index: number; readonly atMs: number } | undefined;
 
@@ -74,6 +81,8 @@ export class FollowedNamespace {
     this.#options = options;
     this.name = options.name;
     this.held = options.kept;
+    const kept = [...(options.kept?.entries.values() ?? [])];
+    this.#heldBytes = kept.reduce((sum, { hash }) => sum + (options.bodyBytes(hash) ?? 0), 0);
     this.#watch = new KeyWatch({
       kv: options.kv,
       key: headKey(this.name),
@@ -93,6 +102,16 @@ export class FollowedNamespace {
   /** Whether Consul has something that could not be judged so far. */
   get isUnjudged(): boolean {
     return this.#bytes !== undefined && !this.#judged;
+  }
+
+  /** The text that this host holds of it, or is about to, in bytes. */
+  get textBytes(): number {
+    return this.next?.bytes ?? Math.max(this.#heldBytes, this.#readBytes);
+  }
+
+  /** Whether what had no room beside other namespaces may have some now. */
+  get hasRoomNow(): boolean {
+    return this.#crowdedBy !== undefined && this.#options.textOfOthers() < this.#crowdedBy;
   }
 
   /** @param publishers the list that holds; undefined: none was ever seen */
@@ -117,8 +136,9 @@ export class FollowedNamespace {
   async judge(publishers: Publishers): Promise<void> {
     const bytes = this.#bytes;
     if (bytes === undefined || this.#judged) return;
+    this.#crowdedBy = undefined;
     const { name, held } = this;
-    const { kv, host, slots, hasBody } = this.#options;
+    const { kv, host, slots, bodyBytes, textOfOthers } = this.#options;
     const { signal } = this.#stop;
     const remedy = `Find out who writes there; "trysail history -n ${name}" shows who may have.`;
     const judged = judgeHead(bytes, name, publishers, held);
@@ -133,17 +153,27 @@ export class FollowedNamespace {
       const wanted = takesPart(stage, host)
         ? { judged, publishers }
         : await stagedBase(judged, held, publishers, { kv, signal });
-      if (wanted === undefined || (wanted.judged.hash === held?.hash && isComplete(held, hasBody))) {
+      if (wanted === undefined || (wanted.judged.hash === held?.hash && isComplete(held, bodyBytes))) {
         this.#judged = true;
         this.problem = undefined;
         return;
       }
-      const context = { kv, slots, signal, publishers: wanted.publishers, hasBody };
+      const onText = (bytes: number): void => {
+        this.#readBytes = bytes;
+      };
+      const context = { kv, slots, signal, publishers: wanted.publishers, bodyBytes, textOfOthers, onText };
       const next = await fetchHead(wanted.judged, held, context);
       // Something newer has come meanwhile.
       if (this.#bytes !== bytes) return;
       this.#judged = true;
-      if (isRefused(next)) this.problem = this.#refusal('TRY0702', next.refused, remedy);
+      this.#crowdedBy = 'tooMuch' in next ? next.tooMuch.others : undefined;
+      if ('tooMuch' in next)
+        this.problem = this.#refusal(
+          'TRY0714',
+          next.tooMuch.why,
+          'Publish less there, or follow fewer namespaces here.',
+        );
+      else if (isRefused(next)) this.problem = this.#refusal('TRY0702', next.refused, remedy);
       else {
         this.problem = undefined;
         this.next = { ...next, sinceMs: this.next?.sinceMs ?? performance.now() };
@@ -152,6 +182,8 @@ export class FollowedNamespace {
       if (signal.aborted || this.#bytes !== bytes) return;
       const why = errorMessage(error).replace(/\.$/, '');
       this.problem = this.#refusal('TRY0703', why, 'It is tried again; apply the resources anew if it stays.');
+    } finally {
+      this.#readBytes = 0;
     }
   }
 
@@ -170,9 +202,10 @@ export class FollowedNamespace {
   }
 
   /** Puts `next` in force. @param missing namespaces of the same change of which the host does not have it */
-  putInForce({ held }: Next, missing: readonly string[]): void {
+  putInForce({ held, bytes }: Next, missing: readonly string[]): void {
     this.problem = missing.length === 0 ? undefined : halfInForce(this.name, held.head.revision, missing);
     this.held = held;
+    this.#heldBytes = bytes;
     this.next = undefined;
   }
 
@@ -195,11 +228,11 @@ export class FollowedNamespace {
     this.#options.onHead();
   }
 
-  #refusal(code: 'TRY0702' | 'TRY0703', why: string, remedy: string): Diagnostic {
+  #refusal(code: 'TRY0702' | 'TRY0703' | 'TRY0714', why: string, remedy: string): Diagnostic {
     return headRefused(code, this.name, this.held?.head.revision, why, remedy);
   }
 }
 
-function isComplete({ entries }: Held, hasBody: (hash: string) => boolean): boolean {
-  return [...entries.values()].every(({ hash }) => hasBody(hash));
+function isComplete({ entries }: Held, bodyBytes: (hash: string) => number | undefined): boolean {
+  return [...entries.values()].every(({ hash }) => bodyBytes(hash) !== undefined);
 }

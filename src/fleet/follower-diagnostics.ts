@@ -17,7 +17,7 @@ export function listRefused(why: string, isHeld: boolean): Diagnostic {
 
 /** @param revision that holds; undefined: none */
 export function headRefused(
-  code: 'TRY0702' | 'TRY0703',
+  code: 'TRY0702' | 'TRY0703' | 'TRY0714',
   namespace: string,
   revision: number | undefined,
   why: string,

@@ -172,6 +172,7 @@ export class FleetFollower {
       followed.stop();
       this.#followed.delete(name);
     }
+    this.#useRoom();
     for (const name of names) {
       if (this.#followed.has(name)) continue;
       const kept = await this.#kept.read(name, this.#publishers.current).catch((error: unknown) => {
@@ -186,7 +187,8 @@ export class FleetFollower {
         kv: this.#options.kv,
         host: this.#options.host,
         slots: this.#slots,
-        hasBody: (hash) => this.#inForce.hasBody(hash),
+        bodyBytes: (hash) => this.#inForce.bodyBytes(hash),
+        textOfOthers: () => this.#textBeside(name),
         onHead: () => this.#kick(),
         onError: () => this.#report(),
       });
@@ -223,6 +225,7 @@ export class FleetFollower {
     if (!failed) this.#retry.reset();
     await this.#fetchOtherHalves(publishers);
     this.#enforce();
+    this.#useRoom();
     const waiting = all.flatMap(({ next }) => (next === undefined ? [] : [next.sinceMs]));
     const now = performance.now();
     if (failed) this.#kickIn(this.#retry.nextMs());
@@ -247,6 +250,18 @@ export class FleetFollower {
     if (ready.size === 0) return;
     for (const name of ready) this.#putInForce(name);
     if (this.#rebuild()) this.#options.onChange();
+  }
+
+  /** The text of the followed namespaces but one, in bytes. */
+  #textBeside(namespace: string): number {
+    return [...this.#followed].reduce((sum, [name, { textBytes }]) => sum + (name === namespace ? 0 : textBytes), 0);
+  }
+
+  /** Looks anew at what had no room beside namespaces that are smaller now, or not followed any more. */
+  #useRoom(): void {
+    const wanting = [...this.#followed.values()].filter((followed) => followed.hasRoomNow);
+    for (const followed of wanting) followed.doubt();
+    if (wanting.length > 0) this.#kick();
   }
 
   #putInForce(namespace: string): void {

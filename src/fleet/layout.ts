@@ -42,6 +42,9 @@ export const FLEET_LIMITS = {
   inlineBytes: 16 * 1024,
   /** One resource, in bytes. */
   bodyBytes: 256 * 1024,
+  /** The text of all resources of a namespace, and of all namespaces that one host follows, in bytes: what an agent holds. */
+  namespaceBytes: 8 * 1024 * 1024,
+  hostBytes: 16 * 1024 * 1024,
   /** Resources in one part of an index, and parts of an index. */
   indexEntries: 1000,
   indexParts: 16,

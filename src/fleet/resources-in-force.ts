@@ -14,8 +14,10 @@ export class ResourcesInForce {
     return this.#state?.set ?? EMPTY_RESOURCES;
   }
 
-  hasBody(hash: string): boolean {
-    return this.#bodies.has(hash);
+  /** The size of a body that is there. */
+  bodyBytes(hash: string): number | undefined {
+    const text = this.#bodies.get(hash);
+    return text === undefined ? undefined : Buffer.byteLength(text);
   }
 
   /** Takes bodies, by their hash. They count when something that is in force has them. */

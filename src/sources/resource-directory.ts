@@ -17,8 +17,17 @@ const MAX_SETTLE_MS = 1000;
 const RESCAN_MS = 10_000;
 /** Larger files are refused, in bytes. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
+/** Of all files together, in bytes; those that do not fit, in the order of their names, are refused. */
+const MAX_BYTES = 16 * 1024 * 1024;
 const MAX_FILES = 10_000;
 const RESOURCE_FILE = /^[^.].*\.(ya?ml|json)$/;
+
+/** Why a file of so many bytes is not read after `before` bytes of others; undefined: it is. */
+function sizeProblem(size: number, before: number): string | undefined {
+  if (size > MAX_FILE_BYTES) return `has ${size} bytes, and ${MAX_FILE_BYTES} are the most`;
+  if (before + size <= MAX_BYTES) return undefined;
+  return `has ${size} bytes, with which the files of the folder up to it have more than ${MAX_BYTES}`;
+}
 
 export interface ResourceDirectoryOptions {
   readonly dir: string;
@@ -83,6 +92,8 @@ export class ResourceDirectory {
   /** Reads now rather than at the next event (SIGHUP). Resolves when that is done. */
   async reload(): Promise<void> {
     this.#refresh();
+    await this.#reading;
+    // One that had begun before may have been followed by another.
     await this.#reading;
   }
 
@@ -225,23 +236,31 @@ export class ResourceDirectory {
     if (names.length > MAX_FILES)
       problems.push(this.#problem(dir, `has ${names.length} files; the first ${MAX_FILES} are read`, 'Join some.'));
     const files = new Map<string, KnownFile>();
+    let bytes = 0;
     for (const name of names.slice(0, MAX_FILES)) {
       const path = join(dir, name);
       const before = this.#files.get(path);
+      const refuse = (message: string, remedy: string): void => {
+        if (before !== undefined) files.set(path, { ...before, stamp: '' });
+        const held = before === undefined ? '' : '; what was read of it before stays in force';
+        problems.push(this.#problem(path, `${message}${held}`, remedy));
+      };
       try {
         const info = await stat(path);
         if (!info.isFile()) continue;
-        if (info.size > MAX_FILE_BYTES) throw new Error(`is larger than ${MAX_FILE_BYTES} bytes`);
+        const tooLarge = sizeProblem(info.size, bytes);
+        if (tooLarge !== undefined) {
+          refuse(tooLarge, 'Delete what is not needed, or publish it for the fleet (docs/fleet.md).');
+          continue;
+        }
+        bytes += info.size;
         const stamp = `${info.size} ${info.mtimeMs} ${info.ctimeMs} ${info.ino}`;
         if (before?.stamp === stamp) files.set(path, before);
         else files.set(path, { stamp, file: { file: path, text: await readFile(path, 'utf8') } });
       } catch (error) {
         // Removed since it was listed.
         if (errorCode(error) === 'ENOENT') continue;
-        if (before !== undefined) files.set(path, { ...before, stamp: '' });
-        problems.push(
-          this.#problem(path, `cannot be read: ${errorMessage(error)}`, 'Make it readable for the user of the agent.'),
-        );
+        refuse(`cannot be read: ${errorMessage(error)}`, 'Make it readable for the user of the agent.');
       }
     }
     this.#files = files;
