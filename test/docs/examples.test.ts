@@ -10,6 +10,10 @@ import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
 import { buildMesh } from '../../src/sources/build-mesh.ts';
 import { parseMeshConfig } from '../../src/sources/mesh-config.ts';
 import { MESH_CONFIG_UNSUPPORTED, meshConfigSchema } from '../../src/sources/mesh-config-schema.ts';
+import {
+  DEFAULT_CONFIG_WITHOUT_EFFECT,
+  MESH_CONFIG_WITHOUT_EFFECT,
+} from '../../src/sources/mesh-config-without-effect.ts';
 import { parseResources } from '../../src/sources/resource-reader.ts';
 import { KINDS } from '../../src/sources/resource-set.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -128,11 +132,16 @@ test('docs/meshconfig.md has a valid example, and every key with its default', (
     (key) => key !== 'catalogue' && !MESH_CONFIG_UNSUPPORTED.includes(key),
   );
   const keys = [...known, ...Object.keys(catalogue).map((key) => `catalogue.${key}`)];
-  const documented = new Set([...text('docs/meshconfig.md').matchAll(/^\| `([^`]+)` \|/gm)].map(([, key]) => key));
+  const [rest = '', without = ''] = text('docs/meshconfig.md').split("## Fields of Istio's without effect");
+  const [ofAll = '', topology = ''] = rest.split('### Gateways');
+  const [, ofCatalogue = ''] = topology.split("## Consul's catalogue");
+  const documented = new Set([...(ofAll + ofCatalogue).matchAll(/^\| `([^`]+)` \|/gm)].map(([, key]) => key));
   assert.deepEqual(documented, new Set(keys.map((key) => key.replace(/Ms$/, ''))));
-  const [, without = ''] = text('docs/meshconfig.md').split("## Fields of Istio's without effect");
-  assert.deepEqual(
-    [...without.matchAll(/`([a-z]\w+)`/gi)].map(([, key = '']) => key).filter((key) => !/^TRY\d/.test(key)),
-    MESH_CONFIG_UNSUPPORTED.toSorted(),
-  );
+  const rows = (table: string): Record<string, string> =>
+    Object.fromEntries(
+      [...table.matchAll(/^\| `([^`]+)` \| (.*) \|$/gm)].map(([, name = '', remedy = '']) => [name, remedy]),
+    );
+  const [mesh = '', proxy = ''] = without.split('In `defaultConfig`:');
+  assert.deepEqual(rows(mesh), MESH_CONFIG_WITHOUT_EFFECT);
+  assert.deepEqual(rows(proxy), DEFAULT_CONFIG_WITHOUT_EFFECT);
 });
