@@ -61,3 +61,25 @@ for (const [what, text, message] of [
   test(`${what} is refused with its place`, () => {
     assert.throws(() => read(text), { code: 'FLEET_MANIFEST', message });
   });
+
+test('what a resource takes from anchors and merged mappings is its own', () => {
+  const [own] = read(
+    'apiVersion: v1\nkind: VirtualService\nmetadata: &m { name: web }\nspec:\n  base: &base { a: 1 }\n  all: { <<: *base, b: 2 }\n',
+  );
+  assert.match(own?.text ?? '', /^apiVersion[^]*namespace: shop[^]*<<: \*base/, 'as it was written');
+  const [first, second] = read(
+    `kind: List
+items:
+- { apiVersion: v1, kind: VirtualService, metadata: &m { name: web, namespace: pay }, spec: &s { a: 1 } }
+- { apiVersion: v1, kind: VirtualService, metadata: { <<: *m, name: api }, spec: { <<: *s, b: 2 } }
+`,
+  );
+  assert.deepEqual([first?.namespace, second?.namespace, second?.name], ['pay', 'pay', 'api']);
+  assert.match(second?.text ?? '', /spec:\n {2}a: 1\n {2}b: 2\n$/);
+  const [aliased] = read('x: &m { name: web }\napiVersion: v1\nkind: VirtualService\nmetadata: *m\nspec: {}\n');
+  assert.match(aliased?.text ?? '', /metadata:\n {2}name: web\n {2}namespace: shop\n/);
+});
+
+test('a template is called one', () => {
+  assert.throws(() => read(RESOURCE.replace('web #', '{{ .Values.name }} #')), /a\.yaml:4: it is a template/);
+});

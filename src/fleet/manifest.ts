@@ -1,6 +1,7 @@
 /** The files that a user applies: each document becomes one resource that says its namespace itself. */
-import { type Document, isDocument, LineCounter, parseAllDocuments, stringify } from 'yaml';
+import { type Document, isDocument, isMap, LineCounter, parseAllDocuments, stringify } from 'yaml';
 import { TrysailError } from '../lib/errors.ts';
+import { syntaxIssues, YAML_OPTIONS } from '../lib/yaml-syntax.ts';
 import { readResourceFiles } from '../sources/resource-files.ts';
 import { FLEET_LIMITS } from './layout.ts';
 
@@ -99,20 +100,15 @@ function withNamespace(value: unknown, namespace: string): unknown {
 
 function manifestsOf({ file, text }: ManifestFile, namespace: string): readonly Manifest[] {
   const lines = new LineCounter();
-  const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, logLevel: 'error' });
+  const parsed = parseAllDocuments(text, { ...YAML_OPTIONS, lineCounter: lines });
   const documents = Array.isArray(parsed)
     ? (parsed as readonly Document.Parsed[]).filter((one) => isDocument(one))
     : [];
   return documents.flatMap((document): readonly Manifest[] => {
-    const [fault] = document.errors;
+    const [fault] = syntaxIssues(document, lines, text);
     const line = lines.linePos(document.contents?.range[0] ?? document.range[0]).line;
     if (fault !== undefined)
-      throw invalid(
-        file,
-        fault.linePos?.[0].line ?? line,
-        (fault.message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, ''),
-        'Correct the YAML syntax at this line.',
-      );
+      throw invalid(file, fault.line, fault.message, fault.remedy ?? 'Correct the YAML syntax at this line.');
     const value: unknown = document.toJS({ maxAliasCount: 100 });
     if (value === null || value === undefined) return [];
     const items = itemsOf(value);
@@ -136,8 +132,9 @@ function manifestsOf({ file, text }: ManifestFile, namespace: string): readonly 
     const first = lines.linePos(own.offset).line;
     if (named.namespace !== undefined)
       return [{ ...named, namespace: named.namespace, text: own.text, source, lines: { first, added: undefined } }];
-    document.setIn(['metadata', 'namespace'], namespace);
-    const body = document.toString({ directives: false });
+    const isWritten = isMap(document.get('metadata', true));
+    if (isWritten) document.setIn(['metadata', 'namespace'], namespace);
+    const body = isWritten ? document.toString({ directives: false }) : stringify(withNamespace(value, namespace));
     const added = body.split('\n').findIndex((one) => /^\s+namespace: /.test(one)) + 1;
     return [{ ...named, namespace, text: body, source, lines: { first, added: added === 0 ? undefined : added } }];
   });

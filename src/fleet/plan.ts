@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { YAML_OPTIONS } from '../lib/yaml-syntax.ts';
 import type { NamespaceChanges, Put } from './compose-head.ts';
 import { type Entry, entryKey } from './documents.ts';
 import type { CurrentNamespace } from './fleet-store.ts';
@@ -19,10 +20,12 @@ export interface ResourceChange {
   readonly after: string | undefined;
 }
 
+const contentOf = (text: string): unknown => parse(text, { ...YAML_OPTIONS, maxAliasCount: 100 });
+
 function sameContent(a: string, b: string): boolean {
   if (a === b) return true;
   try {
-    return isDeepStrictEqual(parse(a, { maxAliasCount: 100 }), parse(b, { maxAliasCount: 100 }));
+    return isDeepStrictEqual(contentOf(a), contentOf(b));
   } catch (error) {
     throw new TrysailError('FLEET_MANIFEST', `A resource is not YAML: ${errorMessage(error)}.`, { cause: error });
   }

@@ -8,7 +8,7 @@ import english from 'zod/v4/locales/en.js';
 import { errorMessage } from './errors.ts';
 import { wordFault } from './fault-wording.ts';
 import { nearest } from './nearest.ts';
-import { parserFault, syntaxIssues } from './yaml-syntax.ts';
+import { parserFault, syntaxIssues, YAML_OPTIONS } from './yaml-syntax.ts';
 
 z.config(english());
 
@@ -84,8 +84,7 @@ export function parseYamlDocuments(text: string, file: string): readonly YamlDoc
   const lines = new LineCounter();
   let documents: readonly Document.Parsed[];
   try {
-    // Merge keys are of YAML 1.1, and what reads YAML for Kubernetes knows them.
-    const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, merge: true, logLevel: 'error' });
+    const parsed = parseAllDocuments(text, { ...YAML_OPTIONS, lineCounter: lines });
     documents = Array.isArray(parsed) ? parsed : [];
   } catch (error) {
     return [failedDocument(file, error)];

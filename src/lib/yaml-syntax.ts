@@ -5,6 +5,9 @@ import type { YamlIssue } from './yaml-document.ts';
 /** Syntax errors of one document that are told: what follows the first is mostly its consequence. */
 const MAX_SYNTAX_ISSUES = 10;
 
+/** How every text is read. Merge keys are of YAML 1.1, and whatever reads YAML for Kubernetes knows them. */
+export const YAML_OPTIONS = { uniqueKeys: true, merge: true, logLevel: 'error' } as const;
+
 type Fault = Pick<YamlIssue, 'message' | 'remedy'>;
 
 /** Of an error of the parser or of the data's making. The parser recurses: some thousand levels end its stack. */
