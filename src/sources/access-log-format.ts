@@ -49,7 +49,7 @@ function* valueProblems(of: AccessLogValue, depth = 0): Generator<Problem> {
   else if (typeof of === 'object' && of !== null && depth >= MAX_DEPTH)
     yield { message: `is nested more than ${MAX_DEPTH} deep`, remedy: 'Make it flatter.' };
   else if (typeof of === 'object' && of !== null)
-    for (const inner of Object.values(of) as AccessLogValue[]) yield* valueProblems(inner, depth + 1);
+    for (const inner of Object.values<AccessLogValue>(of)) yield* valueProblems(inner, depth + 1);
 }
 
 /** The JSON object that `text` is, or why it is none that Envoy takes. */

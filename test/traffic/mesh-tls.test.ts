@@ -77,7 +77,7 @@ test('meshMTLS: the suites of TLS 1.2', async (t) => {
   const old = await agreed(port, { ...peer, maxVersion: 'TLSv1.2' });
   assert.equal(typeof old === 'object' && old.cipher, 'ECDHE-ECDSA-CHACHA20-POLY1305');
   const other = await agreed(port, { ...peer, maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' });
-  assert.match(String(other), /HANDSHAKE_FAILURE/);
+  assert.match(typeof other === 'string' ? other : '', /HANDSHAKE_FAILURE/);
 });
 
 for (const [config, status] of [
