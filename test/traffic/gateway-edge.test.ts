@@ -7,6 +7,7 @@ import { freePorts } from '../support/ports.ts';
 import { call, httpApplication, type Seen } from '../translate/applications.ts';
 import { testAuthority } from '../translate/certificates.ts';
 import { ingressRole, startGateway } from './gateway-host.ts';
+import { allTo, gatewayYaml, httpServer, outsideYaml, ruleYaml } from './gateway-yaml.ts';
 
 const authority = await testAuthority();
 
@@ -47,29 +48,10 @@ async function start(
   await startGateway(t, {
     authority,
     roles: [ingressRole(trustedHops === undefined ? {} : { trustedHops })],
-    yaml: `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: web}
-spec:
-  hosts: [web.test]
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  ports: [{number: 80, name: p, protocol: HTTP}]
-  endpoints: [{address: 127.0.0.1, ports: {p: ${app}}}]
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  selector: {istio: ingressgateway}
-  servers: [{port: {number: ${port}, name: http, protocol: HTTP}, hosts: [book.test]}]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: r}
-spec: {hosts: [book.test], gateways: [gw], http: [{route: [{destination: {host: web.test}}]}]}
-`,
+    yaml:
+      outsideYaml('web', 'HTTP', app) +
+      gatewayYaml(httpServer(port, '[book.test]')) +
+      ruleYaml('r', '[book.test]', allTo('web.test')),
   });
   await eventually('the gateway answers', async () =>
     assert.equal((await call(port, { headers: { host: 'book.test' } })).status, 200),

@@ -8,6 +8,7 @@ import { testAuthority } from '../translate/certificates.ts';
 import { startEnvoy } from '../translate/envoy.ts';
 import { host, spiffe, upstream, workload } from '../translate/mesh-literals.ts';
 import { ingressRole, meshOf, startGateway } from './gateway-host.ts';
+import { allTo, gatewayYaml, httpServer, outsideYaml, ruleYaml } from './gateway-yaml.ts';
 import { callTls, callTlsHttp2 } from './tls-client.ts';
 
 const authority = await testAuthority();
@@ -26,6 +27,11 @@ spec:
   endpoints:
   - {address: 127.0.0.1, ports: {main: ${port}}, serviceAccount: ${name}, labels: {security.istio.io/tlsMode: istio}}
 ---`;
+}
+
+/** A gateway that sends all requests to `reviews`. */
+function allToReviews(http: number): string {
+  return gatewayYaml(httpServer(http, '["*"]')) + ruleYaml('r', '["*"]', allTo('reviews'));
 }
 
 const STRICT = `
@@ -53,22 +59,7 @@ test('in: requests reach a service of undeclared protocol by mutual TLS with the
   const [http = 0] = await freePorts(1);
   await startGateway(t, {
     authority,
-    yaml: `${member('reviews', '', inboundPort)}
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  selector: {istio: ingressgateway}
-  servers: [{port: {number: ${http}, name: http, protocol: HTTP}, hosts: ["*"]}]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: r}
-spec:
-  hosts: ["*"]
-  gateways: [gw]
-  http: [{route: [{destination: {host: reviews}}]}]
-`,
+    yaml: member('reviews', '', inboundPort) + allToReviews(http),
   });
   await eventually('an answer', async () => assert.equal((await call(http)).status, 200));
   assert.match(
@@ -96,23 +87,8 @@ apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: reviews}
 spec: {host: reviews, trafficPolicy: {connectionPool: {http: {useClientProtocol: true}}}}
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  selector: {istio: ingressgateway}
-  servers:
-  - {port: {number: ${https}, name: https, protocol: HTTPS}, hosts: [www.test], tls: {mode: SIMPLE, credentialName: www}}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: r}
-spec:
-  hosts: [www.test]
-  gateways: [gw]
-  http: [{route: [{destination: {host: reviews}}]}]
-`,
+---${gatewayYaml(`
+  - {port: {number: ${https}, name: https, protocol: HTTPS}, hosts: [www.test], tls: {mode: SIMPLE, credentialName: www}}`)}${ruleYaml('r', '[www.test]', allTo('reviews'))}`,
   });
   const ask = { serverName: 'www.test', ca: authority.rootPem };
   /** Connections to the service, by version of HTTP. */
@@ -135,22 +111,7 @@ test('a gateway and a service on one host each call with an identity of their ow
   const { envoy } = await startGateway(t, {
     authority,
     host: { upstreams: [upstream('reviews', local)] },
-    yaml: `${member('reviews', '', inboundPort)}
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  selector: {istio: ingressgateway}
-  servers: [{port: {number: ${http}, name: http, protocol: HTTP}, hosts: ["*"]}]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: r}
-spec:
-  hosts: ["*"]
-  gateways: [gw]
-  http: [{route: [{destination: {host: reviews}}]}]
-`,
+    yaml: member('reviews', '', inboundPort) + allToReviews(http),
   });
   for (const [port, account] of [
     [http, 'ingress'],
@@ -166,17 +127,7 @@ spec:
 test('out: the mesh sends calls of a host outside to the egress gateway, which sends them on', async (t) => {
   const [outside = 0, egress = 0, local = 0] = await freePorts(3);
   const seen = await httpApplication(t, outside, 'outside');
-  const yaml = `${member('egress', 'HTTP', egress, 443)}
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: outside}
-spec:
-  hosts: [outside.test]
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  endpoints: [{address: 127.0.0.1, ports: {http: ${outside}}}]
----
+  const yaml = `${member('egress', 'HTTP', egress, 443)}${outsideYaml('outside', 'HTTP', outside)}
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: out}
@@ -220,14 +171,8 @@ test('through: a call between sidecars passes a gateway as it is', async (t) => 
   const [through = 0, local = 0] = await freePorts(2);
   await startGateway(t, {
     authority,
-    yaml: `${member('reviews', 'HTTP', inboundPort)}
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  selector: {istio: ingressgateway}
-  servers: [{port: {number: ${through}, name: tls, protocol: TLS}, hosts: ["*.mesh"], tls: {mode: AUTO_PASSTHROUGH}}]
-`,
+    yaml: `${member('reviews', 'HTTP', inboundPort)}${gatewayYaml(`
+  - {port: {number: ${through}, name: tls, protocol: TLS}, hosts: ["*.mesh"], tls: {mode: AUTO_PASSTHROUGH}}`)}`,
   });
   const self = host({ upstreams: [upstream('reviews', local)] });
   await startEnvoy(t, meshOf(member('reviews', 'HTTP', through)), self, await authority.secrets(spiffe('caller')));

@@ -8,6 +8,7 @@ import { freePorts } from '../support/ports.ts';
 import { exchange, httpApplication, type Seen } from '../translate/applications.ts';
 import { testAuthority } from '../translate/certificates.ts';
 import { ingressRole, startGateway } from './gateway-host.ts';
+import { allTo, gatewayYaml, httpServer, outsideYaml, ruleYaml } from './gateway-yaml.ts';
 
 const authority = await testAuthority();
 
@@ -24,29 +25,10 @@ async function start(t: TestContext, topology: string, role: Partial<GatewayRole
     authority,
     roles: [ingressRole(role)],
     config: meshConfigOf(`defaultConfig: {gatewayTopology: ${topology}}`),
-    yaml: `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: web}
-spec:
-  hosts: [web.test]
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  ports: [{number: 80, name: p, protocol: HTTP}]
-  endpoints: [{address: 127.0.0.1, ports: {p: ${app}}}]
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  selector: {istio: ingressgateway}
-  servers: [{port: {number: ${port}, name: http, protocol: HTTP}, hosts: [book.test]}]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: r}
-spec: {hosts: [book.test], gateways: [gw], http: [{route: [{destination: {host: web.test}}]}]}
-`,
+    yaml:
+      outsideYaml('web', 'HTTP', app) +
+      gatewayYaml(httpServer(port, '[book.test]')) +
+      ruleYaml('r', '[book.test]', allTo('web.test')),
   });
   const send: Send = async (headers, before = '') => {
     const count = seen.length;

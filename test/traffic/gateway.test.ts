@@ -7,57 +7,17 @@ import { freePorts } from '../support/ports.ts';
 import { call, exchange, http2Application, httpApplication, tcpApplication } from '../translate/applications.ts';
 import { type KeyPairPem, testAuthority } from '../translate/certificates.ts';
 import { ingressRole, startGateway } from './gateway-host.ts';
+import { allTo, gatewayYaml, httpServer, outsideYaml, ruleYaml } from './gateway-yaml.ts';
 import { callTls, callTlsHttp2, exchangeTls } from './tls-client.ts';
 
 const authority = await testAuthority();
 const stranger = await testAuthority();
 const ca = authority.rootPem;
 
-/** A service outside of the mesh at a port of this machine. */
-function entry(name: string, protocol: string, port: number): string {
-  return `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: ${name}}
-spec:
-  hosts: [${name}.test]
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  ports: [{number: 80, name: p, protocol: ${protocol}}]
-  endpoints: [{address: 127.0.0.1, ports: {p: ${port}}}]
----`;
-}
-
-function gateway(servers: string): string {
-  return `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  selector: {istio: ingressgateway}
-  servers:
-${servers}
----`;
-}
-
-function rule(name: string, hosts: string, routes: string): string {
-  return `
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: ${name}}
-spec:
-  hosts: ${hosts}
-  gateways: [gw]
-${routes}
----`;
-}
-
-const TO_WEB = '  http:\n  - route: [{destination: {host: web.test}}]';
-
 async function web(t: TestContext): Promise<{ readonly yaml: string }> {
   const [port = 0] = await freePorts(1);
   await httpApplication(t, port, 'web');
-  return { yaml: entry('web', 'HTTP', port) };
+  return { yaml: outsideYaml('web', 'HTTP', port) };
 }
 
 test('hosts of plain HTTP: the right one passes, others are answered 404, redirected ones are', async (t) => {
@@ -66,11 +26,11 @@ test('hosts of plain HTTP: the right one passes, others are answered 404, redire
   await startGateway(t, {
     authority,
     roles: [ingressRole({ ports: { 82: moved } })],
-    yaml: `${yaml}${gateway(`
+    yaml: `${yaml}${gatewayYaml(`
   - {port: {number: ${http}, name: http, protocol: HTTP}, hosts: [book.test, secure.test]}
   - {port: {number: ${http}, name: http-secure, protocol: HTTP}, hosts: [secure.test, lonely.test], tls: {httpsRedirect: true}}
   - {port: {number: ${empty}, name: empty, protocol: HTTP}, hosts: [nobody.test]}
-  - {port: {number: 82, name: moved, protocol: HTTP}, hosts: ["moved.test"]}`)}${rule('r', '[book.test, secure.test, elsewhere.test]', TO_WEB)}${rule('m', '[moved.test]', '  http:\n  - match: [{port: 82}]\n    route: [{destination: {host: web.test}}]')}`,
+  - {port: {number: 82, name: moved, protocol: HTTP}, hosts: ["moved.test"]}`)}${ruleYaml('r', '[book.test, secure.test, elsewhere.test]', allTo('web.test'))}${ruleYaml('m', '[moved.test]', '  http:\n  - match: [{port: 82}]\n    route: [{destination: {host: web.test}}]')}`,
   });
   const answer = await eventually('the gateway answers', async () => {
     const one = await call(http, {
@@ -103,11 +63,11 @@ test('TLS ended at the gateway: server names, clients with certificates and with
   const www = await authority.issue('www.test');
   const gatewayHost = await startGateway(t, {
     authority,
-    yaml: `${yaml}${gateway(`
+    yaml: `${yaml}${gatewayYaml(`
   - {port: {number: ${https}, name: a, protocol: HTTPS}, hosts: [www.test], tls: {mode: SIMPLE, credentialName: www}}
   - {port: {number: ${https}, name: b, protocol: HTTPS}, hosts: [api.test], tls: {mode: MUTUAL, credentialName: api, subjectAltNames: ["spiffe://outside/partner"]}}
   - {port: {number: ${https}, name: c, protocol: HTTPS}, hosts: [any.test], tls: {mode: OPTIONAL_MUTUAL, credentialName: www, caCertCredentialName: clients, maxProtocolVersion: TLSV1_2}}
-  - {port: {number: ${https}, name: d, protocol: HTTPS}, hosts: [late.test], tls: {mode: SIMPLE, credentialName: late}}`)}${rule('r', '[www.test, api.test, any.test, late.test]', TO_WEB)}`,
+  - {port: {number: ${https}, name: d, protocol: HTTPS}, hosts: [late.test], tls: {mode: SIMPLE, credentialName: late}}`)}${ruleYaml('r', '[www.test, api.test, any.test, late.test]', allTo('web.test'))}`,
     before: async (put) => {
       await put('www', www);
       await put('api', await authority.issue('api.test'), ca);
@@ -225,11 +185,11 @@ test('bytes: by server name past the gateway, ended there, and plain', async (t)
   await startGateway(t, {
     authority,
     before: (put) => authority.issue('ended.test').then((pair) => put('ended', pair)),
-    yaml: `${entry('one', 'TCP', first)}${entry('two', 'TCP', second)}${entry('plain', 'TCP', plain)}${gateway(`
+    yaml: `${outsideYaml('one', 'TCP', first)}${outsideYaml('two', 'TCP', second)}${outsideYaml('plain', 'TCP', plain)}${gatewayYaml(`
   - {port: {number: ${tls}, name: a, protocol: TLS}, hosts: ["*.test"], tls: {mode: PASSTHROUGH}}
   - {port: {number: ${tls}, name: b, protocol: TLS}, hosts: [ended.test], tls: {mode: SIMPLE, credentialName: ended}}
   - {port: {number: ${tcp}, name: c, protocol: TCP}, hosts: ["*"]}
-  - {port: {number: ${idle}, name: d, protocol: TCP}, hosts: [nobody.test]}`)}${rule(
+  - {port: {number: ${idle}, name: d, protocol: TCP}, hosts: [nobody.test]}`)}${ruleYaml(
       'names',
       '[one.test, two.test]',
       `
@@ -238,7 +198,7 @@ test('bytes: by server name past the gateway, ended there, and plain', async (t)
     route: [{destination: {host: one.test}}]
   - match: [{sniHosts: [two.test]}]
     route: [{destination: {host: two.test}}]`,
-    )}${rule(
+    )}${ruleYaml(
       'plain',
       '[ended.test, anything.test]',
       `
@@ -261,9 +221,9 @@ test('GRPC-WEB: calls of browsers become gRPC, at that port alone', async (t) =>
   const seen = await http2Application(t, port, 'grpc');
   await startGateway(t, {
     authority,
-    yaml: `${entry('api', 'GRPC', port)}${gateway(`
+    yaml: `${outsideYaml('api', 'GRPC', port)}${gatewayYaml(`
   - {port: {number: ${browsers}, name: browsers, protocol: GRPC-WEB}, hosts: [api.test]}
-  - {port: {number: ${plain}, name: plain, protocol: HTTP}, hosts: [api.test]}`)}${rule('r', '[api.test]', '  http:\n  - route: [{destination: {host: api.test}}]')}`,
+  - {port: {number: ${plain}, name: plain, protocol: HTTP}, hosts: [api.test]}`)}${ruleYaml('r', '[api.test]', allTo('api.test'))}`,
   });
   const headers = { host: 'api.test', 'content-type': 'application/grpc-web+proto' };
   const answer = await eventually('an answer', async () => {
@@ -285,7 +245,7 @@ test('the PROXY protocol of a load balancer tells the address of the caller', as
   await startGateway(t, {
     authority,
     roles: [ingressRole({ proxyProtocol: true })],
-    yaml: `${yaml}${gateway(`  - {port: {number: ${http}, name: http, protocol: HTTP}, hosts: ["*"]}`)}${rule('r', '["*"]', TO_WEB)}`,
+    yaml: `${yaml}${gatewayYaml(httpServer(http, '["*"]'))}${ruleYaml('r', '["*"]', allTo('web.test'))}`,
   });
   const request = 'GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n';
   const answer = await eventually('an answer', async () => {
