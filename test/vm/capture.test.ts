@@ -25,7 +25,8 @@ import {
   traces,
   untilState,
 } from './captured-host.ts';
-import { startFleet, statusOf } from './fleet.ts';
+import { startFleet } from './fleet.ts';
+import { statusOf } from './mesh-machines.ts';
 
 const reason = await canBootMachines();
 const { orders, billing, open } = APPLICATIONS;

@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
 import { canBootMachines } from './capability.ts';
 import type { Machine } from './machine.ts';
+import { statusOf, untilConsulLeads } from './mesh-machines.ts';
 import { giveClocks, setClock } from './own-clock.ts';
 import { buildPackages } from './packages.ts';
-import { assertNoneFailed, startPair, statusOf, underLoad, untilCalled, untilConsulLeads, untilRuns } from './pair.ts';
+import { assertNoneFailed, startPair, underLoad, untilCalled, untilRuns } from './pair.ts';
 
 const reason = await canBootMachines();
 const VERSION = '0.1.0';

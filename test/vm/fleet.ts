@@ -5,10 +5,10 @@
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { stringify } from 'yaml';
-import type { Status } from '../../src/api/status.ts';
 import { eventually } from '../support/eventually.ts';
 import { consulBinary } from '../support/tools.ts';
 import type { Machine } from './machine.ts';
+import { joinToken, untilCaAnswers, untilConsulLeads } from './mesh-machines.ts';
 import { type MachineNetwork, startNetwork } from './network.ts';
 import { buildPackages, VERSIONS } from './packages.ts';
 
@@ -105,16 +105,6 @@ async function startConsul(machine: Machine, config: Readonly<Record<string, unk
   await machine.run('systemctl daemon-reload && systemctl enable -q --now consul');
 }
 
-/** Resolves when the Consul agent of a machine knows a leader. */
-export async function untilConsulLeads(machine: Machine): Promise<void> {
-  await eventually(
-    `Consul on ${machine.name} knows a leader`,
-    async () => machine.run('curl -sSf -m 2 http://127.0.0.1:8500/v1/status/leader | grep :'),
-    // Consul tries a server that it takes for failed again every half minute, and not each time.
-    120_000,
-  );
-}
-
 async function startApplication(machine: Machine, application: FleetApplication): Promise<void> {
   const { unit, listen, name = unit, version = 'v1', peers = [] } = application;
   const environment = { NAME: name, VERSION: version, LISTEN: listen, PEERS: peers.join(' ') };
@@ -134,12 +124,6 @@ WantedBy=multi-user.target
 `,
   );
   await machine.run(`systemctl daemon-reload && systemctl enable -q --now ${unit}`);
-}
-
-/** The agent's status, as `trysail status -o json` says it. */
-export async function statusOf(machine: Machine): Promise<Status> {
-  const { stdout } = await machine.try('trysail status -o json');
-  return JSON.parse(stdout) as Status;
 }
 
 /** Resolves when the agent is well: exit code 0 of `trysail status`, whose words are the error otherwise. */
@@ -197,11 +181,7 @@ async function startServer(machine: Machine, options: FleetOptions): Promise<voi
     stringify({ trustDomain: TRUST_DOMAIN, connectTimeout: '1s', ...options.meshConfig }),
   );
   await machine.run('systemctl enable -q --now trysail-server');
-  await eventually(
-    'the CA answers',
-    async () => machine.run(`trysail ca status --address ${machine.address}:15012`),
-    30_000,
-  );
+  await untilCaAnswers(machine);
 }
 
 async function startHost(machine: Machine, server: string, host: FleetHost, options: FleetOptions): Promise<void> {
@@ -225,12 +205,7 @@ export async function startFleet(t: Pick<TestContext, 'after'>, options: FleetOp
     await startServer(machine, options);
     return machine;
   });
-  const token: Fleet['token'] = async (...allow) => {
-    const hub = await server;
-    const allowed = allow.length > 0 ? allow : (options.allow ?? ['default/*']);
-    const patterns = allowed.map((pattern) => `--allow '${pattern}'`).join(' ');
-    return (await hub.run(`trysail token create --ca-address ${hub.address}:15012 ${patterns}`)).trim();
-  };
+  const token: Fleet['token'] = async (...allow) => joinToken(await server, allow.length > 0 ? allow : options.allow);
   const words = new Map<string, string>();
   const machines = new Map(
     await Promise.all(

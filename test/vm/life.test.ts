@@ -6,9 +6,10 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
 import { canBootMachines } from './capability.ts';
-import { type FleetHost, startFleet, untilConsulLeads, untilWell } from './fleet.ts';
+import { type FleetHost, startFleet, untilWell } from './fleet.ts';
 import { failed, type LoadSample, startLoad, summary } from './load.ts';
 import type { Machine } from './machine.ts';
+import { untilConsulLeads } from './mesh-machines.ts';
 import { captureWire, noTshark } from './wire.ts';
 
 const reason = await canBootMachines();

@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import { dirname } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { Status } from '../../src/api/status.ts';
 import { eventually } from '../support/eventually.ts';
 import { consulBinary } from '../support/tools.ts';
 import type { LoadResult } from './fixtures/load.ts';
 import type { Machine } from './machine.ts';
+import { joinToken, statusOf, untilCaAnswers, untilConsulLeads } from './mesh-machines.ts';
 import { type MachineNetwork, startNetwork } from './network.ts';
 
 /** Where the applications listen, HTTP/1.1, HTTP/2, TCP: this port and the two after it. */
@@ -73,27 +73,13 @@ async function startUnit(machine: Machine, name: string, text: string): Promise<
   await machine.run(`systemctl daemon-reload; systemctl enable -q --now ${name}`);
 }
 
-/** Waits until Consul on that machine knows a leader. */
-export async function untilConsulLeads(machine: Machine): Promise<void> {
-  await eventually(
-    'Consul leads',
-    async () => machine.run('curl -sSf -m 2 http://127.0.0.1:8500/v1/status/leader | grep :'),
-    120_000,
-  );
-}
-
-/** A join token of the CA for any service of namespace `default`. */
-export async function joinToken(hub: Machine): Promise<string> {
-  return (await hub.run(`trysail token create --ca-address ${hub.address}:15012 --allow 'default/*'`)).trim();
-}
-
 async function startHub(hub: Machine, { install, caYaml = '' }: PairOptions): Promise<void> {
   await startUnit(hub, 'consul', CONSUL_UNIT(`-server -bootstrap-expect=1 -bind=${hub.address} -client=0.0.0.0`));
   await hub.run(install(hub.name), { timeoutMs: 120_000 });
   await hub.run('trysail ca init --trust-domain prod.example');
   await hub.write('/etc/trysail/server.yaml', `ca:\n  dir: /var/lib/trysail-ca\n  names: [${hub.address}]\n${caYaml}`);
   await hub.run('systemctl enable -q --now trysail-server');
-  await eventually('the CA answers', async () => hub.run(`trysail ca status --address ${hub.address}:15012`), 30_000);
+  await untilCaAnswers(hub);
 }
 
 async function prepareHost(host: Machine, hub: Machine, options: PairOptions): Promise<void> {
@@ -193,12 +179,6 @@ export function assertNoneFailed(results: readonly LoadResult[]): void {
   assert.deepEqual(results.flatMap(({ failures }) => failures).slice(0, 20), []);
   for (const result of results)
     for (const kind of ['http', 'http2', 'tcp']) assert.ok((result.done[kind] ?? 0) > 10, loadText(result));
-}
-
-/** `trysail status` as data. */
-export async function statusOf(host: Machine): Promise<Status> {
-  const { stdout } = await host.try('trysail status -o json');
-  return JSON.parse(stdout) as Status;
 }
 
 /** Waits until the agent runs and Envoy serves, whatever else is wrong. */

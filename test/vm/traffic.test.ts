@@ -11,8 +11,9 @@ import { eventually } from '../support/eventually.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { testAuthority } from '../translate/certificates.ts';
 import { canBootMachines } from './capability.ts';
-import { type FleetHost, startFleet, statusOf, untilWell } from './fleet.ts';
+import { type FleetHost, startFleet, untilWell } from './fleet.ts';
 import type { Machine } from './machine.ts';
+import { statusOf } from './mesh-machines.ts';
 import { envoyPid } from './packages.ts';
 
 const reason = await canBootMachines();

@@ -9,8 +9,9 @@ import { readCatalogueSnapshot } from '../../src/sources/catalogue-snapshot.ts';
 import { eventually } from '../support/eventually.ts';
 import { canBootMachines } from './capability.ts';
 import type { Machine } from './machine.ts';
+import { statusOf } from './mesh-machines.ts';
 import { buildPackages, difference, envoyPid } from './packages.ts';
-import { AGENT_YAML, assertNoneFailed, startPair, statusOf, underLoad, untilCalled, untilRuns } from './pair.ts';
+import { AGENT_YAML, assertNoneFailed, startPair, underLoad, untilCalled, untilRuns } from './pair.ts';
 import { CLOSED, endsOfStreams, startStreams } from './streams.ts';
 import { wholeState } from './whole-state.ts';
 
