@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DIAGNOSTIC_CODES } from '../model/diagnostic-codes.ts';
-import { DEFAULT_MESH_CONFIG } from '../model/mesh-config.ts';
+import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { analyze } from './analyze.ts';
 import { configurationOf } from './configuration.ts';
 import { RULES } from './rules.ts';
@@ -27,8 +27,12 @@ const resource = (kind: string, name: string, spec: string, version = 'v1'): str
   `apiVersion: networking.istio.io/${version}\nkind: ${kind}\nmetadata: { name: ${name} }\nspec: ${spec}\n`;
 
 /** Codes that files are found to have. */
-function codesOf(files: readonly string[], envoyFilters: readonly string[] = []): readonly string[] {
-  const config = { ...DEFAULT_MESH_CONFIG, envoyFilterNamespaces: envoyFilters };
+function codesOf(
+  files: readonly string[],
+  envoyFilters: readonly string[] = [],
+  ofMesh: Partial<MeshConfig> = {},
+): readonly string[] {
+  const config = { ...DEFAULT_MESH_CONFIG, envoyFilterNamespaces: envoyFilters, ...ofMesh };
   const { mesh, resources, diagnostics } = configurationOf([{ file: 'in.yaml', text: files.join('---\n') }], config);
   const workloads = resources.workloadEntries.map(({ meta, workload }) => ({
     namespace: meta.namespace,
@@ -281,4 +285,12 @@ test('where services may be in Consul, one that no file names is not missing', (
 test('a RateLimit at a Gateway that there is not', () => {
   assert.deepEqual(codesOf([limitAt('gateway: front')]), ['IST0101']);
   assert.deepEqual(codesOf([limitAt('gateway: front'), gateway('front', 'www.example.com')]), []);
+});
+
+test('IST0128: where the mesh verifies nobody, a rule that does not say by what', () => {
+  const off = { verifyCertificateAtClient: false };
+  const of = (tls: string): readonly string[] => codesOf([ENTRY, rule(`trafficPolicy: { tls: ${tls} }`)], [], off);
+  assert.deepEqual(of('{ mode: SIMPLE }'), ['IST0128']);
+  assert.deepEqual(of('{ mode: SIMPLE, caCertificates: /etc/ca.pem }'), []);
+  assert.deepEqual(of('{ mode: SIMPLE, subjectAltNames: [a.example.com] }'), []);
 });
