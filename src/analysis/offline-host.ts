@@ -23,6 +23,8 @@ export type HostMode = 'loopback' | 'capture' | 'gateway';
 const OUTBOUND_PORT = 15_001;
 const INBOUND_PORT = 15_006;
 const HEALTH_PORT = 15_021;
+/** Where peers find a gateway that no service names. */
+const GATEWAY_PORT = 443;
 /** `loopback`: default of `dns.addresses`. `capture`: addresses that nothing but captured calls reach, as in Istio. */
 const SERVICE_ADDRESSES: Readonly<Record<Exclude<HostMode, 'gateway'>, AddressRange>> = {
   loopback: parseAddressRange('127.240.0.0/16'),
@@ -104,10 +106,13 @@ function workloadsOf(
 function gatewayHost(
   { mesh }: Configuration,
   { namespace, name = 'gateway', labels, address, locality }: DescribedWorkload,
+  served: readonly ServedPort[],
   identity: SpiffeId,
 ): Host {
   const at = address !== undefined && isIP(address) !== 0 ? address : '0.0.0.0';
   const serviceHost = canonicalHost(mesh.config, name, namespace);
+  // Whether it is registered no file says, so that nothing is to be complained of.
+  const registered = { address: at, port: served[0]?.number ?? GATEWAY_PORT };
   return {
     nodeId: `${name}.${namespace}`,
     nodeCluster: `${name}.${namespace}`,
@@ -115,7 +120,7 @@ function gatewayHost(
     workloads: [],
     upstreams: [],
     callerIdentity: identity,
-    gateways: [{ namespace, name, serviceHost, labels, identity, address: at }],
+    gateways: [{ namespace, name, serviceHost, labels, identity, address: at, registered }],
     credentialsFolder: CREDENTIALS_FOLDER,
     healthListener: { address: '127.0.0.1', port: HEALTH_PORT },
   };
@@ -129,7 +134,7 @@ function gatewayHost(
 export function offlineHost(configuration: Configuration, workload: DescribedWorkload, mode: HostMode): Host {
   const served = servedPorts(configuration, workload);
   const identity = identityOf(configuration, workload, served);
-  if (mode === 'gateway') return gatewayHost(configuration, workload, identity);
+  if (mode === 'gateway') return gatewayHost(configuration, workload, served, identity);
   const { namespace, name = 'workload', locality } = workload;
   return {
     nodeId: `${name}.${namespace}`,
