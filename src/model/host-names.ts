@@ -70,6 +70,12 @@ export function serviceOfHost(config: Pick<MeshConfig, 'serviceHosts'>, host: st
   return undefined;
 }
 
+/** What `reviews.shop` and `reviews.shop.svc` may have been meant for: such names are taken literally. */
+export function wholeHost(config: Pick<MeshConfig, 'serviceHosts'>, host: string): string | undefined {
+  const [, name, namespace] = /^([^.*:]+)\.([^.*:]+)(?:\.svc)?$/.exec(host) ?? [];
+  return name === undefined || namespace === undefined ? undefined : serviceHosts(config, { name, namespace })[0];
+}
+
 /**
  * The canonical form of a host name in a resource: a short name is completed with the resource's namespace, a name that
  * fits a template becomes the canonical one, anything else (wildcards, external hosts) is taken literally.

@@ -81,6 +81,35 @@ const references: readonly ReferenceCase[] = [
     diagnostics: [],
   },
   {
+    what: 'a subset that a rule for a wildcard has',
+    yaml:
+      dest('{host: web, subset: v1}') +
+      istio('DestinationRule', 'd', '{host: "*.default.mesh", subsets: [{name: v1}]}'),
+    diagnostics: [],
+  },
+  {
+    what: 'a subset that a rule for a wildcard of its further names has',
+    yaml:
+      dest('{host: web, subset: v1}') +
+      istio('DestinationRule', 'd', '{host: "*.svc.cluster.local", subsets: [{name: v1}]}'),
+    diagnostics: [],
+  },
+  {
+    what: 'a subset that a rule for another wildcard has',
+    yaml:
+      dest('{host: web, subset: v1}') + istio('DestinationRule', 'd', '{host: "*.shop.mesh", subsets: [{name: v1}]}'),
+    diagnostics: [
+      'r.yaml:5: warning IST0101 VirtualService default/v spec.http[0].route[0].destination.subset: no DestinationRule for web.default.mesh has a subset "v1"; requests for it fail. Add the subset to a DestinationRule with host web.default.mesh.',
+    ],
+  },
+  {
+    what: 'a service by half of its name',
+    yaml: dest('{host: web.default}'),
+    diagnostics: [
+      'r.yaml:5: warning IST0101 VirtualService default/v spec.http[0].route[0].destination.host: nothing is known of web.default; requests for it fail. Write the whole name of the service: one with a dot is taken as it stands, and not completed.',
+    ],
+  },
+  {
     what: 'a host that another VirtualService has',
     yaml:
       istio('VirtualService', 'a', `{hosts: [web], ${route('web')}}`) +

@@ -46,10 +46,13 @@ function checkOwners(virtualServices: readonly VirtualService[]): readonly Diagn
   return diagnostics;
 }
 
+/** `reviews.shop`, `reviews.shop.svc`: what a cluster's DNS completes. */
+const ABBREVIATED = /^[^.*]+\.[^.*]+(?:\.svc)?$/;
+
 function checkDestinations(
   virtualService: VirtualService,
   lookUp: (host: string) => HostKnowledge,
-  subsets: ReadonlyMap<string, ReadonlySet<string>>,
+  hasSubset: (host: string, service: HostKnowledge, subset: string) => boolean,
 ): readonly Diagnostic[] {
   const { meta } = virtualService;
   const diagnostics: Diagnostic[] = [];
@@ -64,13 +67,15 @@ function checkDestinations(
       missing(
         `${path}.host`,
         `nothing is known of ${host}; requests for it fail`,
-        'Correct the name, or start the service.',
+        ABBREVIATED.test(host)
+          ? 'Write the whole name of the service: one with a dot is taken as it stands, and not completed.'
+          : 'Correct the name, or start the service.',
       );
     else if (service !== 'unknown' && port !== undefined && !service.ports.some(({ number }) => number === port)) {
       const ports = service.ports.map(({ number }) => number).join(', ');
       missing(`${path}.port`, `${host} has no port ${port}; requests for it fail`, `Use one of: ${ports}.`);
     }
-    if (subset !== undefined && subsets.get(host)?.has(subset) !== true)
+    if (subset !== undefined && !hasSubset(host, service, subset))
       missing(
         `${path}.subset`,
         `no DestinationRule for ${host} has a subset "${subset}"; requests for it fail`,
@@ -80,20 +85,36 @@ function checkDestinations(
   return diagnostics;
 }
 
-/** Both lists oldest first, hosts canonical, delegates apart from their roots. Warnings never keep a resource from being applied. */
-export function checkReferences(
-  virtualServices: readonly VirtualService[],
+/** Whether any rule, for the host or for a wildcard that covers it, has a subset. */
+function subsetsOf(
   destinationRules: readonly DestinationRule[],
-  lookUp: (host: string) => HostKnowledge,
-): readonly Diagnostic[] {
+): (host: string, service: HostKnowledge, subset: string) => boolean {
   const subsets = new Map<string, Set<string>>();
   for (const rule of destinationRules) {
     const names = subsets.get(rule.host) ?? new Set();
     for (const { name } of rule.subsets) names.add(name);
     subsets.set(rule.host, names);
   }
+  const wildcards = [...subsets].filter(([host]) => host.startsWith('*'));
+  return (host, service, subset) =>
+    subsets.get(host)?.has(subset) === true ||
+    wildcards.some(
+      ([wildcard, names]) =>
+        names.has(subset) &&
+        // Of a service that is not known here nobody knows the further names.
+        (typeof service === 'string' || [host, ...service.aliases].some((name) => name.endsWith(wildcard.slice(1)))),
+    );
+}
+
+/** Both lists oldest first, hosts canonical, delegates apart from their roots. Warnings never keep a resource from being applied. */
+export function checkReferences(
+  virtualServices: readonly VirtualService[],
+  destinationRules: readonly DestinationRule[],
+  lookUp: (host: string) => HostKnowledge,
+): readonly Diagnostic[] {
+  const hasSubset = subsetsOf(destinationRules);
   return [
     ...checkOwners(virtualServices),
-    ...virtualServices.flatMap((virtualService) => checkDestinations(virtualService, lookUp, subsets)),
+    ...virtualServices.flatMap((virtualService) => checkDestinations(virtualService, lookUp, hasSubset)),
   ];
 }

@@ -2,6 +2,7 @@
 import type { ClientTls } from '../model/destination-rule.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { formatListen, type Host, type NamedUpstream, type Upstream } from '../model/host.ts';
+import { wholeHost } from '../model/host-names.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Service, ServicePort } from '../model/service.ts';
 import { MESH_GATEWAY } from '../model/virtual-service.ts';
@@ -28,6 +29,12 @@ import {
 import { bestSpecificity } from './view/host-pattern.ts';
 import { scopeReport } from './view/scope-report.ts';
 
+function unknownRemedy({ config }: Mesh, serviceHost: string): string {
+  const whole = wholeHost(config, serviceHost);
+  const written = whole === undefined ? 'correct the upstream' : `write ${whole}, if that is meant`;
+  return `Register the service, describe it by a ServiceEntry, or ${written}.`;
+}
+
 function ofUpstream(mesh: Mesh, host: Host, calling: HostCalling, upstream: Upstream): Diagnostic | undefined {
   const { serviceHost, servicePort, listen } = upstream;
   const object = `upstream ${serviceHost} at ${formatListen(listen)}`;
@@ -51,7 +58,7 @@ function ofUpstream(mesh: Mesh, host: Host, calling: HostCalling, upstream: Upst
       severity: 'warning',
       object,
       message: `${lacking}; calls fail with 503 or a closed connection`,
-      remedy: 'Register the service, describe it by a ServiceEntry, or correct the upstream.',
+      remedy: unknownRemedy(mesh, serviceHost),
     };
   }
   if (upstream.mode === 'observe')
@@ -137,7 +144,7 @@ function ofNamed(mesh: Mesh, host: Host, calling: HostCalling, upstream: NamedUp
         severity: 'warning',
         object,
         message: `${service === undefined ? 'nothing is known of it' : 'it has no ports'}; connections to its addresses are refused or fail`,
-        remedy: 'Register the service, describe it by a ServiceEntry, or correct the upstream.',
+        remedy: unknownRemedy(mesh, serviceHost),
       },
     ];
   const callers = capturedCallers(host).filter(isMeshed);

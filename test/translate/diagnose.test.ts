@@ -24,6 +24,12 @@ test('a service or port that nobody knows', () => {
   assert.deepEqual(codes(known, host({ upstreams: [upstream('reviews', 9081, { servicePort: 1 })] })), ['TRY0401']);
 });
 
+test('a service by half of its name', () => {
+  const half = { ...upstream('reviews', 9081), serviceHost: 'reviews.default' };
+  const [told] = diagnose(mesh([[REVIEWS, []]]), host({ upstreams: [half] }));
+  assert.match(told?.remedy ?? '', /or write reviews\.default\.mesh, if that is meant\.$/);
+});
+
 test('several ports and none named', () => {
   const [port] = REVIEWS.ports;
   assert.ok(port);
