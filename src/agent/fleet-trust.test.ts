@@ -142,3 +142,27 @@ test('a certificate of this host is shown by the word of trusted namespaces alon
   assert.equal(trusted.destinationRules, resources.destinationRules);
   assert.equal(trusted.diagnostics, resources.diagnostics);
 });
+
+test("a record for a name in Consul that is not its namespace's counts nowhere, by whomever the namespace is trusted", () => {
+  const text = ['shop', 'default', 'istio-system']
+    .map(
+      (namespace) => `apiVersion: trysail.dev/v1
+kind: Service
+metadata: {name: billing, namespace: ${namespace}}
+spec: {consulName: billing}
+`,
+    )
+    .join('---\n');
+  const resources = parseResources([{ file: 'in.yaml', text }]);
+  for (const trusted of [['shop'], ['other']]) {
+    const { serviceRecords, diagnostics } = trustedResources(resources, new Set(trusted), DEFAULT_MESH_CONFIG);
+    assert.deepEqual(
+      serviceRecords.map(({ meta }) => meta.namespace),
+      ['default', 'istio-system'],
+    );
+    assert.deepEqual(
+      diagnostics.map(({ code, object }) => `${code} ${object ?? ''}`),
+      ['TRY0715 Service shop/billing'],
+    );
+  }
+});

@@ -10,6 +10,7 @@ import { describeObject } from '../model/resource-meta.ts';
 import { MESH_GATEWAY, type VirtualService } from '../model/virtual-service.ts';
 import type { ServiceEntry } from '../sources/kinds/service-entry.ts';
 import { isSocketAddress, type WorkloadEntry } from '../sources/kinds/workload-entry.ts';
+import { publishedRecords } from '../sources/published-records.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 
 /** Whose word counts here whatever it speaks of: the host's own namespaces, the root's, those that agent.yaml names. */
@@ -102,8 +103,9 @@ function sharing<T>(before: readonly T[], after: readonly T[]): readonly T[] {
 /**
  * The published resources that count. Of namespaces that are not trusted these do not: ServiceEntries for names that are not
  * theirs or for sockets, Gateways, VirtualServices at gateways or of services that are not theirs, certificates of this host
- * that DestinationRules name. What counts is judged call by call. Lists from which nothing goes stay
- * the same array.
+ * that DestinationRules name. Of no namespace but the root's do Service records for names in Consul that are not theirs,
+ * trusted or not: all hosts must agree whose a name is. What counts is judged call by call. Lists from which nothing goes
+ * stay the same array.
  */
 export function trustedResources(resources: ResourceSet, trusted: TrustedNamespaces, config: MeshConfig): ResourceSet {
   const isTrusted = ({ meta }: { readonly meta: { readonly namespace: string } }): boolean =>
@@ -114,6 +116,8 @@ export function trustedResources(resources: ResourceSet, trusted: TrustedNamespa
   const rules = virtualServices.flatMap((rule) => (isTrusted(rule) ? rule : (ofItsOwn(rule, config) ?? [])));
   const policies = destinationRules.map((rule) => (isTrusted(rule) ? rule : keyless(rule)));
   const changed = destinationRules.filter((rule, i) => rule !== policies[i]);
+  const services = publishedRecords(resources.serviceRecords, config);
+  const said = [...changed.map(keyNotShown), ...services.diagnostics];
   return {
     ...resources,
     serviceEntries: sharing(serviceEntries, entries),
@@ -124,6 +128,7 @@ export function trustedResources(resources: ResourceSet, trusted: TrustedNamespa
     gateways: sharing(gateways, gateways.filter(isTrusted)),
     virtualServices: sharing(virtualServices, rules),
     destinationRules: sharing(destinationRules, policies),
-    diagnostics: changed.length === 0 ? diagnostics : [...diagnostics, ...changed.map(keyNotShown)],
+    serviceRecords: services.records,
+    diagnostics: said.length === 0 ? diagnostics : [...diagnostics, ...said],
   };
 }

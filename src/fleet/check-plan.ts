@@ -2,7 +2,9 @@
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
+import { publishedRecords } from '../sources/published-records.ts';
 import { parseResources, type ResourceFile } from '../sources/resource-reader.ts';
+import type { ResourceSet } from '../sources/resource-set.ts';
 import type { NamespaceChanges } from './compose-head.ts';
 import { type Manifest, writtenLine } from './manifest.ts';
 import { type Loaded, plannedFiles } from './planned-files.ts';
@@ -19,7 +21,13 @@ function placed(diagnostic: Diagnostic, places: Places): Diagnostic {
 }
 
 function analyse(files: readonly ResourceFile[], config: MeshConfig): readonly Diagnostic[] {
-  const resources = parseResources(files);
+  const published = parseResources(files);
+  const { records, diagnostics } = publishedRecords(published.serviceRecords, config);
+  const resources: ResourceSet = {
+    ...published,
+    serviceRecords: records,
+    diagnostics: [...published.diagnostics, ...diagnostics],
+  };
   // What runs is Consul's to say: a host by the mesh's templates may well exist.
   const catalogue = { services: new Map(), diagnostics: [] };
   return buildMesh(undefined, { config, resources, catalogue, localServices: [] }).diagnostics;

@@ -92,6 +92,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0711: 'The host cannot say in Consul what it has in force; changes that go out in steps do not wait for it.',
   TRY0713: "Who published a DestinationRule has no say about this host's keys; it shows no client certificate by it.",
   TRY0714: "A revision of the fleet's configuration is more text than a host holds; the last good one holds.",
+  TRY0715: "A published Service record takes a Consul name that is not its namespace's; it does not count.",
   TRY0113: 'Services cannot be learnt when they are first called: nobody can be asked for their names.',
   TRY0430:
     'An upstream is of a service whose place only its caller knows (resolution NONE or DYNAMIC_DNS); calls there fail.',

@@ -325,3 +325,24 @@ test('the commands, as a user calls them', async (t) => {
   const history = JSON.parse(await run(0, 'history', '-n', 'shop', '-o', 'json', ...access)) as readonly object[];
   assert.equal(history.length, 3);
 });
+
+test('a record for a name in Consul that is not of its namespace is not published; one of default or the root is', async (t) => {
+  const { fleet, apply } = await startFleet(t);
+  const record = (namespace: string, consulName: string): object => ({
+    apiVersion: 'trysail.dev/v1',
+    kind: 'Service',
+    metadata: { name: 'billing', namespace },
+    spec: { consulName },
+  });
+  await assert.rejects(apply(record('shop', 'billing')), (error: unknown) => {
+    assert.ok(error instanceof FleetRefusal);
+    assert.deepEqual(
+      error.diagnostics.map(({ code, source }) => `${code} ${source?.file ?? ''}:${source?.line ?? 0}`),
+      ['TRY0715 in.yaml:1'],
+    );
+    return true;
+  });
+  await assert.rejects(apply(record('shop', 'pay--billing')), { code: 'FLEET_INVALID' });
+  await apply(record('shop', 'shop--legacy-billing'), record('default', 'billing'), record('istio-system', 'legacy'));
+  assert.equal((await publishedResources(fleet, undefined)).length, 3);
+});
