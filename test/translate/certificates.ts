@@ -17,6 +17,8 @@ export interface TestAuthority {
   readonly rootPem: string;
   /** @param name a URI such as a SPIFFE id, or a DNS name */
   issue(name: string): Promise<KeyPairPem>;
+  /** A list of these certificates as revoked ones, signed by the root. */
+  revoke(...certificates: readonly KeyPairPem[]): Promise<string>;
   /** The SDS secrets of these identities, and the root's. */
   secrets(...identities: readonly string[]): Promise<Resource[]>;
 }
@@ -37,7 +39,7 @@ export async function testAuthority(): Promise<TestAuthority> {
     ...validity,
     extensions: [
       new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
     ],
   });
   const rootPem = root.toString('pem');
@@ -62,9 +64,24 @@ export async function testAuthority(): Promise<TestAuthority> {
       privateKeyPem: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY'),
     };
   };
+  const revoke = async (...certificates: readonly KeyPairPem[]): Promise<string> => {
+    const list = await x509.X509CrlGenerator.create({
+      issuer: root.subject,
+      thisUpdate: validity.notBefore,
+      nextUpdate: validity.notAfter,
+      signingAlgorithm: ALGORITHM,
+      signingKey: keys.privateKey,
+      entries: certificates.map(({ certificateChainPem }) => ({
+        serialNumber: new x509.X509Certificate(certificateChainPem).serialNumber,
+        revocationDate: new Date(now),
+        reason: x509.X509CrlReason.keyCompromise,
+      })),
+    });
+    return x509.PemConverter.encode(list.rawData, 'X509 CRL');
+  };
   const secrets = async (...identities: readonly string[]): Promise<Resource[]> => [
     ...(await Promise.all(identities.map(async (name) => certificateSecret({ name, ...(await issue(name)) })))),
     validationSecret({ name: ROOT_SECRET, rootsPem: rootPem }),
   ];
-  return { rootPem, issue, secrets };
+  return { rootPem, issue, revoke, secrets };
 }
