@@ -24,6 +24,8 @@ export interface MeshConfig {
   readonly accessLogFormat?: AccessLogFormat;
   /** Absent: `TEXT`. */
   readonly accessLogEncoding?: 'TEXT' | 'JSON';
+  /** Whether connections that a listener knows no way for are left out of it; absent: they are in it. */
+  readonly disableEnvoyListenerLog?: boolean;
   readonly catalogue: CatalogueConfig;
   /** What becomes of calls to hosts that the mesh does not know; absent: `ALLOW_ANY`. */
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy['mode'];

@@ -81,6 +81,7 @@ export function meshConfigFields(spec: MeshConfigSpec, report: Report): Partial<
         : buildAccessLogFormat(spec.accessLogFormat, spec.accessLogEncoding ?? 'TEXT', ['accessLogFormat'], report),
     ),
     ...given('accessLogEncoding', spec.accessLogEncoding),
+    ...given('disableEnvoyListenerLog', spec.disableEnvoyListenerLog),
     ...given('catalogue', spec.catalogue && catalogueConfig(spec.catalogue)),
     // A block without its field says the default, whatever was said before.
     ...given('outboundTrafficPolicy', outbound && (outbound.mode ?? 'ALLOW_ANY')),

@@ -81,6 +81,7 @@ export const meshConfigSchema = z.strictObject({
   accessLogFile: z.optional(z.string()),
   accessLogFormat: z.optional(z.string()),
   accessLogEncoding: z.optional(z.enum(['TEXT', 'JSON'])),
+  disableEnvoyListenerLog: z.optional(z.boolean()),
   catalogue: z.optional(
     z.strictObject({
       sentinelService: z.optional(nonEmpty),

@@ -18,7 +18,6 @@ export const MESH_CONFIG_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   ingressSelector: KUBERNETES,
   enableTracing: 'Remove it: tracing is not supported yet.',
   enableEnvoyAccessLogService: PROVIDERS,
-  disableEnvoyListenerLog: 'Remove it: listeners write no log of their own, requests and connections do.',
   inboundTrafficPolicy:
     'Remove it: Envoy takes connections to declared ports alone and sends them where "inbound.application" of the service in agent.yaml says; all other ports are not captured.',
   configSources: `${NO_CONTROL_PLANE} agent.yaml says where it reads, "resources".`,

@@ -35,6 +35,7 @@ protocolDetectionTimeout: 0s
 h2UpgradePolicy: UPGRADE
 pathNormalization: {normalization: MERGE_SLASHES}
 accessLogEncoding: JSON
+disableEnvoyListenerLog: true
 accessLogFormat: '{"code": "%RESPONSE_CODE%"}'
 meshMTLS: {minProtocolVersion: TLSV1_3, ecdhCurves: [P-256]}
 tlsDefaults: {minProtocolVersion: TLS_AUTO, cipherSuites: [AES128-GCM-SHA256]}
@@ -92,6 +93,7 @@ envoyFilters: {namespaces: [istio-system]}
     pathNormalization: 'MERGE_SLASHES',
     accessLogFormat: { text: '{"code": "%RESPONSE_CODE%"}', json: { code: '%RESPONSE_CODE%' } },
     accessLogEncoding: 'JSON',
+    disableEnvoyListenerLog: true,
     meshMtls: { minVersion: 'TLSV1_3', cipherSuites: [], ecdhCurves: ['P-256'] },
     tlsDefaults: { cipherSuites: ['AES128-GCM-SHA256'], ecdhCurves: [] },
     verifyCertificateAtClient: false,

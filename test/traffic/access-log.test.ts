@@ -5,8 +5,15 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
 import { meshConfigOf } from '../support/mesh-config.ts';
+import { freePorts } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { exchange, httpApplication } from '../translate/applications.ts';
+import { testAuthority } from '../translate/certificates.ts';
+import { startEnvoy } from '../translate/envoy.ts';
+import { host, spiffe, workload } from '../translate/mesh-literals.ts';
 import { PLAIN, startBookshop } from './bookshop.ts';
+import { meshOf } from './gateway-host.ts';
+import { callTls } from './tls-client.ts';
 
 /** The first line of the log for one request. */
 async function lineOf(t: TestContext, rest: string): Promise<string> {
@@ -73,3 +80,34 @@ accessLogFormat: |
     text: 'to reviews',
   });
 });
+
+const STRICT = `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: istio-system}
+spec: {mtls: {mode: STRICT}}
+`;
+
+for (const [rest, flags] of [
+  ['', ['NR', '-']],
+  ['disableEnvoyListenerLog: true', ['-']],
+] as const)
+  test(`plain text at a port that takes mutual TLS alone, then a peer: ${flags.join(', ')}`, async (t) => {
+    const file = join(await tempDir(t), 'access.log');
+    const config = meshConfigOf(`accessLogFile: ${file}\naccessLogFormat: '%RESPONSE_FLAGS%'\n${rest}`);
+    const [port = 0, app = 0] = await freePorts(2);
+    await httpApplication(t, app);
+    const authority = await testAuthority();
+    const self = host({ workloads: [workload('web', 'HTTP', port, app)], callerIdentity: undefined });
+    await startEnvoy(t, meshOf(STRICT, config), self, await authority.secrets(spiffe('web')));
+    assert.equal(await exchange(port, 'GET / HTTP/1.1\r\nhost: a\r\n\r\n'), undefined);
+    const client = await authority.issue(spiffe('caller'));
+    const answer = await callTls(port, { serverName: 'web', ca: authority.rootPem, client, checkName: false });
+    assert.equal(answer.status, 200);
+    const lines = await eventually('the line of the peer', async () => {
+      const read = await readFile(file, 'utf8');
+      assert.ok(read.endsWith('-\n'));
+      return read.trimEnd().split('\n');
+    });
+    assert.deepEqual(lines, flags);
+  });

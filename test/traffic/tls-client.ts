@@ -13,6 +13,8 @@ export interface TlsCall {
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly maxVersion?: 'TLSv1.2' | 'TLSv1.3';
+  /** Whether the certificate must bear `serverName`; default true. */
+  readonly checkName?: boolean;
   /** Default 127.0.0.1. */
   readonly address?: string;
 }
@@ -25,10 +27,11 @@ export interface TlsAnswer {
   readonly serial: string;
 }
 
-function tlsOptions({ serverName, ca, client, maxVersion }: TlsCall) {
+function tlsOptions({ serverName, ca, client, maxVersion, checkName = true }: TlsCall) {
   return {
     servername: serverName,
     ca,
+    ...(!checkName && { checkServerIdentity: () => undefined }),
     ...(client !== undefined && { cert: client.certificateChainPem, key: client.privateKeyPem }),
     ...(maxVersion !== undefined && { maxVersion }),
   };

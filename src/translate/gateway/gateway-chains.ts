@@ -14,7 +14,7 @@ import { dynamicDnsSniFilter } from '../clusters/dynamic-dns.ts';
 import { ADS } from '../config-source.ts';
 import { dynamicPort, mustSayBytes, type WeightedCluster } from '../connections/tcp-routes.ts';
 import { GRPC_WEB } from '../http/grpc-web-filter.ts';
-import type { AccessLog } from '../listeners/access-log.ts';
+import { type AccessLog, listenerLoggers } from '../listeners/access-log.ts';
 import type { FilterChain } from '../listeners/listener.ts';
 import { PROXY_PROTOCOL, TLS_INSPECTOR } from '../listeners/listener-filters.ts';
 import {
@@ -173,6 +173,7 @@ export function gatewayListener(spec: GatewayListenerSpec): Resource {
     },
     trafficDirection: TrafficDirection.OUTBOUND,
     listenerFilters: [...(spec.proxyProtocol ? [PROXY_PROTOCOL] : []), ...(spec.inspectsTls ? [TLS_INSPECTOR] : [])],
+    accessLog: listenerLoggers(spec.accessLog),
     filterChains: spec.chains.map((chain) => filterChain(spec, chain)),
   });
 }

@@ -2,6 +2,7 @@
 import type { ServerTls } from '../../model/gateway.ts';
 import type { Host } from '../../model/host.ts';
 import type { Mesh } from '../../model/mesh.ts';
+import type { MeshConfig } from '../../model/mesh-config.ts';
 import type { RateLimit } from '../../model/rate-limit.ts';
 import { serverFiles } from '../gateway/server-files.ts';
 import { accessLogOf } from '../listeners/access-log.ts';
@@ -65,7 +66,7 @@ export class InboundSide {
       if (chains !== undefined) captured.push(chains);
       calls.push(...ownCalls(mesh, host, each.workload, rateLimits));
     }
-    this.#capture(units, host, captured, all, mesh.config.protocolDetectionTimeoutMs);
+    this.#capture(units, host, captured, all, mesh.config);
     for (const memo of [this.#chains, this.#rateLimits, this.#limits]) memo.sweep();
     return calls;
   }
@@ -130,6 +131,7 @@ export class InboundSide {
         listener({
           address: taken.listen,
           direction: 'inbound',
+          accessLog: accessLogOf(config),
           detectionTimeoutMs: config.protocolDetectionTimeoutMs,
           ...chains(),
         }),
@@ -178,12 +180,15 @@ export class InboundSide {
     { inboundCapturePort: port, withoutIpv6 = false }: Host,
     captured: readonly CapturedChains[],
     all: readonly Pick<Inbound, 'taken'>[],
-    detectionTimeoutMs: number | undefined,
+    config: MeshConfig,
   ): void {
     if (port === undefined || captured.length === 0) return;
     const keepsCaller = all.flatMap(({ taken }) => (taken.capture === 'tproxy' ? [taken.listen.port] : []));
-    units.make('listeners', INBOUND_CAPTURE, [port, withoutIpv6, detectionTimeoutMs, ...keepsCaller, ...captured], () =>
-      inboundCaptureListener({ port, withoutIpv6, captured, keepsCaller, detectionTimeoutMs }),
+    const { protocolDetectionTimeoutMs: detectionTimeoutMs } = config;
+    const accessLog = accessLogOf(config);
+    const inputs = [port, withoutIpv6, detectionTimeoutMs, accessLog, ...keepsCaller, ...captured];
+    units.make('listeners', INBOUND_CAPTURE, inputs, () =>
+      inboundCaptureListener({ port, withoutIpv6, captured, keepsCaller, accessLog, detectionTimeoutMs }),
     );
   }
 }

@@ -1,6 +1,6 @@
 /** Envoy's access log, in Istio's formats or one that the mesh configuration gives. */
-import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
-import type { AccessLogSchema } from '../../gen/envoy/config/accesslog/v3/accesslog_pb.ts';
+import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
+import { AccessLogFilterSchema, type AccessLogSchema } from '../../gen/envoy/config/accesslog/v3/accesslog_pb.ts';
 import type { SubstitutionFormatStringSchema } from '../../gen/envoy/config/core/v3/substitution_format_string_pb.ts';
 import { FileAccessLogSchema } from '../../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
 import {
@@ -69,9 +69,14 @@ export interface AccessLog {
   /** Undefined: Istio's. */
   readonly format: AccessLogFormat | undefined;
   readonly encoding: 'TEXT' | 'JSON';
+  /** Whether it has connections that a listener knows no way for. */
+  readonly refused: boolean;
 }
 
-type LogConfig = Pick<MeshConfig, 'accessLogFile' | 'accessLogFormat' | 'accessLogEncoding'>;
+type LogConfig = Pick<
+  MeshConfig,
+  'accessLogFile' | 'accessLogFormat' | 'accessLogEncoding' | 'disableEnvoyListenerLog'
+>;
 
 const OF_CONFIG = new WeakMap<LogConfig, AccessLog>();
 
@@ -79,7 +84,8 @@ const OF_CONFIG = new WeakMap<LogConfig, AccessLog>();
 export function accessLogOf(config: LogConfig): AccessLog | undefined {
   const { accessLogFile: file, accessLogFormat: format, accessLogEncoding: encoding = 'TEXT' } = config;
   if (file === undefined) return undefined;
-  const log = OF_CONFIG.get(config) ?? { file, format, encoding };
+  const refused = config.disableEnvoyListenerLog !== true;
+  const log = OF_CONFIG.get(config) ?? { file, format, encoding, refused };
   OF_CONFIG.set(config, log);
   return log;
 }
@@ -125,4 +131,13 @@ export function accessLoggers(log: AccessLog | undefined): MessageInitShape<type
         },
       ];
   }
+}
+
+/** The log of a listener itself: of the connections that no chain takes, as in Istio. All others have theirs. */
+export function listenerLoggers(log: AccessLog | undefined): MessageInitShape<typeof AccessLogSchema>[] {
+  if (log?.refused !== true) return [];
+  const filter = create(AccessLogFilterSchema, {
+    filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } },
+  });
+  return accessLoggers(log).map((logger) => ({ ...logger, filter }));
 }

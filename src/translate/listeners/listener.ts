@@ -11,6 +11,7 @@ import type { MeshConfig } from '../../model/mesh-config.ts';
 import type { Resource } from '../../xds/resource.ts';
 import { duration, type Fields, resource } from '../messages.ts';
 import { listenerName } from '../names.ts';
+import { type AccessLog, listenerLoggers } from './access-log.ts';
 import { HTTP_INSPECTOR, type ListenerFilter, TLS_INSPECTOR } from './listener-filters.ts';
 
 export type FilterChain = Omit<Fields<typeof FilterChainSchema>, 'filterChainMatch'> & {
@@ -43,6 +44,8 @@ export interface ListenerChains {
 export interface ListenerSpec extends ListenerChains {
   readonly address: SocketAddress | SocketPath;
   readonly direction: 'inbound' | 'outbound';
+  /** Where connections stand that no chain takes; undefined: nowhere. */
+  readonly accessLog: AccessLog | undefined;
   /** For how long a caller that says nothing may keep the protocol open; absent or 0: for ever. */
   readonly detectionTimeoutMs?: MeshConfig['protocolDetectionTimeoutMs'];
 }
@@ -58,13 +61,14 @@ function envoyAddress(at: ListenerSpec['address']): Address {
 
 function common(
   direction: ListenerSpec['direction'],
-  chains: Pick<ListenerChains, 'filterChains' | 'defaultFilterChain'>,
+  chains: Pick<ListenerSpec, 'filterChains' | 'defaultFilterChain' | 'accessLog'>,
   listenerFilters: readonly ListenerFilter[],
   detectionTimeoutMs = 0,
 ): ListenerInit {
   return {
     trafficDirection: direction === 'inbound' ? TrafficDirection.INBOUND : TrafficDirection.OUTBOUND,
     filterChains: [...chains.filterChains],
+    accessLog: listenerLoggers(chains.accessLog),
     ...(chains.defaultFilterChain !== undefined && { defaultFilterChain: chains.defaultFilterChain }),
     listenerFilters: [...listenerFilters],
     // As in Istio: a caller that is slow to speak waits, it is not taken for something that it is not.
@@ -95,6 +99,7 @@ export interface CaptureListenerSpec {
   readonly filterChains: readonly FilterChain[];
   readonly defaultFilterChain?: FilterChain | undefined;
   readonly listenerFilters: readonly ListenerFilter[];
+  readonly accessLog: ListenerSpec['accessLog'];
   readonly detectionTimeoutMs?: ListenerSpec['detectionTimeoutMs'];
   /** Whether connections arrive with a destination that is not the listener's (TPROXY). Needs CAP_NET_ADMIN. */
   readonly transparent: boolean;

@@ -203,6 +203,7 @@ export function proxyListener(
   return listener({
     address: listen,
     direction: 'outbound',
+    accessLog,
     inspect: { tls: false, http: false },
     filterChains: [
       {

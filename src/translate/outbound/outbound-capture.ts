@@ -60,6 +60,7 @@ export function outboundCaptureListener(spec: OutboundCaptureSpec): Resource {
     name,
     addresses,
     direction: 'outbound',
+    accessLog,
     filterChains: [
       ...own.filterChains,
       ...captured.flatMap(({ filterChains }) => filterChains),

@@ -145,6 +145,7 @@ export function outboundListener(address: SocketAddress | SocketPath, calls: Out
   return listener({
     address,
     direction: 'outbound',
+    accessLog: calls.accessLog,
     detectionTimeoutMs: calls.detectionTimeoutMs,
     ...outboundChains(calls, `outbound_${listenerName(address)}`, routes),
   });

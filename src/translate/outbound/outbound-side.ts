@@ -145,7 +145,12 @@ export class OutboundSide {
     const name = listenerName(listen);
     const observed = this.#called.observed(of, target, name);
     of.units.make('listeners', name, Object.values(observed), () =>
-      listener({ address: listen, direction: 'outbound', ...observeChains(observed) }),
+      listener({
+        address: listen,
+        direction: 'outbound',
+        accessLog: observed.accessLog,
+        ...observeChains(observed),
+      }),
     );
   }
 
