@@ -8,32 +8,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { TrysailError } from '../lib/errors.ts';
 import { silentLog } from '../lib/log.ts';
+import { IDLE, IDLE_HANDLERS } from './api-fixture.ts';
 import { callApi } from './client.ts';
 import { type ApiHandlers, type ApiServer, serveApi } from './server.ts';
-import type { Status } from './status.ts';
-
-const STATUS: Status = {
-  agent: { version: '0.1.0', pid: 1, since: '2026-01-01T00:00:00Z', state: 'running', lastGood: false },
-  host: { name: 'vm-1', address: '10.0.0.5', trustDomain: 'cluster.local' },
-  services: [],
-  upstreams: [],
-  envoy: { state: 'running', ready: true, restarts: 0 },
-  xds: [],
-  certificates: { provider: 'none', workloads: [], roots: [] },
-  plainText: [],
-  diagnostics: [],
-};
-
-const HANDLERS: ApiHandlers = {
-  status: () => STATUS,
-  rotate: ({ spiffeId = 'all' }) => ({ renewed: [{ spiffeId, serial: '01' }] }),
-  reload: () => ({ diagnostics: [] }),
-  capture: () => ({ state: 'unconfigured', waitingFor: [], unknownUsers: [] }),
-  analyze: () => ({ diagnostics: [] }),
-  explain: () => {
-    throw new TrysailError('AGENT_STARTING', 'the agent is still starting');
-  },
-};
 
 async function socketPath(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'ts-api-'));
@@ -47,7 +24,7 @@ async function serve(
   handlers: Partial<ApiHandlers> = {},
 ): Promise<{ socket: string; server: ApiServer }> {
   const socket = await socketPath(t);
-  const server = await serveApi({ socket, handlers: { ...HANDLERS, ...handlers }, log: silentLog() });
+  const server = await serveApi({ socket, handlers: { ...IDLE_HANDLERS, ...handlers }, log: silentLog() });
   t.after(() => server.close());
   return { socket, server };
 }
@@ -72,7 +49,7 @@ async function raw(
 
 test('a call gets the answer of its handler', async (t) => {
   const { socket } = await serve(t);
-  assert.deepEqual(await callApi(socket, 'status', undefined), STATUS);
+  assert.deepEqual(await callApi(socket, 'status', undefined), IDLE);
   assert.deepEqual(await callApi(socket, 'rotate', { spiffeId: 'a' }), { renewed: [{ spiffeId: 'a', serial: '01' }] });
   assert.deepEqual(await callApi(socket, 'reload', undefined), { diagnostics: [] });
 });
@@ -93,23 +70,23 @@ test('the socket of a crashed agent is replaced', async (t) => {
   const program = `require('node:net').createServer().listen(${JSON.stringify(socket)}, () => process.kill(process.pid, 'SIGKILL'))`;
   assert.equal(spawnSync(process.execPath, ['-e', program]).signal, 'SIGKILL');
   assert.ok((await stat(socket)).isSocket());
-  const server = await serveApi({ socket, handlers: HANDLERS, log: silentLog() });
+  const server = await serveApi({ socket, handlers: IDLE_HANDLERS, log: silentLog() });
   t.after(() => server.close());
-  assert.deepEqual(await callApi(socket, 'status', undefined), STATUS);
+  assert.deepEqual(await callApi(socket, 'status', undefined), IDLE);
 });
 
 test('the socket of a living agent is not taken', async (t) => {
   const { socket } = await serve(t);
-  await assert.rejects(serveApi({ socket, handlers: HANDLERS, log: silentLog() }), {
+  await assert.rejects(serveApi({ socket, handlers: IDLE_HANDLERS, log: silentLog() }), {
     code: 'API_SOCKET_TAKEN',
     message: `another agent serves ${socket}`,
   });
-  assert.deepEqual(await callApi(socket, 'status', undefined), STATUS);
+  assert.deepEqual(await callApi(socket, 'status', undefined), IDLE);
 });
 
 test('a folder that does not exist is named', async (t) => {
   const socket = join(await socketPath(t), 'x', 'api.sock');
-  await assert.rejects(serveApi({ socket, handlers: HANDLERS, log: silentLog() }), (error: TrysailError) => {
+  await assert.rejects(serveApi({ socket, handlers: IDLE_HANDLERS, log: silentLog() }), (error: TrysailError) => {
     assert.equal(error.code, 'API_SOCKET_FAILED');
     assert.match(error.message, new RegExp(`^cannot listen on ${socket}: `));
     assert.equal(error.remedy, 'Create the folder, writable for the user of the agent, or set paths.run.');
@@ -154,7 +131,7 @@ test("an error of a handler reaches the client with its code and remedy, and the
     remedy: 'Start it.',
   });
   await assert.rejects(callApi(socket, 'reload', undefined), { code: 'API_FAILED', message: 'a defect' });
-  assert.deepEqual(await callApi(socket, 'status', undefined), STATUS);
+  assert.deepEqual(await callApi(socket, 'status', undefined), IDLE);
 });
 
 test('a handler learns that its client has gone', async (t) => {

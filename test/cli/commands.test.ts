@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { IDLE, IDLE_HANDLERS } from '../../src/api/api-fixture.ts';
 import { type ApiHandlers, serveApi } from '../../src/api/server.ts';
-import type { Status } from '../../src/api/status.ts';
 import { VERSION } from '../../src/api/version.ts';
 import { EXIT } from '../../src/cli/exit-codes.ts';
 import { TrysailError } from '../../src/lib/errors.ts';
@@ -36,32 +36,9 @@ async function trysail(args: readonly string[], env: NodeJS.ProcessEnv = {}): Pr
   });
 }
 
-const WELL: Status = {
-  agent: { version: VERSION, pid: 1, since: '2026-01-01T00:00:00Z', state: 'running', lastGood: false },
-  host: { name: 'vm-1', address: '10.0.0.5', trustDomain: 'cluster.local' },
-  services: [],
-  upstreams: [],
-  envoy: { state: 'running', ready: true, restarts: 0 },
-  xds: [],
-  certificates: { provider: 'none', workloads: [], roots: [] },
-  plainText: [],
-  diagnostics: [],
-};
-
-const HANDLERS: ApiHandlers = {
-  status: () => WELL,
-  rotate: ({ spiffeId = 'spiffe://a/ns/b/sa/c' }) => ({ renewed: [{ spiffeId, serial: '4f' }] }),
-  reload: () => ({ diagnostics: [] }),
-  capture: () => ({ state: 'unconfigured', waitingFor: [], unknownUsers: [] }),
-  analyze: () => ({ diagnostics: [] }),
-  explain: () => {
-    throw new TrysailError('AGENT_STARTING', 'the agent is still starting');
-  },
-};
-
 async function agent(t: Parameters<typeof tempDir>[0], handlers: Partial<ApiHandlers> = {}): Promise<string> {
   const socket = join(await tempDir(t), 'api.sock');
-  const server = await serveApi({ socket, log: silentLog(), handlers: { ...HANDLERS, ...handlers } });
+  const server = await serveApi({ socket, log: silentLog(), handlers: { ...IDLE_HANDLERS, ...handlers } });
   t.after(() => server.close());
   return socket;
 }
@@ -211,13 +188,13 @@ test('trysail status of a host that is well exits with 0, as text without colour
   const text = await trysail(['status'], { TRYSAIL_SOCKET: socket });
   assert.equal(text.code, EXIT.ok);
   assert.match(text.out, /^vm-1 is well\.\n\nAgent {3}/);
-  assert.deepEqual(JSON.parse((await trysail(['status', '--socket', socket, '-o', 'json'])).out), WELL);
+  assert.deepEqual(JSON.parse((await trysail(['status', '--socket', socket, '-o', 'json'])).out), IDLE);
   assert.match((await trysail(['status', '--socket', socket, '-o', 'yaml'])).out, /^agent:\n {2}version: /);
 });
 
 test('trysail status of a host that is not well says so by its exit code too', async (t) => {
   const socket = await agent(t, {
-    status: () => ({ ...WELL, envoy: { state: 'crashed', ready: false, restarts: 1 } }),
+    status: () => ({ ...IDLE, envoy: { state: 'crashed', ready: false, restarts: 1 } }),
   });
   const { code, out } = await trysail(['status', '--socket', socket]);
   assert.equal(code, EXIT.unhealthy);
@@ -229,7 +206,7 @@ test('trysail status --watch goes on while the agent is away, until Ctrl-C', asy
   const socket = join(await tempDir(t), 'api.sock');
   const child = startChild(t, process.execPath, [MAIN, 'status', '--watch', '--socket', socket]);
   await eventually('told', () => assert.match(child.output(), /the agent is not running/));
-  const server = await serveApi({ socket, log: silentLog(), handlers: HANDLERS });
+  const server = await serveApi({ socket, log: silentLog(), handlers: IDLE_HANDLERS });
   t.after(() => server.close());
   await eventually('shown', () => assert.match(child.output(), /vm-1 is well\./));
   child.process.kill('SIGINT');
@@ -257,7 +234,7 @@ test('trysail rotate and reload say what happened', async (t) => {
   const id = 'spiffe://a/ns/b/sa/c';
   assert.deepEqual(await trysail(['rotate', id, '--socket', socket]), {
     code: EXIT.ok,
-    out: `${id} renewed, serial 4f\n`,
+    out: `${id} renewed, serial 01\n`,
     err: '',
   });
   assert.deepEqual(await trysail(['reload', '--socket', socket]), {
