@@ -3,6 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PATIENCE_MS } from '../support/eventually.ts';
+import { listen } from '../support/listen.ts';
 
 /** What one side says: at once, or once it has seen what `after` matches (of all that it has seen so far). */
 export interface Line {
@@ -65,7 +66,6 @@ export async function rawApplication(t: TestContext): Promise<RawApplication> {
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
-    socket.on('error', () => socket.destroy());
     const connection = { text: '', from: socket.remoteAddress };
     seen.push(connection);
     const go = play(socket, script, () => connection.text);
@@ -75,20 +75,9 @@ export async function rawApplication(t: TestContext): Promise<RawApplication> {
     });
     go();
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  t.after(async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('not a TCP server');
+  const port = await listen(t, server);
   return {
-    port: address.port,
+    port,
     seen,
     perform: (lines) => {
       script = lines;

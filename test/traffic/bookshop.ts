@@ -1,13 +1,13 @@
 /** The service `reviews` in several versions, in plain text, called through one real Envoy by VirtualServices. */
 import assert from 'node:assert/strict';
 import { createServer, type IncomingHttpHeaders, request } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { stringify } from 'yaml';
 import type { Host } from '../../src/model/host.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../../src/model/mesh-config.ts';
 import { buildMesh } from '../../src/sources/build-mesh.ts';
 import { parseResources } from '../../src/sources/resource-reader.ts';
+import { listen } from '../support/listen.ts';
 import { freePort } from '../support/ports.ts';
 import { type RunningEnvoy, startEnvoy } from '../translate/envoy.ts';
 import { host } from '../translate/mesh-literals.ts';
@@ -77,7 +77,6 @@ export function to(subset: string, rest: object = {}): object {
 }
 
 async function startVersion(t: TestContext, name: string, conduct: Conduct, arrived: Arrived[]): Promise<number> {
-  const sockets = new Set<Socket>();
   const server = createServer((incoming, outgoing) => {
     const { method = '', url = '', headers } = incoming;
     const one = { method, url, headers };
@@ -91,22 +90,7 @@ async function startVersion(t: TestContext, name: string, conduct: Conduct, arri
     else if (delayMs === 0) answer();
     else setTimeout(answer, delayMs).unref();
   });
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    socket.on('error', () => socket.destroy());
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  t.after(async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
-  });
-  return (server.address() as AddressInfo).port;
+  return listen(t, server);
 }
 
 function callPort(port: number, { method = 'GET', path = '/', headers = {} }: CallOptions): Promise<Answered> {

@@ -5,7 +5,6 @@ import { createServer } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { ConnectionPool } from '../../src/model/destination-rule.ts';
 import type { ServerTls } from '../../src/model/gateway.ts';
 import type { Mesh } from '../../src/model/mesh.ts';
 import type { PeerAuthentication } from '../../src/model/peer-authentication.ts';
@@ -16,7 +15,7 @@ import { tempDir } from '../support/temp-dir.ts';
 import { call } from '../translate/applications.ts';
 import { type KeyPairPem, testAuthority } from '../translate/certificates.ts';
 import { startEnvoy } from '../translate/envoy.ts';
-import { endpoint, host, mesh, service, spiffe, workload } from '../translate/mesh-literals.ts';
+import { endpoint, host, mesh, pool, service, spiffe, workload } from '../translate/mesh-literals.ts';
 
 const authority = await testAuthority();
 
@@ -41,25 +40,6 @@ function ingress(port: number, rest: Partial<SidecarIngress> = {}): SidecarIngre
     defaultEndpoint: undefined,
     tls: undefined,
     connectionPool: undefined,
-    ...rest,
-  };
-}
-
-function pool(rest: Partial<ConnectionPool>): ConnectionPool {
-  return {
-    maxConnections: undefined,
-    connectTimeoutMs: undefined,
-    tcpKeepalive: undefined,
-    maxConnectionDurationMs: undefined,
-    tcpIdleTimeoutMs: undefined,
-    http1MaxPendingRequests: undefined,
-    http2MaxRequests: undefined,
-    maxRequestsPerConnection: undefined,
-    maxRetries: undefined,
-    httpIdleTimeoutMs: undefined,
-    h2UpgradePolicy: 'DEFAULT',
-    useClientProtocol: false,
-    maxConcurrentStreams: undefined,
     ...rest,
   };
 }

@@ -1,14 +1,10 @@
 /** Applications for behaviour tests: they tell what reached them. */
 import { createHash } from 'node:crypto';
-import { createServer, type IncomingHttpHeaders, request, type Server } from 'node:http';
-import { connect, createServer as createHttp2Server, type Http2Server, type ServerHttp2Stream } from 'node:http2';
-import {
-  createServer as createTcpServer,
-  type Socket,
-  type Server as TcpServer,
-  connect as tcpConnect,
-} from 'node:net';
+import { createServer, type IncomingHttpHeaders, request } from 'node:http';
+import { connect, createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
+import { createServer as createTcpServer, connect as tcpConnect } from 'node:net';
 import type { TestContext } from 'node:test';
+import { listen } from '../support/listen.ts';
 
 export interface Seen {
   readonly httpVersion: string;
@@ -20,25 +16,6 @@ export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
-}
-
-async function listen(t: TestContext, server: Server | Http2Server | TcpServer, port: number): Promise<void> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    socket.on('error', () => socket.destroy());
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
-  });
-  t.after(async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
-  });
 }
 
 function describe(name: string, seen: Seen): string {

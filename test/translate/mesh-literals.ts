@@ -1,5 +1,6 @@
 /** Meshes and hosts as literals: what a test does not say is the plainest. */
 
+import type { ConnectionPool } from '../../src/model/destination-rule.ts';
 import type { Host, Upstream, Workload } from '../../src/model/host.ts';
 import type { Mesh } from '../../src/model/mesh.ts';
 import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
@@ -103,6 +104,26 @@ export function workload(
       protocol,
       application: { address: '127.0.0.1', port: applicationPort },
     },
+    ...rest,
+  };
+}
+
+/** A connection pool that sets nothing but `rest`. */
+export function pool(rest: Partial<ConnectionPool> = {}): ConnectionPool {
+  return {
+    maxConnections: undefined,
+    connectTimeoutMs: undefined,
+    tcpKeepalive: undefined,
+    maxConnectionDurationMs: undefined,
+    tcpIdleTimeoutMs: undefined,
+    http1MaxPendingRequests: undefined,
+    http2MaxRequests: undefined,
+    maxRequestsPerConnection: undefined,
+    maxRetries: undefined,
+    httpIdleTimeoutMs: undefined,
+    h2UpgradePolicy: 'DEFAULT',
+    useClientProtocol: false,
+    maxConcurrentStreams: undefined,
     ...rest,
   };
 }

@@ -11,7 +11,7 @@ import {
   tcpApplication,
 } from './applications.ts';
 import { testAuthority } from './certificates.ts';
-import { spiffe } from './mesh-literals.ts';
+import { pool, spiffe } from './mesh-literals.ts';
 import { startSidecars } from './sidecars.ts';
 
 const authority = await testAuthority();
@@ -173,21 +173,7 @@ for (const protocol of ['HTTP', 'AUTO'] as const)
   });
 
 test('useClientProtocol keeps the version of HTTP', async (t) => {
-  const connectionPool = {
-    maxConnections: undefined,
-    connectTimeoutMs: undefined,
-    tcpKeepalive: undefined,
-    maxConnectionDurationMs: undefined,
-    tcpIdleTimeoutMs: undefined,
-    http1MaxPendingRequests: undefined,
-    http2MaxRequests: undefined,
-    maxRequestsPerConnection: undefined,
-    maxRetries: undefined,
-    httpIdleTimeoutMs: undefined,
-    h2UpgradePolicy: 'DEFAULT',
-    useClientProtocol: true,
-    maxConcurrentStreams: undefined,
-  } as const;
+  const connectionPool = pool({ useClientProtocol: true });
   const source = { file: 'x.yaml', line: 1 };
   const meta = { kind: 'DestinationRule', namespace: 'default', name: 'x', labels: {}, source, age: 0 };
   const blocks = { loadBalancer: undefined, connectionPool, outlierDetection: undefined };

@@ -1,14 +1,14 @@
 /** What a change costs on a host of several callers whose calls are captured. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConnectionPool, DestinationRule } from '../../src/model/destination-rule.ts';
+import type { DestinationRule } from '../../src/model/destination-rule.ts';
 import type { Host } from '../../src/model/host.ts';
 import type { Mesh } from '../../src/model/mesh.ts';
 import type { Protocol } from '../../src/model/service.ts';
 import type { VirtualService } from '../../src/model/virtual-service.ts';
 import { Translator } from '../../src/translate/translator.ts';
 import { type Resources, TYPE_URL } from '../../src/xds/resource.ts';
-import { endpoint, host, mesh, service, spiffe } from './mesh-literals.ts';
+import { endpoint, host, mesh, pool, service, spiffe } from './mesh-literals.ts';
 
 const SERVICES = 50;
 const CALLERS = [
@@ -38,22 +38,6 @@ function fleet(protocols: Readonly<Record<string, Protocol>> = {}): Mesh {
 function meta(kind: string, namespace: string) {
   return { kind, namespace, name: 'x', labels: {}, source: { file: 'x.yaml', line: 1 }, age: 0 };
 }
-
-const NO_POOL: ConnectionPool = {
-  maxConnections: undefined,
-  connectTimeoutMs: undefined,
-  tcpKeepalive: undefined,
-  maxConnectionDurationMs: undefined,
-  tcpIdleTimeoutMs: undefined,
-  http1MaxPendingRequests: undefined,
-  http2MaxRequests: undefined,
-  maxRequestsPerConnection: undefined,
-  maxRetries: undefined,
-  httpIdleTimeoutMs: undefined,
-  h2UpgradePolicy: 'DEFAULT',
-  useClientProtocol: false,
-  maxConcurrentStreams: undefined,
-};
 
 /** A rule for calls of `payments` alone. */
 const RULE: DestinationRule = {
@@ -169,7 +153,7 @@ test('calls of one service that cannot be encoded keep their last good version a
     exportTo: [],
     trafficPolicy: {
       loadBalancer: undefined,
-      connectionPool: { ...NO_POOL, tcpIdleTimeoutMs: Number.NaN },
+      connectionPool: pool({ tcpIdleTimeoutMs: Number.NaN }),
       outlierDetection: undefined,
       portLevelSettings: [],
     },
