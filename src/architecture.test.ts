@@ -47,3 +47,19 @@ test('every room has a README, and every folder is a room', () => {
     'rooms without README.md',
   );
 });
+
+test('the README of a room says what the table says of its imports', () => {
+  for (const [room, { mayImport, typesOf = [] }] of Object.entries(ROOMS)) {
+    const file = join(src, room, 'README.md');
+    if (!existsSync(file)) continue;
+    const [, sentence = ''] = /\*\*May import:\*\* ([^\n]*)/.exec(readFileSync(file, 'utf8')) ?? [];
+    const named = [...sentence.matchAll(/`([a-z-]+)`/g)].map(([, name = '']) => name).filter((name) => name in ROOMS);
+    const others = Object.keys(ROOMS).filter((name) => name !== room && !mayImport.includes(name));
+    const isExcept = /\bbut\b/.test(sentence);
+    assert.deepEqual(
+      named.toSorted(),
+      (isExcept ? others : [...mayImport, ...typesOf]).toSorted(),
+      `${room}: ${sentence}`,
+    );
+  }
+});
