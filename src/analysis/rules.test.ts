@@ -23,8 +23,12 @@ const TWO_PORTS = ENTRY.replaceAll('reviews', 'ratings').replace(
   'ports: [{ number: 9090, name: grpc, protocol: GRPC }, ',
 );
 
-const resource = (kind: string, name: string, spec: string, version = 'v1'): string =>
-  `apiVersion: networking.istio.io/${version}\nkind: ${kind}\nmetadata: { name: ${name} }\nspec: ${spec}\n`;
+const THREE = `${ENTRY}  - { address: 10.0.0.2, labels: { app: reviews } }\n  - { address: 10.0.0.3, labels: { app: reviews } }\n`;
+
+const resource = (kind: string, name: string, spec: string, version = 'v1', namespace = 'default'): string =>
+  `apiVersion: networking.istio.io/${version}\nkind: ${kind}\nmetadata: { name: ${name}, namespace: ${namespace} }\nspec: ${spec}\n`;
+const worker = (namespace: string): string =>
+  resource('WorkloadEntry', 'worker', '{ address: 10.0.0.9, labels: { app: worker } }', 'v1', namespace);
 
 /** Codes that files are found to have. */
 function codesOf(
@@ -47,10 +51,10 @@ function codesOf(
   return found.map(({ code }) => code).toSorted();
 }
 
-const virtualService = (http: string, rest = ''): string =>
-  resource('VirtualService', 'reviews', `{ hosts: [reviews], ${rest} http: ${http} }`);
-const rule = (spec: string, name = 'reviews'): string =>
-  resource('DestinationRule', name, `{ host: reviews, ${spec} }`);
+const virtualService = (http: string, rest = '', namespace = 'default'): string =>
+  resource('VirtualService', 'reviews', `{ hosts: [reviews.default.mesh], ${rest} http: ${http} }`, 'v1', namespace);
+const rule = (spec: string, name = 'reviews', namespace = 'default'): string =>
+  resource('DestinationRule', name, `{ host: reviews.default.mesh, ${spec} }`, 'v1', namespace);
 const gateway = (name: string, hosts: string, rest = ''): string =>
   resource(
     'Gateway',
@@ -241,6 +245,34 @@ const CASES: Readonly<Record<string, Case>> = {
       rule(
         'trafficPolicy: { outlierDetection: {}, portLevelSettings: [{ port: { number: 9080 }, outlierDetection: {}, connectionPool: {} }] }',
       ),
+    ],
+  },
+  TRY0505: {
+    fires: [THREE, rule('trafficPolicy: { outlierDetection: { consecutive5xxErrors: 3 } }')],
+    quiet: [
+      THREE,
+      rule('trafficPolicy: { outlierDetection: { maxEjectionPercent: 34 } }'),
+      // One endpoint alone is not to be ejected; the other rule says so itself.
+      rule('subsets: [{ name: v1, labels: { version: v1 }, trafficPolicy: { outlierDetection: {} } }]', 'one'),
+      rule('trafficPolicy: { outlierDetection: { alwaysEjectOneHost: true } }', 'always'),
+    ],
+  },
+  TRY0506: {
+    fires: [
+      ENTRY,
+      worker('other'),
+      virtualService('[{ route: [{ destination: { host: reviews.default.mesh, subset: v1 } }] }]', '', 'shop'),
+      rule('subsets: [{ name: v1, labels: { version: v1 } }]', 'reviews', 'shop'),
+    ],
+    quiet: [
+      ENTRY,
+      worker('other'),
+      virtualService(
+        '[{ route: [{ destination: { host: reviews.default.mesh, subset: v1 } }] }]',
+        'exportTo: [.],',
+        'shop',
+      ),
+      rule('subsets: [{ name: v1, labels: { version: v1 } }]', 'reviews', 'shop'),
     ],
   },
 };

@@ -10,12 +10,14 @@ import { faultWithoutShare } from './rules/fault-without-share.ts';
 import { gatewayConflict } from './rules/gateway-conflict.ts';
 import { gatewayReference } from './rules/gateway-reference.ts';
 import { meshRulesAtGateway } from './rules/mesh-rules-at-gateway.ts';
+import { outliersNeverEjected } from './rules/outliers-never-ejected.ts';
 import { portSettingsReplace } from './rules/port-settings-replace.ts';
 import { rateLimitGateway } from './rules/rate-limit-gateway.ts';
 import { selectorWithoutWorkload } from './rules/selector-without-workload.ts';
 import { serviceEntryProtocols } from './rules/service-entry-protocols.ts';
 import { shadowedPolicy } from './rules/shadowed-policy.ts';
 import { sidecarOverlap } from './rules/sidecar-overlap.ts';
+import { subsetOutOfReach } from './rules/subset-out-of-reach.ts';
 import { unknownRuleHost } from './rules/unknown-rule-host.ts';
 import { unreachableRoute } from './rules/unreachable-route.ts';
 import { unverifiedTls } from './rules/unverified-tls.ts';
@@ -40,5 +42,7 @@ export const RULES: readonly AnalysisRule[] = [
   faultWithoutShare,
   shadowedPolicy,
   portSettingsReplace,
+  outliersNeverEjected,
+  subsetOutOfReach,
   applicableEnvoyFilter,
 ];

@@ -102,6 +102,8 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0502: 'A fault is for 0 % of the requests.',
   TRY0503: 'Of two DestinationRules for one host the newer one says again what the older one says; it does not count.',
   TRY0504: 'Settings of a port replace the policy around them, and some of it is lost there.',
+  TRY0505: 'Outlier detection ejects nobody, as the share that may be ejected is less than one endpoint.',
+  TRY0506: 'A route leads to a subset that callers of some namespaces do not have.',
   TRY0900: 'agent.yaml is missing, unreadable or not one YAML document.',
   TRY0801: 'A workload has no valid certificate, or it is past its renewal and cannot be renewed.',
   TRY0802: 'A certificate cannot be saved in the state folder; it is kept in memory alone.',
