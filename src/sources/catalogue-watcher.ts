@@ -172,7 +172,10 @@ export class CatalogueWatcher {
     if (afterLoss) this.#keepLost(service);
     const published = this.#state.services.get(service);
     const before = this.#readings.get(service);
-    const reading = readInstances(entries, before?.instances ?? published);
+    // Instances that Consul had lost are what they were when it has them again.
+    const hadLost = before !== undefined && published !== undefined && before.instances.length < published.length;
+    const known = hadLost ? [...published, ...before.instances] : (before?.instances ?? published);
+    const reading = readInstances(entries, known);
     this.#readings.set(service, reading);
     this.#guard.observe(service, published, reading, performance.now());
     this.#judge(service);
