@@ -20,7 +20,7 @@ const SERVER: RateLimitServer = {
   host: 'limits.default.mesh',
   port: undefined,
   domain: 'shop',
-  timeoutMs: 1000,
+  timeoutMs: 20_000,
   failClosed: false,
 };
 
