@@ -80,7 +80,7 @@ test('requests: a defect is a refusal, never a way past', async (t) => {
       const outgoing = request({ socketPath: path, headers: { host } }, (incoming) => {
         incoming.resume().once('end', () => resolve(incoming.statusCode));
       });
-      outgoing.setTimeout(5000, () => outgoing.destroy(new Error('no answer in 5 s')));
+      outgoing.setTimeout(30_000, () => outgoing.destroy(new Error('no answer in 30 s')));
       outgoing.once('error', reject);
       outgoing.end();
     });

@@ -23,7 +23,7 @@ test('trysail drain', async (t) => {
   const direct = async (): Promise<number | string | undefined> =>
     new Promise((resolve) => {
       const call = get(
-        { host: mesh.backendAddress, port: mesh.servicePort, agent: false, timeout: 5000 },
+        { host: mesh.backendAddress, port: mesh.servicePort, agent: false, timeout: 30_000 },
         (response) => {
           response.resume();
           response.once('end', () => resolve(response.statusCode));
@@ -34,7 +34,7 @@ test('trysail drain', async (t) => {
 
   await t.test('beside an agent that runs it is refused, and nothing happens', async () => {
     await assert.rejects(
-      promisify(execFile)(program(), ['drain', '--config', mesh.backend.configFile], { timeout: 30_000 }),
+      promisify(execFile)(program(), ['drain', '--config', mesh.backend.configFile], { timeout: 120_000 }),
       (error: Error & { readonly stderr?: string; readonly code?: number }) =>
         error.code === 1 && /would register its services again/.test(error.stderr ?? ''),
     );
@@ -56,7 +56,7 @@ test('trysail drain', async (t) => {
   await t.test('with Consul and Envoy away it says so, within bounds', async () => {
     await mesh.consul.child.stop('SIGKILL');
     await assert.rejects(
-      promisify(execFile)(program(), ['drain', '--config', mesh.backend.configFile], { timeout: 30_000 }),
+      promisify(execFile)(program(), ['drain', '--config', mesh.backend.configFile], { timeout: 120_000 }),
       (error: Error & { readonly stdout?: string; readonly stderr?: string; readonly code?: number }) => {
         assert.equal(error.code, 1);
         assert.equal(error.stdout, 'Envoy does not answer: there is nothing to drain\n');

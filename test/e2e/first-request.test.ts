@@ -11,7 +11,7 @@ import { startApplication, startTwoHosts } from './two-hosts.ts';
 /** Status code of a GET, or the error's code when the connection fails. */
 async function get(host: string, port: number): Promise<number | string> {
   return new Promise((resolve) => {
-    const call = plainRequest({ host, port, agent: false, timeout: 3000 }, (response) => {
+    const call = plainRequest({ host, port, agent: false, timeout: 30_000 }, (response) => {
       response.resume();
       resolve(response.statusCode ?? 0);
     });

@@ -16,7 +16,7 @@ import { backendRecord, loopbackNet, startApplication } from './two-hosts.ts';
 /** The word for what a GET came to: `200`, another status, or why there was none. */
 async function attempt(url: string, agent: Agent | undefined): Promise<string> {
   return new Promise((resolve) => {
-    const call = get(url, { timeout: 5000, ...(agent === undefined ? {} : { agent }) }, (response) => {
+    const call = get(url, { timeout: 30_000, ...(agent === undefined ? {} : { agent }) }, (response) => {
       response.resume();
       response.once('end', () => resolve(String(response.statusCode)));
       response.once('error', (error) => resolve(String(error)));

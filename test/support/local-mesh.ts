@@ -21,7 +21,7 @@ export const program = (): string => process.env['TRYSAIL_PROGRAM'] ?? join(ROOT
 
 /** Runs a command to its end; throws with its output when it fails. */
 export async function trysail(...args: readonly string[]): Promise<string> {
-  const { stdout } = await run(program(), args, { timeout: 30_000 });
+  const { stdout } = await run(program(), args, { timeout: 120_000 });
   return stdout;
 }
 
@@ -162,7 +162,7 @@ export async function startHost(t: Owner, options: LocalHostOptions): Promise<Lo
     child: start(),
     status: async () => {
       const { stdout } = await run(program(), ['status', '--socket', join(runDir, 'api.sock'), '-o', 'json'], {
-        timeout: 10_000,
+        timeout: 30_000,
       }).catch((error: unknown) => error as { stdout: string });
       return JSON.parse(stdout) as Status;
     },

@@ -61,7 +61,7 @@ for (const each of addresses) {
 const CALLS = `
 process.setuid(${CALLER_UID});
 const [kind, address, port, name, count] = process.argv.slice(1);
-const to = { host: address, port: Number(port), timeout: 5000 };
+const to = { host: address, port: Number(port), timeout: 30_000 };
 const text = (stream, done, before = '') => {
   let all = before;
   stream.on('data', (chunk) => { all += chunk; });

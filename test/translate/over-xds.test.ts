@@ -29,7 +29,7 @@ function load(port: number): {
   const stopping = new AbortController();
   const once = (): Promise<void> =>
     new Promise((resolve) => {
-      const outgoing = request({ host: '127.0.0.1', port, agent, timeout: 5000 }, (incoming) => {
+      const outgoing = request({ host: '127.0.0.1', port, agent, timeout: 30_000 }, (incoming) => {
         const name = String(incoming.headers['x-app']);
         if (incoming.statusCode === 200) answered.set(name, (answered.get(name) ?? 0) + 1);
         else failed.push(String(incoming.statusCode));

@@ -22,7 +22,7 @@ const [host, port, uid, count] = process.argv.slice(1);
 if (uid !== '') process.setuid(Number(uid));
 const agent = new Agent({ keepAlive: true });
 const once = () => new Promise((resolve) => {
-  get({ host, port: Number(port), agent, timeout: 5000 }, (incoming) => {
+  get({ host, port: Number(port), agent, timeout: 30_000 }, (incoming) => {
     let text = '';
     incoming.on('data', (chunk) => { text += chunk; });
     incoming.on('end', () => resolve(incoming.statusCode + ' ' + text));
@@ -62,7 +62,7 @@ const WHOLE = `
 const { connect } = require('node:net');
 const [host, port, uid, text] = process.argv.slice(1);
 if (uid !== '') process.setuid(Number(uid));
-const socket = connect({ host, port: Number(port), timeout: 5000, allowHalfOpen: true }, () => socket.end(text));
+const socket = connect({ host, port: Number(port), timeout: 30_000, allowHalfOpen: true }, () => socket.end(text));
 let all = '';
 socket.on('data', (chunk) => { all += chunk; });
 socket.on('timeout', () => { console.log('timeout'); process.exit(); });
