@@ -9,6 +9,7 @@ import { httpApplication, type Seen } from '../translate/applications.ts';
 import { type KeyPairPem, testAuthority } from '../translate/certificates.ts';
 import { spiffe } from '../translate/mesh-literals.ts';
 import { type GatewayHost, type GatewayHostOptions, startGateway } from './gateway-host.ts';
+import { gatewayYaml, httpServer, outsideYaml, ruleYaml } from './gateway-yaml.ts';
 
 export const authority = await testAuthority();
 
@@ -50,40 +51,18 @@ export async function startLimitedGateway(t: TestContext, options: LimitedGatewa
   const { limits, servers = () => '', more = '', ...rest } = options;
   const [http = 0, https = 0, application = 0] = await freePorts(3);
   const seen = await httpApplication(t, application, 'web');
-  const base = `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: web}
-spec:
-  hosts: [web.test]
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  ports: [{number: 80, name: p, protocol: HTTP}]
-  endpoints: [{address: 127.0.0.1, ports: {p: ${application}}}]
----
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  selector: {istio: ingressgateway}
-  servers:
-  - {port: {number: ${http}, name: http, protocol: HTTP}, hosts: ["*"]}
+  const base = `${outsideYaml('web', 'HTTP', application)}${gatewayYaml(`${httpServer(http, '["*"]')}
   - {port: {number: ${https}, name: one, protocol: HTTPS}, hosts: [one.test], tls: {mode: OPTIONAL_MUTUAL, credentialName: one}}
   - {port: {number: ${https}, name: two, protocol: HTTPS}, hosts: [two.test], tls: {mode: SIMPLE, credentialName: two}}
-${servers(http, https)}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: web}
-spec:
-  hosts: [one.test, two.test, "*.two.test"]
-  gateways: [gw]
-  http:
+${servers(http, https)}`)}${ruleYaml(
+    'web',
+    '[one.test, two.test, "*.two.test"]',
+    `  http:
   - match: [{uri: {prefix: /moved}}]
     redirect: {uri: /}
   - match: [{uri: {prefix: /}}]
-    route: [{destination: {host: web.test}}]
----
+    route: [{destination: {host: web.test}}]`,
+  )}
 ${typeof more === 'string' ? more : more(http)}`;
   const gateway = await startGateway(t, {
     ...rest,
