@@ -74,6 +74,24 @@ export function resourceKey(value: unknown): string | undefined {
   return kind === undefined || name === undefined ? undefined : `${kind}/${namespace}/${name}`;
 }
 
+/** Groups of Kubernetes' own kinds that do not end in `.k8s.io`. */
+const KUBERNETES_GROUPS = new Set(['apps', 'autoscaling', 'batch', 'extensions', 'policy']);
+
+function isOfKubernetes(apiVersion: string): boolean {
+  const [group = '', version] = apiVersion.split('/');
+  return version === undefined ? /^v\d/.test(apiVersion) : KUBERNETES_GROUPS.has(group) || group.endsWith('.k8s.io');
+}
+
+/** Kinds of an API group, those that are not supported among them. */
+function kindsOf(group: string): readonly string[] {
+  return [
+    ...Object.entries(KINDS).flatMap(([kind, { apiVersions }]) =>
+      apiVersions.some((one) => one.startsWith(`${group}/`)) ? [kind] : [],
+    ),
+    ...Object.entries(UNSUPPORTED_KINDS).flatMap(([kind, its]) => (its === group ? [kind] : [])),
+  ];
+}
+
 function kindIssue(kind: string, apiVersion: string): Omit<ResourceIssue, 'line'> | undefined {
   const group = apiVersion.split('/')[0] ?? '';
   if (Object.hasOwn(UNSUPPORTED_KINDS, kind) && group === UNSUPPORTED_KINDS[kind])
@@ -82,12 +100,22 @@ function kindIssue(kind: string, apiVersion: string): Omit<ResourceIssue, 'line'
       severity: 'error',
       path: 'kind',
       message: `the kind ${kind} is part of Istio's API and not supported yet`,
-      remedy: 'Remove the resource.',
+      remedy: 'Remove the resource: it protects and changes nothing.',
     };
   const known = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
+  if (isOfKubernetes(apiVersion))
+    return {
+      code: 'TRY0002',
+      severity: 'error',
+      path: 'apiVersion',
+      message: `${kind} (${apiVersion}) is a kind of Kubernetes, which means nothing here`,
+      remedy:
+        known === undefined
+          ? 'Remove the resource.'
+          : `Remove the resource, or describe the same by a ${kind} of ${known.apiVersions[0] ?? ''}.`,
+    };
   if (known === undefined) {
-    const similar = [...Object.keys(KINDS), ...Object.keys(UNSUPPORTED_KINDS)].filter((other) => other !== kind);
-    const suggestion = nearest(kind, similar);
+    const suggestion = nearest(kind, kindsOf(group));
     return {
       code: 'TRY0002',
       severity: 'error',

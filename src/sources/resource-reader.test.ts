@@ -71,7 +71,7 @@ const bad: readonly (readonly [string, string, string])[] = [
   [
     'an Istio kind that is not supported',
     'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\n',
-    `a.yaml:2: error TRY0003 AuthorizationPolicy default/a kind: the kind AuthorizationPolicy is part of Istio's API and not supported yet ${NONE}. Remove the resource.`,
+    `a.yaml:2: error TRY0003 AuthorizationPolicy default/a kind: the kind AuthorizationPolicy is part of Istio's API and not supported yet ${NONE}. Remove the resource: it protects and changes nothing.`,
   ],
   [
     'a misspelt kind',
@@ -81,17 +81,22 @@ const bad: readonly (readonly [string, string, string])[] = [
   [
     'a kind of somebody else',
     'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n',
-    `a.yaml:2: error TRY0002 Deployment default/a kind: "Deployment" (apps/v1) is not a kind that is known ${NONE}. Use one of: ${Object.keys(KINDS).join(', ')}.`,
+    `a.yaml:1: error TRY0002 Deployment default/a apiVersion: Deployment (apps/v1) is a kind of Kubernetes, which means nothing here ${NONE}. Remove the resource.`,
+  ],
+  [
+    'a kind like one of another API',
+    'apiVersion: rbac.istio.io/v1alpha1\nkind: ServiceRole\nmetadata: {name: a}\n',
+    `a.yaml:2: error TRY0002 ServiceRole default/a kind: "ServiceRole" (rbac.istio.io/v1alpha1) is not a kind that is known ${NONE}. Use one of: ${Object.keys(KINDS).join(', ')}.`,
   ],
   [
     'the Gateway of another API',
     'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: a}\n',
-    `a.yaml:1: error TRY0002 Gateway default/a apiVersion: "gateway.networking.k8s.io/v1" is not a version of Gateway ${NONE}. Use one of: networking.istio.io/v1, networking.istio.io/v1beta1, networking.istio.io/v1alpha3.`,
+    `a.yaml:1: error TRY0002 Gateway default/a apiVersion: Gateway (gateway.networking.k8s.io/v1) is a kind of Kubernetes, which means nothing here ${NONE}. Remove the resource, or describe the same by a Gateway of networking.istio.io/v1.`,
   ],
   [
     "Kubernetes' own Service",
     'apiVersion: v1\nkind: Service\nmetadata: {name: a}\n',
-    `a.yaml:1: error TRY0002 Service default/a apiVersion: "v1" is not a version of Service ${NONE}. Use one of: trysail.dev/v1.`,
+    `a.yaml:1: error TRY0002 Service default/a apiVersion: Service (v1) is a kind of Kubernetes, which means nothing here ${NONE}. Remove the resource, or describe the same by a Service of trysail.dev/v1.`,
   ],
   [
     'no name',
