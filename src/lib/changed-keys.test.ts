@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { changedKeys } from './changed-keys.ts';
+import { changedKeys, differingKeys } from './changed-keys.ts';
 
 test('the keys of other values; undefined where keys are others', () => {
   const [a, b] = [{}, {}];
@@ -22,4 +22,18 @@ test('the keys of other values; undefined where keys are others', () => {
     ),
     undefined,
   );
+});
+
+test('the keys of other values with those that have come or gone', () => {
+  const [a, b] = [{}, {}];
+  const before = new Map([
+    ['a', a],
+    ['b', b],
+  ]);
+  const after = new Map([
+    ['a', b],
+    ['c', b],
+  ]);
+  assert.deepEqual(differingKeys(before, after), ['a', 'c', 'b']);
+  assert.deepEqual(differingKeys(before, new Map(before)), []);
 });

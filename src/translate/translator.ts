@@ -4,6 +4,7 @@ import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import type { Resources } from '../xds/resource.ts';
+import { dynamicDnsOf } from './clusters/dynamic-dns.ts';
 import { dnsListener, dnsListenerName } from './dns/dns-listener.ts';
 import { dnsTable } from './dns/dns-names.ts';
 import { InboundSide } from './inbound/inbound-side.ts';
@@ -14,7 +15,7 @@ import { gatewayCalls } from './rate-limit/gateway-rate-limits.ts';
 import { type Recomputed, ResourceUnits } from './resource-units.ts';
 import { type HostCalling, hostCalling } from './view/calling.ts';
 import { labelsDecide } from './view/client-labels.ts';
-import { touchedByRules } from './view/rule-changes.ts';
+import { type RuleChanges, ruleChanges } from './view/rule-changes.ts';
 
 export type { Recomputed } from './resource-units.ts';
 
@@ -83,17 +84,18 @@ export class Translator {
     return ownCalls;
   }
 
-  /** What changed rules concern, of all that the last translation made; undefined when that is not enough. */
+  /** What changed rules and services concern, of all that the last translation made; undefined when that is not enough. */
   #rulesAlone(all: Parts): Basis['ownCalls'] | undefined {
     const basis = this.#basis;
     const { units, mesh, host, byLabels } = all;
     // Memos of what is no more end with a translation of everything.
     const whole = this.#partial >= MOST_PARTIAL || units.failures.length > 0;
     if (whole || basis?.host !== host || basis.byLabels !== byLabels) return undefined;
-    const touched = touchedByRules(basis.mesh, mesh);
-    if (touched === undefined) return undefined;
+    const changes = ruleChanges(basis.mesh, mesh);
+    if (changes === undefined || dynamicDnsOf(basis.mesh) !== dynamicDnsOf(mesh)) return undefined;
+    if (concernsMoreThanCalls(changes, mesh, host)) return undefined;
     units.resume();
-    this.#outbound.translateRules({ ...all, ownCalls: basis.ownCalls }, touched);
+    this.#outbound.translateRules({ ...all, ownCalls: basis.ownCalls }, changes.touched);
     this.#partial++;
     return basis.ownCalls;
   }
@@ -119,4 +121,18 @@ export class Translator {
     );
     return same ? changedKeys(before, mesh.endpoints) : undefined;
   }
+}
+
+/**
+ * Whether a change concerns what peers reach here, the calls that Envoy makes itself, or the names that DNS and the proxy
+ * of the host know.
+ */
+function concernsMoreThanCalls({ touched, services }: RuleChanges, mesh: Mesh, host: Host): boolean {
+  const isTouched = (serviceHost: string): boolean =>
+    touched(mesh.services.get(serviceHost) ?? { host: serviceHost, aliases: [] });
+  if (host.workloads.some(({ serviceHost }) => isTouched(serviceHost))) return true;
+  if (services.size === 0) return false;
+  if (mesh.rateLimits.some(({ server }) => server !== undefined && services.has(server.host))) return true;
+  const knowsNames = host.dns !== undefined || host.proxy !== undefined;
+  return knowsNames && (host.namedUpstreams ?? []).some(({ serviceHost }) => services.has(serviceHost));
 }

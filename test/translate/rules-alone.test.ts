@@ -1,4 +1,4 @@
-/** Rules change again and again: what a translator makes of that step by step is what a new one makes of the end. */
+/** Rules and services change again and again: what a translator makes of that step by step is what a new one makes of the end. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
@@ -9,7 +9,7 @@ import { buildMesh } from '../../src/sources/build-mesh.ts';
 import { type ReadingState, type ResourceFile, readResources } from '../../src/sources/resource-reader.ts';
 import { Translator } from '../../src/translate/translator.ts';
 import type { Resources } from '../../src/xds/resource.ts';
-import { host, spiffe, upstream } from './mesh-literals.ts';
+import { host, spiffe, upstream, workload } from './mesh-literals.ts';
 
 const NAMES = ['a', 'b', 'c'];
 const HEAD = 'apiVersion: networking.istio.io/v1\n';
@@ -76,11 +76,14 @@ const destinationRule = fc
     exportTo: fc.constantFrom('', 'exportTo: ["."]'),
     simple: fc.constantFrom('RANDOM', 'ROUND_ROBIN'),
     hashed: fc.boolean(),
+    most: fc.constantFrom(10, 20),
   })
   .map(
-    ({ of, subsets, simple, hashed, exportTo }) => `host: "${of}"
+    ({ of, subsets, simple, hashed, exportTo, most }) => `host: "${of}"
   ${exportTo}
-  trafficPolicy: {loadBalancer: ${hashed ? '{consistentHash: {useSourceIp: true}}' : `{simple: ${simple}}`}}
+  trafficPolicy:
+    loadBalancer: ${hashed ? '{consistentHash: {useSourceIp: true}}' : `{simple: ${simple}}`}
+    connectionPool: {tcp: {maxConnections: ${most}}}
   subsets: [${subsets.map((name) => `{name: ${name}, labels: {v: ${name}}}`).join(', ')}]
 `,
   );
@@ -95,17 +98,56 @@ const slots = (kind: string, of: fc.Arbitrary<string>): fc.Arbitrary<readonly Re
           : [{ file: `${kind}${i}.yaml`, text: `${HEAD}kind: ${kind}\nmetadata: {name: r${i}}\nspec:\n  ${spec}` }],
       ),
     );
+/** A service that may be there beside those that are always; of `a.example.com` it is another than theirs. */
+const serviceEntry = fc
+  .record({
+    of: fc.constantFrom(
+      'unknown.example.com',
+      'a.example.com',
+      '*.example.com',
+      'nobody.default.mesh',
+      '0.example.com',
+    ),
+    ports: fc.constantFrom(
+      '[{number: 80, name: main, protocol: HTTP}]',
+      '[{number: 6000, name: tcp, protocol: TCP}, {number: 80, name: main, protocol: HTTP2}]',
+      '[{number: 443, name: tls, protocol: TLS}, {number: 6000, name: tcp, protocol: TCP}]',
+    ),
+    address: fc.constantFrom('10.1.0.1', '10.1.0.2'),
+    location: fc.constantFrom('MESH_INTERNAL', 'MESH_EXTERNAL'),
+    addresses: fc.constantFrom('', 'addresses: [10.2.0.1]'),
+    resolution: fc.constantFrom('STATIC', 'DNS', 'DYNAMIC_DNS'),
+  })
+  .map(({ of, ports, address, location, addresses, resolution }) => {
+    const how =
+      resolution === 'STATIC' || !of.startsWith('*') ? `STATIC\n  endpoints: [{address: ${address}}]` : resolution;
+    return `hosts: ["${of}"]
+  location: ${location}
+  ${addresses}
+  ports: ${ports}
+  resolution: ${how}
+`;
+  });
 const files = fc
-  .tuple(slots('VirtualService', virtualService), slots('DestinationRule', destinationRule))
+  .tuple(
+    slots('VirtualService', virtualService),
+    slots('DestinationRule', destinationRule),
+    slots('ServiceEntry', serviceEntry),
+  )
   .map((both) => both.flat());
 /** Each step changes some of the files of the one before. */
-const steps = fc.array(fc.record({ files, kept: fc.integer({ min: 0, max: 255 }) }), { minLength: 2, maxLength: 8 });
+const steps = fc.array(fc.record({ files, kept: fc.integer({ min: 0, max: 4095 }) }), { minLength: 2, maxLength: 8 });
 
 const CALLERS: NonNullable<Host['callers']> = [
   { identity: spiffe('anna'), namespace: 'default', capturePort: 15001 },
   { identity: spiffe('bert', 'payments'), namespace: 'payments', capturePort: 15101 },
 ];
 const NAMED = NAMES.map((name, i) => ({ serviceHost: `${name}.default.mesh`, addresses: [`240.240.0.${i + 1}`] }));
+
+const PROXY: NonNullable<Host['proxy']> = {
+  listen: { address: '127.0.0.1', port: 15080 },
+  gate: { path: '/run/trysail/gate.sock' },
+};
 
 /** Every way in which hosts call, and what of the mesh beside rules is their own. */
 const HOSTS: Readonly<Record<string, { readonly host: Host; readonly also?: string }>> = {
@@ -123,6 +165,17 @@ const HOSTS: Readonly<Record<string, { readonly host: Host; readonly also?: stri
   'captured calls of a Sidecar': {
     host: host({ namedUpstreams: NAMED, callers: CALLERS.slice(0, 1) }),
     also: SIDECAR,
+  },
+  'a service of its own': {
+    host: host({ workloads: [workload('a', 'HTTP', 7001, 8001)], upstreams: [upstream('b', 9001)] }),
+  },
+  'captured calls, names and a proxy': {
+    host: host({
+      namedUpstreams: [...NAMED, { serviceHost: 'nobody.default.mesh', addresses: ['127.240.0.9'] }],
+      callers: CALLERS.slice(0, 1),
+      dns: { listen: { address: '127.0.0.1', port: 15053 } },
+      proxy: PROXY,
+    }),
   },
   'several identities': { host: host({ namedUpstreams: NAMED, callers: CALLERS, callerIdentity: undefined }) },
   'a gateway with callers': {
@@ -180,6 +233,6 @@ for (const [name, { host: self, also }] of Object.entries(HOSTS))
           );
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 30 },
     );
   });

@@ -180,15 +180,16 @@ export class OutboundClusters {
   }
 
   #unit(name: string, target: Target, view: MeshView, observed: boolean, own?: Calling): Unit {
+    const isUsed = (this.#users.get(name) ?? 0) > 0 || this.#recorded?.hosts.has(name) === true;
     if (this.#recorded === undefined) this.#users.set(name, Number.POSITIVE_INFINITY);
     else this.#recorded.hosts.set(name, target.service.host);
     const known = this.#units.get(name);
-    if (known !== undefined) return known;
+    // One that nobody uses any more may be of a service as it was before.
+    if (known !== undefined && isUsed) return known;
     const unit: Unit = { name, target, view, observed, ...(own !== undefined && { own }) };
     this.#units.set(name, unit);
-    const others = this.#byService.get(target.service.host);
-    if (others === undefined) this.#byService.set(target.service.host, [unit]);
-    else others.push(unit);
+    const others = (this.#byService.get(target.service.host) ?? []).filter((one) => one !== known);
+    this.#byService.set(target.service.host, [...others, unit]);
     return unit;
   }
 

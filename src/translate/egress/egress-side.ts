@@ -91,7 +91,9 @@ export class EgressSide {
     for (const target of [...port.tls, ...(first === undefined ? [] : [first])]) {
       const { host } = target.service;
       routes.push(
-        ...of.part(`${port.port} bytes ${host}`, host, () => this.#connections(of, target, target === first)),
+        ...of.part(`${port.port} ${target === first ? 'all bytes' : 'bytes'} ${host}`, host, () =>
+          this.#connections(of, target, target === first),
+        ),
       );
     }
     if (routeConfig === undefined && routes.length === 0 && first === undefined) return [];
