@@ -108,7 +108,7 @@ test('another bootstrap, other arguments, another program: no request fails', as
 });
 
 test('a connection that outlives the drain is closed at its bound, and that is said', async (t) => {
-  const at = await served(t, 6000);
+  const at = await served(t, 10_000);
   const first = await running(t, at.envoy);
   const socket = connect(at.ports.tcp, '127.0.0.1');
   let closed = false;
@@ -192,7 +192,7 @@ test('a new one that fails leaves the old one serving, and is tried again', asyn
 });
 
 test('an agent that is gone in the middle of a hot restart: the next one goes on, and a third waits for its end', async (t) => {
-  const at = await served(t, 2000);
+  const at = await served(t, 8000);
   const first = await running(t, at.envoy);
   const load = startLoad(t, at.ports);
   await load.more(5);

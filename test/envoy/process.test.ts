@@ -314,7 +314,7 @@ test('a drain lets a request end while new connections are refused', async (t) =
   const url = `http://127.0.0.1:${envoy.port}`;
   const pending = fetch(`${url}/held`);
   await eventually('the request is with the application', () => held.held() === 1);
-  const stopping = supervised.stop({ minimumDrainMs: 100 });
+  const stopping = supervised.stop({ drainTimeMs: 60_000, minimumDrainMs: 100 });
   await eventually('new connections are refused', async () => {
     const socket = connect(envoy.port, '127.0.0.1');
     return new Promise<boolean>((resolve) => {
