@@ -38,4 +38,8 @@ test('parseRequest() refuses what is nothing to call', () => {
       to,
     );
   assert.throws(() => parseRequest({ to: 'http://a', headers: ['no header'] }), { code: 'REQUEST_INVALID' });
+  assert.throws(() => parseRequest({ to: 'http://a', method: 'A B' }), {
+    code: 'REQUEST_INVALID',
+    message: '"A B" is not a method of HTTP',
+  });
 });

@@ -69,6 +69,8 @@ export function parseRequest({ to, method = 'GET', headers = [], sni }: WrittenR
   const host = written.replace(/^\[|\]$/g, '').toLowerCase();
   const given = headerPairs(headers);
   const path = rest.startsWith('/') ? rest : `/${rest}`;
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method))
+    throw invalid(`"${method}" is not a method of HTTP`, 'Write it as -X POST.');
   const upper = method.toUpperCase();
   const all = new Map([
     // What Envoy adds before it looks for a route.

@@ -35,9 +35,13 @@ const ELSEWHERE = '192.0.2.1';
 export function callerIdentity({ config }: Mesh, namespace: string, serviceAccount: string): SpiffeId {
   const id = workloadSpiffeId({ trustDomain: config.trustDomain, namespace, serviceAccount });
   if (id !== undefined) return id;
-  throw new TrysailError('WORKLOAD_UNKNOWN', `${namespace}/${serviceAccount} makes no valid SPIFFE id`, {
-    remedy: 'Name the service account by --service-account.',
-  });
+  throw new TrysailError(
+    'WORKLOAD_UNKNOWN',
+    `namespace "${namespace}" with account "${serviceAccount}" makes no valid SPIFFE id`,
+    {
+      remedy: 'Correct --namespace or --service-account: letters, digits, ".", "_" and "-".',
+    },
+  );
 }
 
 /** The service that a name stands for to a caller: by its canonical name or an alias, else by the closest wildcard. */

@@ -36,9 +36,13 @@ function identityOf({ mesh }: Configuration, workload: DescribedWorkload, served
   const { namespace, serviceAccount = served[0]?.account ?? workload.name ?? 'default' } = workload;
   const id = workloadSpiffeId({ trustDomain, namespace, serviceAccount });
   if (id !== undefined) return id;
-  throw new TrysailError('WORKLOAD_UNKNOWN', `${namespace}/${serviceAccount} makes no valid SPIFFE id`, {
-    remedy: 'Name the service account by --service-account.',
-  });
+  throw new TrysailError(
+    'WORKLOAD_UNKNOWN',
+    `namespace "${namespace}" with account "${serviceAccount}" makes no valid SPIFFE id`,
+    {
+      remedy: 'Correct --namespace or --service-account: letters, digits, ".", "_" and "-".',
+    },
+  );
 }
 
 /** Single addresses at which a ServiceEntry says that callers know the service, one of each family. */

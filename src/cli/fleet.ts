@@ -55,13 +55,14 @@ async function makeFolder(dir: string): Promise<void> {
 }
 
 async function init(options: InitOptions): Promise<void> {
-  const { fleetExists, initialiseFleet } = await import('../fleet/fleet-admin.ts');
+  const { fleetExists, initialiseFleet, refusePublisher } = await import('../fleet/fleet-admin.ts');
   const { publicFileOf, publicHalf, writeNewKey } = await import('../fleet/signing-key.ts');
   const { openConsul } = await import('../fleet/fleet.ts');
   const { dir, consul, tokenFile, consulCa: caFile, publisher } = options;
+  // Before keys are made that nobody needs.
+  refusePublisher({ name: publisher, namespaces: ['*'], kinds: ['*'] });
   const store = openConsul({ consul: consulAddress(consul), tokenFile, caFile });
   try {
-    // Before keys are made that nobody needs.
     if (await fleetExists(store))
       throw new TrysailError('FLEET_EXISTS', 'Consul has a fleet configuration already.', {
         remedy: 'Add publishers to it with "trysail publisher add"; its root key signs that.',
@@ -127,7 +128,7 @@ Example:
   ).action(async (word: 'allow' | 'deny', options: RootOptions) => {
     const { setLocalResources } = await import('../fleet/fleet-admin.ts');
     const { readSigningKey } = await import('../fleet/signing-key.ts');
-    const root = await readSigningKey(options.rootKey);
+    const root = await readSigningKey(options.rootKey, '--root-key');
     await withFleet(options, async (open) => setLocalResources(open, root, word));
     process.stdout.write(`Resource files on hosts ${word === 'allow' ? 'count too' : 'do not count'}.\n`);
   });
@@ -204,8 +205,8 @@ Example:
   ).action(async (name: string, options: AddOptions) => {
     const { addPublisher } = await import('../fleet/fleet-admin.ts');
     const { readPublicKeys, readSigningKey } = await import('../fleet/signing-key.ts');
-    const [publicKey] = await readPublicKeys(options.publicKey);
-    const root = await readSigningKey(options.rootKey);
+    const [publicKey] = await readPublicKeys(options.publicKey, '--public-key');
+    const root = await readSigningKey(options.rootKey, '--root-key');
     if (publicKey === undefined) return;
     const kinds = options.kind?.map((kind) => (kind === '*' ? kind : kindNamed(kind))) ?? ['*'];
     const added = { name, publicKey, namespaces: options.namespace, kinds, mayFreeze: options.mayFreeze === true };
@@ -247,7 +248,7 @@ Example:
   ).action(async (name: string, options: RootOptions) => {
     const { revokePublisher } = await import('../fleet/fleet-admin.ts');
     const { readSigningKey } = await import('../fleet/signing-key.ts');
-    const root = await readSigningKey(options.rootKey);
+    const root = await readSigningKey(options.rootKey, '--root-key');
     await withFleet(options, async (fleet) => revokePublisher(fleet, root, name));
     process.stdout.write(
       `${name} is revoked. What it published stands: look at it with "trysail history -A" and "trysail get -A".\n`,

@@ -1,6 +1,6 @@
 /** The program: reads the command line, runs one command, exits with a code of `exit-codes.ts`. */
 
-import { commandIn, createProgram, GUIDE } from './program.ts';
+import { commandIn, createProgram, GUIDE, spelledOut } from './program.ts';
 import { reportError } from './report-error.ts';
 
 async function main(args: readonly string[]): Promise<void> {
@@ -10,7 +10,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const asked = commandIn(args);
   const program = await createProgram(asked === undefined ? [] : [asked.name]);
-  await program.parseAsync(args, { from: 'user' });
+  await program.parseAsync(spelledOut(args), { from: 'user' });
 }
 
 // The reader of a pipe may go before all is written (`trysail status | head -1`): that is no failure.

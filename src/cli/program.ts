@@ -42,6 +42,7 @@ function programWithoutCommands(): Command {
     .helpCommand('help [command]', 'Print what a command does and how it is called.')
     .configureHelp({ sortSubcommands: true, sortOptions: true, visibleCommands: listedCommands })
     .showHelpAfterError('(add --help to see how it is called)')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'trysail: ')) })
     .exitOverride();
 }
 
@@ -65,4 +66,14 @@ export async function createProgram(names: readonly string[] | undefined): Promi
 export function commandIn(args: readonly string[]): CommandEntry | undefined {
   const [first, second] = args.filter((arg) => !arg.startsWith('-'));
   return COMMANDS.find(({ name }) => name === (first === 'help' ? second : first));
+}
+
+/**
+ * The arguments as they are parsed: `trysail help statis` asks for a command that there is not, and is told so like
+ * `trysail statis`.
+ */
+export function spelledOut(args: readonly string[]): readonly string[] {
+  const [first, second = ''] = args;
+  const isUnknown = first === 'help' && second !== '' && !second.startsWith('-') && second !== 'help';
+  return isUnknown && commandIn(args) === undefined ? args.slice(1) : args;
 }

@@ -17,8 +17,13 @@ const TLS_CODE = /CERT|SSL|TLS|EPROTO|ISSUER|SIGNATURE|CRL|HOSTNAME/;
 export function connectionFailure(asked: Asked, cause: unknown): TrysailError {
   const code = errorCode(cause) ?? '';
   const about = `Consul at ${asked.address} (${asked.what})`;
+  if (code === 'EPROTO' && /wrong version number/i.test(errorMessage(cause)))
+    return new TrysailError('CONSUL_TLS', `${about}: what answers there does not speak TLS.`, {
+      remedy: 'Write http://, or name the port of Consul’s HTTPS (8501 by habit).',
+      cause,
+    });
   if (TLS_CODE.test(code))
-    return new TrysailError('CONSUL_TLS', `${about}: TLS failed: ${errorMessage(cause)}.`, {
+    return new TrysailError('CONSUL_TLS', `${about}: TLS failed: ${errorMessage(cause).trim()}.`, {
       remedy:
         'Check consul.caFile, certFile and keyFile, and that the address is one of the names in Consul’s certificate.',
       cause,
@@ -26,7 +31,7 @@ export function connectionFailure(asked: Asked, cause: unknown): TrysailError {
   const remedy: Readonly<Record<string, string>> = {
     ENOENT: 'Check the socket’s path in consul.address and that Consul has `addresses { http = "unix://…" }`.',
     EACCES: 'Let the agent’s user open the socket (`unix_sockets { group, mode }` in Consul’s configuration).',
-    ENOTFOUND: 'Check the host name in consul.address.',
+    ENOTFOUND: 'Check the host name: consul.address in agent.yaml, --consul of a command.',
   };
   return new TrysailError('CONSUL_UNREACHABLE', `${about} cannot be reached: ${errorMessage(cause)}.`, {
     remedy:

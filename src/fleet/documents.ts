@@ -111,6 +111,19 @@ const head = z.strictObject({
   stage: z.optional(stage),
 });
 
+/** What of a publisher the list cannot hold: a name, or patterns of namespaces; undefined: it can hold all. */
+export function publisherFault(one: Pick<z.output<typeof publisher>, 'name' | 'namespaces'>):
+  | {
+      readonly field: 'name' | 'namespaces';
+      readonly value: string;
+    }
+  | undefined {
+  const { shape } = publisher;
+  if (!z.safeParse(shape.name, one.name).success) return { field: 'name', value: one.name };
+  const wrong = one.namespaces.find((text) => !z.safeParse(pattern, text).success);
+  return wrong === undefined ? undefined : { field: 'namespaces', value: wrong };
+}
+
 const freeze = z.strictObject({
   version: z.literal(1),
   fleet: z.string().check(z.maxLength(64)),

@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { type KvOperation, MAX_TRANSACTION_OPERATIONS } from '../consul/kv.ts';
 import { TrysailError } from '../lib/errors.ts';
-import { type MeshDocument, type Publisher, readMeshDocument, TYPES } from './documents.ts';
+import { shownValue } from '../lib/shown-value.ts';
+import { type MeshDocument, type Publisher, publisherFault, readMeshDocument, TYPES } from './documents.ts';
 import type { OpenFleet } from './fleet.ts';
 import type { FleetStore } from './fleet-store.ts';
 import { sealFreeze } from './freeze.ts';
@@ -37,6 +38,19 @@ function publisherOf({ name, publicKey, namespaces, kinds, mayFreeze }: NewPubli
     kinds: [...kinds],
     mayFreeze,
   };
+}
+
+const FORMS = {
+  name: ['the name of a publisher', 'Use letters, digits, ".", "_", "@" and "-", 63 at most.'],
+  namespaces: ['a pattern of namespaces', 'Write a namespace, such as shop, or team-*, or *.'],
+} as const;
+
+/** Refuses a publisher that the list cannot hold. @throws TrysailError `FLEET_PUBLISHER_INVALID` */
+export function refusePublisher({ name, namespaces }: Pick<NewPublisher, 'name' | 'namespaces' | 'kinds'>): void {
+  const fault = publisherFault({ name, namespaces: [...namespaces] });
+  if (fault === undefined) return;
+  const [noun, remedy] = FORMS[fault.field];
+  throw new TrysailError('FLEET_PUBLISHER_INVALID', `${shownValue(fault.value)} is not ${noun}.`, { remedy });
 }
 
 function sealMesh(document: MeshDocument, root: SigningKey): Uint8Array {
@@ -134,8 +148,9 @@ export async function listPublishers({ store }: OpenFleet): Promise<readonly Pub
   }));
 }
 
-/** Lets a key publish. @throws TrysailError `FLEET_PUBLISHER_EXISTS`, `FLEET_…`, `CONSUL_…` */
+/** Lets a key publish. @throws TrysailError `FLEET_PUBLISHER_EXISTS`, `FLEET_PUBLISHER_INVALID`, `FLEET_…`, `CONSUL_…` */
 export async function addPublisher(fleet: OpenFleet, root: SigningKey, added: NewPublisher): Promise<void> {
+  refusePublisher(added);
   await changeMesh(fleet, root, async ({ document, byKey }) => {
     const same =
       byKey.get(added.publicKey.id)?.publisher ?? document.publishers.find(({ name }) => name === added.name);

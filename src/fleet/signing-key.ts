@@ -110,8 +110,20 @@ export async function writeNewKey(file: string): Promise<SigningKey> {
   return key;
 }
 
-/** Reads a private key. @throws TrysailError `FLEET_KEY_FILE`, `FLEET_KEY_OPEN`, `FLEET_KEY_INVALID` */
-export async function readSigningKey(file: string): Promise<SigningKey> {
+const WHERE_KEYS_ARE = {
+  '--key': 'Name the private key by --key; "trysail publisher key" makes one.',
+  '--root-key': 'Name the root’s private key by --root-key: fleet-root.key, which "trysail fleet init" made.',
+  '--public-key': 'Name the public key by --public-key: the .pub.pem file that "trysail publisher key" made.',
+  '--root':
+    'Name the root’s public key, which "trysail fleet init" made, by --root or TRYSAIL_FLEET_ROOT (on hosts: mesh.fleet.trust).',
+} as const;
+
+/**
+ * Reads a private key.
+ * @param option that names the file, for the remedy
+ * @throws TrysailError `FLEET_KEY_FILE`, `FLEET_KEY_OPEN`, `FLEET_KEY_INVALID`
+ */
+export async function readSigningKey(file: string, option: '--key' | '--root-key' = '--key'): Promise<SigningKey> {
   let pem: string;
   try {
     const { mode } = await stat(file);
@@ -123,7 +135,7 @@ export async function readSigningKey(file: string): Promise<SigningKey> {
   } catch (error) {
     if (error instanceof TrysailError) throw error;
     throw new TrysailError('FLEET_KEY_FILE', `The key ${file} cannot be read: ${errorMessage(error)}.`, {
-      remedy: 'Name the private key by --key; "trysail publisher key" makes one.',
+      remedy: WHERE_KEYS_ARE[option],
       cause: error,
     });
   }
@@ -138,15 +150,21 @@ export async function readSigningKey(file: string): Promise<SigningKey> {
   });
 }
 
-/** Reads a file of public keys. @throws TrysailError `FLEET_KEY_FILE`, `FLEET_KEY_INVALID` */
-export async function readPublicKeys(file: string): Promise<readonly VerifyingKey[]> {
+/**
+ * Reads a file of public keys.
+ * @param option that names the file, for the remedy
+ * @throws TrysailError `FLEET_KEY_FILE`, `FLEET_KEY_INVALID`
+ */
+export async function readPublicKeys(
+  file: string,
+  option: '--root' | '--public-key' = '--root',
+): Promise<readonly VerifyingKey[]> {
   let pem: string;
   try {
     pem = await readFile(file, 'utf8');
   } catch (error) {
     throw new TrysailError('FLEET_KEY_FILE', `The public key ${file} cannot be read: ${errorMessage(error)}.`, {
-      remedy:
-        'Name the root’s public key, which "trysail fleet init" made, by --root or TRYSAIL_FLEET_ROOT (on hosts: mesh.fleet.trust).',
+      remedy: WHERE_KEYS_ARE[option],
       cause: error,
     });
   }

@@ -19,6 +19,14 @@ function unreadable(path: string, error: unknown): TrysailError {
   });
 }
 
+/** Whether it has comments, blank lines and markers of documents alone. */
+function isEmpty(text: string): boolean {
+  return text.split('\n').every((line) => {
+    const bare = line.trim();
+    return bare === '' || bare.startsWith('#') || bare === '---' || bare === '...';
+  });
+}
+
 async function standardInput(): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk as Uint8Array));
@@ -39,7 +47,7 @@ async function filesBelow(dir: string): Promise<readonly string[]> {
 /**
  * The files that `paths` name, each once, sorted by name: `*.yaml`, `*.yml` and `*.json` of a folder and the folders in
  * it, but for hidden ones, `node_modules`, and files without a word of a resource; a file that is named itself whatever
- * its name and content; `-` is standard input.
+ * its name, unless it is empty; `-` is standard input.
  * @param leaveOut a file that is none of resources, such as the mesh configuration
  * @throws TrysailError `RESOURCES_UNREADABLE`, also where no file is left
  */
@@ -63,7 +71,7 @@ export async function readResourceFiles(paths: readonly string[], leaveOut?: str
       if (name !== '-' && (await stat(name)).size > MAX_FILE_BYTES)
         throw new Error(`it is larger than ${MAX_FILE_BYTES} bytes`);
       const text = await (name === '-' ? standardInput() : readFile(name, 'utf8'));
-      if (named.has(name) || MAY_BE_RESOURCE.test(text)) files.push({ file: name, text });
+      if (named.has(name) ? !isEmpty(text) : MAY_BE_RESOURCE.test(text)) files.push({ file: name, text });
     } catch (error) {
       throw unreadable(name, error);
     }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -53,7 +54,7 @@ test('an unknown command suggests the nearest', async () => {
   assert.deepEqual(await trysail(['statis']), {
     code: EXIT.usage,
     out: '',
-    err: "error: unknown command 'statis'\n(Did you mean status?)\n(add --help to see how it is called)\n",
+    err: "trysail: unknown command 'statis'\n(Did you mean status?)\n(add --help to see how it is called)\n",
   });
 });
 
@@ -61,8 +62,47 @@ test('an unknown option suggests the nearest', async () => {
   assert.deepEqual(await trysail(['check', '--consul-adress', 'x']), {
     code: EXIT.usage,
     out: '',
-    err: "error: unknown option '--consul-adress'\n(Did you mean --consul-address?)\n(add --help to see how it is called)\n",
+    err: "trysail: unknown option '--consul-adress'\n(Did you mean --consul-address?)\n(add --help to see how it is called)\n",
   });
+});
+
+/** What is wrong with the command line alone: exit code 2, one line with the value, and the remedy. */
+const WRONG: Readonly<Record<string, readonly [args: readonly string[], err: string]>> = {
+  'help for a command that there is not': [
+    ['help', 'statis'],
+    "trysail: unknown command 'statis'\n(Did you mean status?)\n(add --help to see how it is called)\n",
+  ],
+  'an option that is missing': [
+    ['explain'],
+    "trysail: required option '--to <url>' not specified\n(add --help to see how it is called)\n",
+  ],
+  'a time that is none': [
+    ['drain', '--wait', 'soon'],
+    'trysail: "soon" is not a duration.\n  Write --wait like 15s.\n',
+  ],
+  'nothing to bypass': [['bypass'], 'trysail: no service is named.\n  Name some, or write --all.\n'],
+  'nothing to delete': [['delete'], 'trysail: Nothing to delete was named.\n  Write kind/name, or -f and a file.\n'],
+};
+
+for (const [what, [args, err]] of Object.entries(WRONG))
+  test(`the command line: ${what}`, async () => {
+    assert.deepEqual(await trysail(args), { code: EXIT.usage, out: '', err });
+  });
+
+test('a publisher that cannot be is refused before keys are made', async (t) => {
+  const dir = join(await tempDir(t), 'keys');
+  const { code, err } = await trysail(['fleet', 'init', '--dir', dir, '--publisher', 'a b']);
+  assert.equal(code, EXIT.failed);
+  assert.match(err, /^trysail: "a b" is not the name of a publisher\.\n {2}Use letters/);
+  assert.equal(existsSync(dir), false);
+});
+
+test('a file of resources without any is no success', async (t) => {
+  const file = join(await tempDir(t), 'empty.yaml');
+  await writeFile(file, '# nothing\n---\n');
+  const { code, err } = await trysail(['analyze', '-f', file]);
+  assert.equal(code, EXIT.failed);
+  assert.match(err, /there are no resources in .*empty\.yaml/);
 });
 
 test('a wrong output format names the right ones', async () => {

@@ -47,7 +47,10 @@ test('https with and without what Consul asks for', async (t) => {
   await assert.rejects(clients.unknownCa.health('consul'), withCode('CONSUL_TLS'));
   await assert.rejects(clients.noCertificate.health('consul'), withCode('CONSUL_TLS'));
   await assert.rejects(clients.plain.health('consul'), withCode('CONSUL_TLS'));
-  await assert.rejects(clients.tlsToPlain.health('consul'), withCode('CONSUL_TLS'));
+  await assert.rejects(clients.tlsToPlain.health('consul'), {
+    code: 'CONSUL_TLS',
+    message: /: what answers there does not speak TLS\.$/,
+  });
   await assert.rejects(clients.missingFile.health('consul'), withCode('CONSUL_TLS_FILE'));
 });
 
