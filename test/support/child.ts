@@ -27,7 +27,8 @@ export function startChild(
       text += String(error);
       resolve(null);
     });
-    child.once('exit', (code) => resolve(code));
+    // What it printed last is read in the same turn of the loop in which its end is told, perhaps after it.
+    child.once('exit', (code) => setImmediate(() => setImmediate(() => resolve(code))));
   });
   const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
