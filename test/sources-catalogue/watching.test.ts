@@ -81,6 +81,7 @@ test('an index that goes backwards is taken from the leader alone', async (t) =>
   assert.deepEqual(codes(watcher.state), []);
 
   // A Consul that has lost its data: the leader itself has a low index, and what is missing is kept for a time.
+  const known = watcher.state.services;
   after.answer(3, ['a']);
   (await consul.next('web')).answer(4, ['a']);
   const restarted = await consul.next('web');
@@ -89,6 +90,7 @@ test('an index that goes backwards is taken from the leader alone', async (t) =>
   assert.deepEqual(codes(watcher.state), ['TRY0606']);
   restarted.answer(5, ['a', 'b', 'c']);
   await eventually('all are back', () => watcher.state.diagnostics.length === 0);
+  assert.equal(watcher.state.services, known, 'nothing is new of it');
 });
 
 test('lost instances are given up after their time', async (t) => {
