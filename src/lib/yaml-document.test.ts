@@ -32,6 +32,14 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     ['4 byPort["80"].zzz: unknown key "zzz" | Known keys here: timeout, weight.'],
   ],
   [
+    'a mapping whose keys are not indented far enough',
+    'name: a\neither:\nfile: x\n',
+    [
+      '2 either: an empty value is not a string or a mapping | Write a string or a mapping.',
+      '3 file: unknown key "file" | It belongs to "either": indent it further than that.',
+    ],
+  ],
+  [
     'a key named like a property of every object',
     'name: a\nroutes:\n  - __proto__: {x: 1}\n',
     ['3 routes[0].__proto__: unknown key "__proto__" | Known keys here: timeout, weight.'],

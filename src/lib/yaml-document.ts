@@ -38,6 +38,8 @@ export interface YamlDocument {
   readonly issues: readonly YamlIssue[];
   /** The line of the node at `path` (keys in either spelling of `camelCase`), or of the nearest ancestor that exists. */
   lineOf(path: Path): number;
+  /** Whether there is a key at `path`, and nothing behind it. */
+  isEmpty(path: Path): boolean;
 }
 
 /** `per_try_timeout` → `perTryTimeout`: the two spellings that protobuf's JSON form has for a field. */
@@ -71,7 +73,18 @@ function lineOfPath(document: Document.Parsed, lines: LineCounter, path: Path): 
 
 function failedDocument(file: string, thrown: unknown): YamlDocument {
   const issue = { path: '', line: 1, ...parserFault(errorMessage(thrown), 'Make the document simpler.') };
-  return { file, line: 1, value: undefined, issues: [issue], lineOf: () => 1 };
+  return { file, line: 1, value: undefined, issues: [issue], lineOf: () => 1, isEmpty: () => false };
+}
+
+function isEmptyAt(document: Document.Parsed, path: Path): boolean {
+  let node: unknown = document.contents;
+  for (const step of path) {
+    if (!isCollection(node)) return false;
+    const pair = isMap(node) ? node.items.find((item) => isKey(item.key, step)) : undefined;
+    if (isMap(node) && pair === undefined) return false;
+    node = pair === undefined ? node.get(step, true) : pair.value;
+  }
+  return node === null || (isScalar(node) && node.value === null);
 }
 
 /** Nothing between two markers, or comments alone, are a null of no length. */
@@ -101,7 +114,14 @@ export function parseYamlDocuments(text: string, file: string): readonly YamlDoc
       } catch (error) {
         issues.push({ path: '', line, ...parserFault(errorMessage(error), 'Use fewer or no aliases.') });
       }
-      return { file, line, value, issues, lineOf: (path: Path) => lineOfPath(document, lines, path) };
+      return {
+        file,
+        line,
+        value,
+        issues,
+        lineOf: (path) => lineOfPath(document, lines, path),
+        isEmpty: (path) => isEmptyAt(document, path),
+      };
     });
 }
 
@@ -149,6 +169,23 @@ function knownKeys(schema: z.core.$ZodType, path: Path): readonly string[] {
   }
 }
 
+/** A key without a value beside an unknown one that it could have: what wrong indentation makes of the two. */
+function emptyOwner(
+  schema: z.core.$ZodType,
+  document: Checkable,
+  base: Path,
+  path: Path,
+  unknown: string,
+): string | undefined {
+  const inside = path.slice(base.length);
+  return knownKeys(schema, inside).find(
+    (key) => document.isEmpty?.([...path, key]) === true && knownKeys(schema, [...inside, key]).includes(unknown),
+  );
+}
+
+/** What a check asks of a document. */
+export type Checkable = Pick<YamlDocument, 'lineOf'> & Partial<Pick<YamlDocument, 'isEmpty'>>;
+
 export type Checked<T> =
   | { readonly value: T; readonly issues: readonly [] }
   | { readonly issues: readonly YamlIssue[] };
@@ -175,7 +212,7 @@ function flattenIssue(
 export function checkAgainst<S extends z.core.$ZodType>(
   schema: S,
   value: unknown,
-  document: Pick<YamlDocument, 'lineOf'>,
+  document: Checkable,
   base: Path = [],
 ): Checked<z.output<S>> {
   const result = z.safeParse(schema, value, { reportInput: true });
@@ -186,14 +223,17 @@ export function checkAgainst<S extends z.core.$ZodType>(
         const known = knownKeys(schema, path.slice(base.length));
         return issue.keys.map((key) => {
           const suggestion = nearest(key, known);
+          const above = suggestion === undefined ? emptyOwner(schema, document, base, path, key) : undefined;
           return {
             path: formatPath([...path, key]),
             line: document.lineOf([...path, key]),
             message: `unknown key "${key}"`,
             remedy:
-              suggestion === undefined
-                ? `Known keys here: ${known.toSorted().join(', ')}.`
-                : `Did you mean "${suggestion}"?`,
+              above !== undefined
+                ? `It belongs to "${above}": indent it further than that.`
+                : suggestion === undefined
+                  ? `Known keys here: ${known.toSorted().join(', ')}.`
+                  : `Did you mean "${suggestion}"?`,
           };
         });
       }

@@ -99,6 +99,11 @@ const bad: readonly (readonly [string, string, string])[] = [
     `a.yaml:1: error TRY0002 Service default/a apiVersion: Service (v1) is a kind of Kubernetes, which means nothing here ${NONE}. Remove the resource, or describe the same by a Service of trysail.dev/v1.`,
   ],
   [
+    'what is not indented far enough',
+    'apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a}\nspec:\n  outboundTrafficPolicy:\n  mode: ALLOW_ANY\n  egress: [{hosts: ["*/*"]}]\n',
+    `a.yaml:6: error IST0106 Sidecar default/a spec.mode: unknown key "mode" ${NONE}. It belongs to "outboundTrafficPolicy": indent it further than that.`,
+  ],
+  [
     'no name',
     'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  namespace: a\n',
     `a.yaml:3: error IST0106 metadata.name: "name" is missing ${NONE}. Add it, as a string.`,
