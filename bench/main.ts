@@ -16,7 +16,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
     run: (await import('./xds.ts')).run,
   }),
   translation: async () => ({
-    what: 'meshes of 1,000 services and 20,000 endpoints read, built, translated for several kinds of hosts; one rule, one endpoint changes',
+    what: 'meshes of 1,000 services and 20,000 endpoints read, built, translated for several kinds of hosts; one rule, endpoint, ServiceEntry or record changes',
     run: (await import('./translation.ts')).run,
   }),
   agent: async () => ({

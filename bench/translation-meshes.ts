@@ -124,6 +124,36 @@ spec:
 `,
 };
 
+/** A service that configuration describes, at an address. */
+export function entryFile(address: string): ResourceFile {
+  return {
+    file: 'entry.yaml',
+    text: `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: described, namespace: default}
+spec:
+  hosts: [described.example.com]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{number: 9000, name: http, protocol: HTTP}]
+  endpoints: [{address: ${address}}]
+`,
+  };
+}
+
+/** The record of the first service. */
+export function recordFile(port: number): ResourceFile {
+  return {
+    file: 'record.yaml',
+    text: `apiVersion: trysail.dev/v1
+kind: Service
+metadata: {name: ${nameOf(0)}, namespace: default}
+spec:
+  ports: [{number: ${port}, name: http, protocol: HTTP}]
+`,
+  };
+}
+
 export function instances(i: number, weight: number): readonly CatalogueInstance[] {
   return Array.from({ length: ENDPOINTS }, (_, n) => ({
     id: `n${n}/${nameOf(i)}`,

@@ -1,6 +1,7 @@
 /**
  * What an agent computes, without network and Envoy: a mesh of a thousand services, as several kinds of hosts meet it,
- * read, built and translated; then one rule and one endpoint change, again and again.
+ * read, built and translated; then one rule, one endpoint, one ServiceEntry and one service's record change, again and
+ * again.
  */
 import type { Mesh } from '../src/model/mesh.ts';
 import { DEFAULT_MESH_CONFIG } from '../src/model/mesh-config.ts';
@@ -9,9 +10,21 @@ import type { CatalogueInstance, CatalogueState } from '../src/sources/catalogue
 import { type ReadingState, type ResourceFile, readResources } from '../src/sources/resource-reader.ts';
 import { Translator } from '../src/translate/translator.ts';
 import type { Report } from './main.ts';
-import { type BenchMesh, ENDPOINTS, instances, MESHES, nameOf, SERVICES } from './translation-meshes.ts';
+import {
+  type BenchMesh,
+  ENDPOINTS,
+  entryFile,
+  instances,
+  MESHES,
+  nameOf,
+  recordFile,
+  SERVICES,
+} from './translation-meshes.ts';
 
 const CHANGES = 50;
+
+/** What changes, each alone. */
+const STEPS = ['virtualService', 'endpoint', 'serviceEntry', 'record'] as const;
 
 function catalogueOf(services: ReadonlyMap<string, readonly CatalogueInstance[]>): CatalogueState {
   return { services, diagnostics: [] };
@@ -40,6 +53,9 @@ class Pipeline {
   #reading: ReadingState | undefined;
   #mesh: Mesh | undefined;
   readonly #files: ResourceFile[];
+  /** A ServiceEntry by its address, and a record of a service by its port. */
+  #entry = entryFile('10.9.0.1');
+  #record = recordFile(9000);
   readonly #services: Map<string, readonly CatalogueInstance[]>;
 
   constructor(of: BenchMesh) {
@@ -56,13 +72,26 @@ class Pipeline {
     this.#files[i] = this.#file(i, percent);
   }
 
+  changeEntry(address: string): void {
+    this.#entry = entryFile(address);
+  }
+
+  changeRecord(port: number): void {
+    this.#record = recordFile(port);
+  }
+
   changeEndpoint(i: number, weight: number): void {
     const others = (this.#services.get(nameOf(i)) ?? []).slice(1);
     this.#services.set(nameOf(i), [...instances(i, weight).slice(0, 1), ...others]);
   }
 
   read(): void {
-    this.#reading = readResources(this.#reading, [...this.#files, ...(this.#of.common ?? [])]);
+    this.#reading = readResources(this.#reading, [
+      ...this.#files,
+      this.#entry,
+      this.#record,
+      ...(this.#of.common ?? []),
+    ]);
   }
 
   build(): void {
@@ -106,23 +135,29 @@ function runMesh(of: BenchMesh, report: Report): void {
   if (of.name === '') report(figure(`${size}.rss`), process.memoryUsage.rss() / 2 ** 20, 'MB');
   report(figure(`${size}.translateAgain`), pipeline.anew(), 'ms');
 
-  const steps = { virtualService: { build: [], translate: [] }, endpoint: { build: [], translate: [] } } as Record<
-    'virtualService' | 'endpoint',
-    { build: number[]; translate: number[] }
-  >;
+  const steps = new Map(STEPS.map((step) => [step, { build: [] as number[], translate: [] as number[] }]));
+  const measure = (step: (typeof STEPS)[number]): void => {
+    steps.get(step)?.build.push(timed(() => pipeline.build()).ms);
+    steps.get(step)?.translate.push(timed(() => pipeline.translate()).ms);
+  };
   const reads: number[] = [];
+  const read = (): number => timed(() => pipeline.read()).ms;
   for (let i = 0; i < CHANGES; i++) {
     const at = (i * 37) % SERVICES;
     pipeline.changeRule(at, 11 + i);
-    reads.push(timed(() => pipeline.read()).ms);
-    steps.virtualService.build.push(timed(() => pipeline.build()).ms);
-    steps.virtualService.translate.push(timed(() => pipeline.translate()).ms);
+    reads.push(read());
+    measure('virtualService');
     pipeline.changeEndpoint(at, 2 + i);
-    steps.endpoint.build.push(timed(() => pipeline.build()).ms);
-    steps.endpoint.translate.push(timed(() => pipeline.translate()).ms);
+    measure('endpoint');
+    pipeline.changeEntry(`10.9.1.${i}`);
+    read();
+    measure('serviceEntry');
+    pipeline.changeRecord(9001 + i);
+    read();
+    measure('record');
   }
   report(figure('virtualService.read.p50'), quantile(reads, 0.5), 'ms');
-  for (const [name, { build, translate }] of Object.entries(steps))
+  for (const [name, { build, translate }] of steps)
     for (const [share, quantileName] of [
       [0.5, 'p50'],
       [0.9, 'p90'],

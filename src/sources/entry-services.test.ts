@@ -59,6 +59,8 @@ test('a changed WorkloadEntry rebuilds the one service that it serves', () => {
   assert.equal(second.endpoints.get('x.example.com'), first.endpoints.get('x.example.com'));
   assert.equal(second.services.get('x.example.com'), first.services.get('x.example.com'));
   assert.notEqual(second.endpoints.get('reviews.default.mesh'), first.endpoints.get('reviews.default.mesh'));
+  // Where it is served says nothing of the service itself.
+  assert.equal(second.services, first.services);
 });
 
 interface EntryCase {

@@ -8,7 +8,7 @@ import { buildEntryService, claimOf, type EntryInputs, type EntryService } from 
 import type { ServiceEntry } from './kinds/service-entry.ts';
 import type { ServiceRecord } from './kinds/service-record.ts';
 import type { WorkloadEntry } from './kinds/workload-entry.ts';
-import { sharedList } from './sharing.ts';
+import { sharedList, sharedValue } from './sharing.ts';
 
 export interface EntryServices {
   /** By canonical host. */
@@ -28,6 +28,11 @@ export function isVisible(
 
 function sameInputs(a: EntryInputs | undefined, b: EntryInputs): boolean {
   return a?.entry === b.entry && a.config === b.config && a.record === b.record && a.selected === b.selected;
+}
+
+function rebuilt(inputs: EntryInputs, before: EntryService | undefined): EntryService {
+  const built = buildEntryService(inputs);
+  return { ...built, service: sharedValue(before?.service, built.service) };
 }
 
 /** Oldest entry first; a host that two entries claim is the older one's. */
@@ -62,7 +67,7 @@ export function buildEntryServices(
         selected: sharedList(before?.inputs.selected, selected),
         record: records.get(host),
       };
-      const built = before !== undefined && sameInputs(before.inputs, inputs) ? before : buildEntryService(inputs);
+      const built = before !== undefined && sameInputs(before.inputs, inputs) ? before : rebuilt(inputs, before);
       const holder = byHost.get(host);
       if (holder !== undefined) {
         diagnostics.push({
