@@ -22,16 +22,16 @@ test('what is asked for wrongly is said, and changes nothing', async (t) => {
   const dir = await tempDir(t);
   const config = join(dir, 'agent.yaml');
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
-    [['join'], EXIT.failed, /needs --token or --token-file, one of them\.\n {2}Make a token/],
-    [['join', '--token', 'x', '--token-file', 'y'], EXIT.failed, /one of them/],
+    [['join'], EXIT.usage, /needs --token or --token-file, one of them\.\n {2}Make a token/],
+    [['join', '--token', 'x', '--token-file', 'y'], EXIT.usage, /one of them/],
     [['join', '--token', 'x'], EXIT.failed, /not a join token/],
     [['join', '--token-file', join(dir, 'none')], EXIT.failed, /--token-file: ENOENT/],
     [
       ['join', '--token', 'x', '--service', 'a b'],
-      EXIT.failed,
+      EXIT.usage,
       /--service: "a b" cannot be read\.\n {2}Write it like orders/,
     ],
-    [['join', '--token', 'x', '--timeout', 'soon'], EXIT.failed, /"soon" is not a duration/],
+    [['join', '--token', 'x', '--timeout', 'soon'], EXIT.usage, /"soon" is not a duration/],
     [['leave'], EXIT.failed, /has to be confirmed.*\n {2}Give --yes/],
   ];
   for (const [args, code, message] of cases) {
