@@ -84,7 +84,7 @@ test('mistakes are named with their remedy and an exit code of their own', async
   const config = join(dir, 'server.yaml');
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
     [['server', '--config', config], 3, /cannot read .*server\.yaml \(ENOENT\)/],
-    [['server', '--roles', 'ca,ui', '--config', config], 1, /"ui" is not a role of this version/],
+    [['server', '--roles', 'ca,ui', '--config', config], 2, /"ui" is not a role of this version/],
     [['ca', 'init', '--dir', dir], 2, /--trust-domain/],
     [['ca', 'init', '--dir', join(dir, 'x'), '--trust-domain', 'A B'], 1, /not a SPIFFE trust domain/],
     [['ca', 'status', '--dir', join(dir, 'x')], 1, /ca init --dir/],
