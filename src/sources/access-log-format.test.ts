@@ -71,7 +71,7 @@ test('both readings are kept that Envoy takes, whatever is meant', () => {
 });
 
 test('of the mesh configuration, with its line', () => {
-  const text = "accessLogEncoding: JSON\naccessLogFormat: '{\"a\": \"%FOO%\"}'\n";
+  const text = 'accessLogEncoding: JSON\naccessLogFormat: \'{"a": "%FOO%"}\'\n';
   const { config, diagnostics } = parseMeshConfig(text, 'm.yaml');
   assert.equal(config, undefined);
   assert.deepEqual(diagnostics.map(formatDiagnostic), [

@@ -31,7 +31,12 @@ const SPKI = /^[A-Za-z0-9+/]{43}=$/;
 const HASH = /^(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){31})$/;
 
 /** What is known of a list, each once; the rest is reported. */
-export function known(given: readonly string[], list: readonly string[], path: Path, report: Report): readonly string[] {
+export function known(
+  given: readonly string[],
+  list: readonly string[],
+  path: Path,
+  report: Report,
+): readonly string[] {
   return given.filter((value, i) => {
     const problem = !list.includes(value) ? 'is not known' : given.indexOf(value) < i ? 'stands here twice' : undefined;
     if (problem !== undefined)
