@@ -67,6 +67,8 @@ export class FollowedNamespace {
   #bytes: Uint8Array | undefined;
   /** Whether `#bytes` was judged, by the list of publishers that holds. */
   #judged = false;
+  /** How often another list came: what was judged by the one before does not count. */
+  #doubts = 0;
   /** Of the head that was judged last. */
   #stage: Stage | undefined;
   /** Text of what is in force, and of what is being read, in bytes. */
@@ -129,7 +131,9 @@ export class FollowedNamespace {
 
   /** Another list of publishers holds: what was refused may be allowed now, and the other way round. */
   doubt(): void {
+    this.#doubts++;
     this.#judged = false;
+    this.next = undefined;
   }
 
   /** Judges what Consul has, unless that is done: it becomes `next`, or a `problem`, or is in force already. Never rejects. */
@@ -140,6 +144,9 @@ export class FollowedNamespace {
     const { name, held } = this;
     const { kv, host, slots, bodyBytes, textOfOthers } = this.#options;
     const { signal } = this.#stop;
+    const doubts = this.#doubts;
+    // Something newer to judge, or to judge it by, has come meanwhile.
+    const isOutdated = (): boolean => this.#bytes !== bytes || this.#doubts !== doubts;
     const remedy = `Find out who writes there; "trysail history -n ${name}" shows who may have.`;
     const judged = judgeHead(bytes, name, publishers, held);
     if (isRefused(judged)) {
@@ -153,6 +160,7 @@ export class FollowedNamespace {
       const wanted = takesPart(stage, host)
         ? { judged, publishers }
         : await stagedBase(judged, held, publishers, { kv, signal });
+      if (isOutdated()) return;
       if (wanted === undefined || (wanted.judged.hash === held?.hash && isComplete(held, bodyBytes))) {
         this.#judged = true;
         this.problem = undefined;
@@ -163,8 +171,7 @@ export class FollowedNamespace {
       };
       const context = { kv, slots, signal, publishers: wanted.publishers, bodyBytes, textOfOthers, onText };
       const next = await fetchHead(wanted.judged, held, context);
-      // Something newer has come meanwhile.
-      if (this.#bytes !== bytes) return;
+      if (isOutdated()) return;
       this.#judged = true;
       this.#crowdedBy = 'tooMuch' in next ? next.tooMuch.others : undefined;
       if ('tooMuch' in next)
@@ -179,7 +186,7 @@ export class FollowedNamespace {
         this.next = { ...next, sinceMs: this.next?.sinceMs ?? performance.now() };
       }
     } catch (error) {
-      if (signal.aborted || this.#bytes !== bytes) return;
+      if (signal.aborted || isOutdated()) return;
       const why = errorMessage(error).replace(/\.$/, '');
       this.problem = this.#refusal('TRY0703', why, 'It is tried again; apply the resources anew if it stays.');
     } finally {

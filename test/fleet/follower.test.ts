@@ -218,6 +218,44 @@ test('the root says whether resource files of hosts count, and a revocation reac
   await assert.rejects(lab.apply(answering('web', 201)), { code: 'FLEET_FORBIDDEN' });
 });
 
+test('a revocation that comes while a head of that publisher is read counts', async (t) => {
+  const lab = await startFleet(t);
+  const { kv } = lab.client;
+  await lab.apply(answering('web', 200));
+  const first = (await kv.get(headKey('shop'))).value;
+  const web = answering('web', 201);
+  // Too long to stand in the head.
+  await lab.apply({
+    ...web,
+    metadata: { name: 'web', namespace: 'shop', annotations: { note: 'long '.repeat(8000) } },
+  });
+  const second = (await kv.get(headKey('shop'))).value;
+  const list = await kv.get(MESH_KEY);
+  assert.ok(first && second);
+  await kv.put(headKey('shop'), first.value);
+  await revokePublisher(lab.fleet, lab.root, 'admin');
+  // What the publisher signs after the revocation.
+  await kv.put(headKey('shop'), second.value);
+
+  const [news, text] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let asked = 0;
+  const host = await startHost(t, lab, ['shop'], {
+    get: async (key, options) => {
+      if (key === MESH_KEY && asked++ === 0) return list;
+      if (key === MESH_KEY) await news.promise;
+      if (key.includes('/obj/')) await text.promise;
+      return kv.get(key, options);
+    },
+  });
+  await eventually('the text is asked for', () => host.reads.some((key) => key.includes('/obj/')));
+  news.resolve();
+  await eventually('the host knows of the revocation', () => assert.equal(host.follower.meshRevision, 2));
+  text.resolve();
+  await eventually('it is refused', () => assert.deepEqual(codes(host), ['TRY0702']));
+  assert.deepEqual(host.statuses(), {});
+  assert.ok(host.seen.every((statuses) => statuses['shop/web'] === undefined));
+});
+
 test('a namespace that comes later, one that nothing was published in, and one that is no longer followed', async (t) => {
   const lab = await startFleet(t);
   await lab.apply(answering('web', 200, 'a'));
