@@ -185,7 +185,11 @@ test('a CA that is away at the first start, and then a disk that is full', async
       disk.fill();
       const before = (await statusOf(host)).certificates.workloads[0]?.serial;
       await renewNow(host);
-      const inMemory = await untilStatus(host, 'a new one', (s) => s.certificates.workloads[0]?.serial !== before);
+      const inMemory = await untilStatus(
+        host,
+        'a new one, in memory alone',
+        (s) => s.certificates.workloads[0]?.serial !== before && diagnosed(s, 'TRY0802') !== '',
+      );
       assert.match(
         diagnosed(inMemory, 'TRY0802'),
         new RegExp(
