@@ -36,6 +36,8 @@ export interface FollowerOptions {
   readonly log: Log;
   /** At most so many namespaces are followed. */
   readonly maxNamespaces: number;
+  /** For how long one half of a change of several namespaces waits for the other, in milliseconds. Default 2,000. */
+  readonly otherHalfMs?: number;
   /** Called after a change of what is in force or of what is wrong, not for the start. */
   readonly onChange: () => void;
 }
@@ -50,6 +52,7 @@ export class FleetFollower {
   readonly #inForce = new ResourcesInForce();
   readonly #saver: FleetSaver;
   readonly #publishers: FollowedPublishers;
+  readonly #otherHalfMs: number;
   #tooMany: Diagnostic | undefined;
   #turn: Promise<void> = Promise.resolve();
   /** Changes of what is followed that are under way. */
@@ -60,6 +63,7 @@ export class FleetFollower {
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+    this.#otherHalfMs = options.otherHalfMs ?? OTHER_HALF_MS;
     this.#kept = new KeptFleet(options.stateDir);
     this.#saver = new FleetSaver({ kept: this.#kept, log: options.log, onChange: () => this.#report() });
     this.#publishers = new FollowedPublishers({
@@ -229,7 +233,7 @@ export class FleetFollower {
     const waiting = all.flatMap(({ next }) => (next === undefined ? [] : [next.sinceMs]));
     const now = performance.now();
     if (failed) this.#kickIn(this.#retry.nextMs());
-    else if (waiting.length > 0) this.#kickIn(Math.max(10, Math.min(...waiting) + OTHER_HALF_MS - now));
+    else if (waiting.length > 0) this.#kickIn(Math.max(10, Math.min(...waiting) + this.#otherHalfMs - now));
     this.#report();
   }
 
@@ -246,7 +250,7 @@ export class FleetFollower {
   /** Puts in force what is whole, or has waited for long enough. */
   #enforce(): void {
     const now = performance.now();
-    const ready = readyNamespaces(this.#followed, (sinceMs) => now - sinceMs >= OTHER_HALF_MS);
+    const ready = readyNamespaces(this.#followed, (sinceMs) => now - sinceMs >= this.#otherHalfMs);
     if (ready.size === 0) return;
     for (const name of ready) this.#putInForce(name);
     if (this.#rebuild()) this.#options.onChange();

@@ -110,10 +110,10 @@ test('listeners of a dead proxy are done without: upstreams on loopback, service
     await other.run('ip', 'route', 'add', '127.0.0.0/8', 'via', '10.9.0.1', 'dev', 'v0', 'src', '10.9.0.2');
     // The answers do not get back there either way; whether the host takes the call is what counts.
     const taken = async (): Promise<boolean> => {
-      let isOver = false;
-      const done = call(other, '127.0.0.1', 7777).finally(() => (isOver = true));
+      const over = new AbortController();
+      const done = call(other, '127.0.0.1', 7777).finally(() => over.abort());
       let seen = '';
-      while (!isOver && seen === '') {
+      while (!over.signal.aborted && seen === '') {
         await delay(50);
         seen = (await host.run('ss', '-Htn', 'state', 'syn-recv')).trim();
       }

@@ -11,7 +11,7 @@ import { bodyKey, headKey, MESH_KEY } from '../../src/fleet/layout.ts';
 import { publicHalf } from '../../src/fleet/signing-key.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import { sleep } from '../../src/lib/sleep.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, PATIENCE_MS } from '../support/eventually.ts';
 import { answering, type FleetLab, manifestsOf, startFleet } from './fleet-lab.ts';
 
 interface Host {
@@ -29,7 +29,7 @@ async function startHost(
   { client, root, dir }: FleetLab,
   namespaces: readonly string[],
   kv: Pick<KvStore, 'get'> = client.kv,
-  name = 'host',
+  { name = 'host', otherHalfMs = 2000 } = {},
 ): Promise<Host> {
   const reads: string[] = [];
   const seen: Readonly<Record<string, number>>[] = [];
@@ -46,6 +46,7 @@ async function startHost(
     roots: [publicHalf(root)],
     stateDir,
     maxNamespaces: 64,
+    otherHalfMs,
     log: silentLog(),
     onChange: () => seen.push(host.statuses()),
   });
@@ -90,13 +91,12 @@ test('the other half of a change that comes later is waited for', async (t) => {
   assert.ok(old);
   const arrived = Promise.withResolvers<void>();
   let late = true;
-  const host = await startHost(t, lab, ['a', 'b'], {
-    get: async (key, options) => {
-      const answer = await lab.client.kv.get(key, options);
-      if (key === headKey('a') && (answer.value?.modifyIndex ?? 0) > old.modifyIndex) arrived.resolve();
-      return key === headKey('b') && late ? { ...answer, value: old } : answer;
-    },
-  });
+  const get: KvStore['get'] = async (key, options) => {
+    const answer = await lab.client.kv.get(key, options);
+    if (key === headKey('a') && (answer.value?.modifyIndex ?? 0) > old.modifyIndex) arrived.resolve();
+    return key === headKey('b') && late ? { ...answer, value: old } : answer;
+  };
+  const host = await startHost(t, lab, ['a', 'b'], { get }, { otherHalfMs: PATIENCE_MS });
   await host.follower.firstAnswers(60_000, t.signal);
   await lab.apply(answering('web', 201, 'a'), answering('web', 201, 'b'));
   await arrived.promise;
