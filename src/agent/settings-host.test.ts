@@ -24,7 +24,7 @@ test('toHost() gives canonical hosts and SPIFFE ids', () => {
       host: { locality: 'eu-1/a/rack-7' },
       services: [
         { name: 'reviews', version: 'v2', port: 9080, protocol: 'HTTP', application: '127.0.0.1:8080' },
-        { name: 'audit', namespace: 'payments', serviceAccount: 'bank' },
+        { name: 'audit', namespace: 'payments', serviceAccount: 'bank', labels: { app: 'ledger' } },
       ],
       upstreams: [
         { service: 'ratings', listen: '127.0.0.1:1' },
@@ -47,7 +47,8 @@ test('toHost() gives canonical hosts and SPIFFE ids', () => {
         service: 'reviews',
         serviceHost: 'reviews.default.mesh',
         identity: 'spiffe://mesh.example/ns/default/sa/reviews',
-        labels: { version: 'v2' },
+        // What selectors go by in Istio's examples is there unless it is written.
+        labels: { app: 'reviews', version: 'v2' },
         inbound: {
           listen: { address: '10.0.0.5', port: 9080 },
           protocol: 'HTTP',
@@ -59,7 +60,7 @@ test('toHost() gives canonical hosts and SPIFFE ids', () => {
         service: 'audit',
         serviceHost: 'audit.payments.mesh',
         identity: 'spiffe://mesh.example/ns/payments/sa/bank',
-        labels: {},
+        labels: { app: 'ledger' },
         inbound: undefined,
       },
     ],

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { TrysailError } from '../lib/errors.ts';
 import type { Caller, GatewayRole, Host, NamedUpstream, SocketAddress, Upstream, Workload } from '../model/host.ts';
 import { canonicalHost, DEFAULT_NAMESPACE, serviceHosts } from '../model/host-names.ts';
+import { labelsOfInstance } from '../model/labels.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { type SpiffeId, workloadSpiffeId } from '../model/spiffe-id.ts';
 import { PORTS } from '../platform/vm/ports.ts';
@@ -40,7 +41,7 @@ function workloadOf(service: ServiceSettings, hostAddress: string, config: HostC
     service: service.name,
     serviceHost: serviceHosts(config, service)[0],
     identity: identityOf(service, config.trustDomain),
-    labels: service.labels,
+    labels: labelsOfInstance(service.name, service.labels),
     inbound:
       inbound === undefined || !isProxied(mode)
         ? undefined

@@ -4,7 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import { hasLabels } from '../model/labels.ts';
+import { hasLabels, labelsOfInstance } from '../model/labels.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import type { ProxyConfig } from '../model/proxy-config.ts';
 import { describeObject } from '../model/resource-meta.ts';
@@ -105,7 +105,8 @@ function concurrencyOf(
   { proxyConfigs }: HostResources,
   { rootNamespace, concurrency }: Pick<MeshConfig, 'rootNamespace' | 'concurrency'>,
 ): number | undefined {
-  const workloads = services.length > 0 ? services : [{ namespace: rootNamespace, labels: {} }];
+  const own = services.map(({ namespace, name, labels }) => ({ namespace, labels: labelsOfInstance(name, labels) }));
+  const workloads = own.length > 0 ? own : [{ namespace: rootNamespace, labels: {} }];
   const said = workloads.flatMap(
     (one) => proxyConfigOf(one, proxyConfigs, rootNamespace)?.concurrency ?? concurrency ?? [],
   );

@@ -52,7 +52,7 @@ export const SERVICE = {
     'none',
   ),
   version: optional(TEXT, 'Label `version`, by which subsets select it.', 'no such label'),
-  labels: mapOf(TEXT, 'Further labels, a map.'),
+  labels: mapOf(TEXT, 'Further labels, by which selectors find it, a map; `app: <name>` is given.'),
   tags: listOf(TEXT, 'Tags in Consul, a list.'),
   weights: section('Weight among the instances of the service, by health.', {
     passing: defaulted(wholeNumber('a weight', 1, 65_535, '1'), 1, 'While all checks pass.'),

@@ -3,6 +3,7 @@ import { TrysailError } from '../lib/errors.ts';
 import type { Explanation } from '../model/explanation.ts';
 import type { Host } from '../model/host.ts';
 import { DEFAULT_NAMESPACE } from '../model/host-names.ts';
+import { labelsOfInstance } from '../model/labels.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { parseWorkloadSpiffeId } from '../model/spiffe-id.ts';
 import { parseRequest, type WrittenRequest } from './called-request.ts';
@@ -53,7 +54,8 @@ export function explainOffline(
   if (described !== undefined) return explain(configuration.mesh, callerOf(configuration, described), request);
   const { name, namespace } = splitName(question.from ?? '');
   const found = namedCaller(configuration, namespace, name);
-  const stranger = { namespace, name, labels: {}, serviceAccount: name, address: undefined, locality: NO_LOCALITY };
+  const labels = labelsOfInstance(name, {});
+  const stranger = { namespace, name, labels, serviceAccount: name, address: undefined, locality: NO_LOCALITY };
   const answer = explain(configuration.mesh, callerOf(configuration, found ?? stranger), request);
   return found === undefined ? { ...answer, request: { ...answer.request, callerKnown: false } } : answer;
 }

@@ -66,7 +66,7 @@ test('a plain Consul service, as others register it', () => {
       health: 'HEALTHY',
       weight: 1,
       locality: { region: '', zone: '', subzone: '' },
-      labels: {},
+      labels: { app: 'web' },
       offersMtls: false,
     },
   ]);
@@ -90,7 +90,7 @@ test('Meta gives port, protocol, locality and labels; the status gives health an
       instance('n/2', { meta, weights, status: 'warning' }),
       instance('n/3', { meta, weights, status: 'critical' }),
       instance('n/4', { meta, weights: { passing: 1, warning: 0 }, status: 'warning' }),
-      instance('n/5', { meta, weights: { passing: 1e9, warning: 0 } }),
+      instance('n/5', { meta: { ...meta, [encodeLabelKey('app')]: 'old' }, weights: { passing: 1e9, warning: 0 } }),
     ],
   });
   assert.deepEqual(service.ports, [{ number: 80, name: 'port-80', protocol: 'GRPC' }]);
@@ -106,7 +106,8 @@ test('Meta gives port, protocol, locality and labels; the status gives health an
   );
   assert.deepEqual(endpoints[0]?.ports, { 80: 9080 });
   assert.deepEqual(endpoints[0].locality, { region: 'eu', zone: 'a', subzone: 'rack-7' });
-  assert.deepEqual(endpoints[0].labels, { version: 'v2', 'app.kubernetes.io/name': 'web' });
+  assert.deepEqual(endpoints[0].labels, { app: 'web', version: 'v2', 'app.kubernetes.io/name': 'web' });
+  assert.equal(endpoints[4]?.labels['app'], 'old');
 });
 
 interface TlsCase {

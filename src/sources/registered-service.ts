@@ -4,6 +4,7 @@
  */
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { type ServiceName, serviceHosts, serviceOfConsulName } from '../model/host-names.ts';
+import { labelsOfInstance } from '../model/labels.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { decodeLabelKey, META } from '../model/registration.ts';
 import type { Endpoint, Health, Protocol, Service, ServicePort } from '../model/service.ts';
@@ -135,7 +136,7 @@ function labelsOf(meta: CatalogueInstance['meta']): Readonly<Record<string, stri
   return Object.fromEntries(labels);
 }
 
-function endpointOf(instance: CatalogueInstance, ports: readonly ServicePort[]): Endpoint {
+function endpointOf(instance: CatalogueInstance, service: string, ports: readonly ServicePort[]): Endpoint {
   const weight = instance.status === 'warning' ? instance.weights.warning : instance.weights.passing;
   const health: Health = instance.status === 'critical' || weight <= 0 ? 'UNHEALTHY' : 'HEALTHY';
   return {
@@ -145,7 +146,7 @@ function endpointOf(instance: CatalogueInstance, ports: readonly ServicePort[]):
     health,
     weight: Math.min(MAX_WEIGHT, Math.max(1, Math.trunc(weight) || 1)),
     locality: parseLocality(instance.meta[META.locality]),
-    labels: labelsOf(instance.meta),
+    labels: labelsOfInstance(service, labelsOf(instance.meta)),
     offersMtls: claimsMtls(instance),
   };
 }
@@ -230,7 +231,7 @@ export function buildRegisteredService(
   const reusable = previous?.service.ports === service.ports ? previous.byInstance : undefined;
   const byInstance = new Map<CatalogueInstance, Endpoint>();
   for (const instance of admitted)
-    byInstance.set(instance, reusable?.get(instance) ?? endpointOf(instance, service.ports));
+    byInstance.set(instance, reusable?.get(instance) ?? endpointOf(instance, service.name, service.ports));
   const endpoints = [...byInstance.values()].sort((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)));
   const unchanged =
     endpoints.length === previous?.endpoints.length && endpoints.every((e, i) => e === previous.endpoints[i]);
