@@ -2,10 +2,10 @@
 
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { isObject } from '../envoy-api/resource-json.ts';
+import { re2Replace } from '../lib/re2.ts';
 import type { Rewritten } from '../model/explanation.ts';
 import type { CalledRequest } from './called-request.ts';
 import { at, textAt } from './json-access.ts';
-import { re2Replace } from './re2.ts';
 
 function splitQuery(path: string): readonly [string, string] {
   const start = path.search(/[?#]/);

@@ -4,9 +4,9 @@
  */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { isObject } from '../envoy-api/resource-json.ts';
+import { re2FullMatch } from '../lib/re2.ts';
 import type { CalledRequest } from './called-request.ts';
 import { at, objectsAt, textAt } from './json-access.ts';
-import { re2FullMatch } from './re2.ts';
 import { conditionWords, pathWords } from './route-words.ts';
 
 /** Undefined: the request fits. */

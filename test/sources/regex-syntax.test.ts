@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { regexProblem } from '../../src/sources/regex-syntax.ts';
+import { readRegex } from '../../src/sources/regex-syntax.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { envoyBinary } from '../support/tools.ts';
 
@@ -86,7 +86,6 @@ const PATTERNS = [
   '\\x{110000}',
   '\\Q(*\\E+',
   '\\Q(',
-  '(?P<a>x)(?P<a>y)',
   '(a{100}){10}',
   '(a{100}){11}',
   '((a{20}){20}b){3}',
@@ -99,7 +98,6 @@ const PATTERNS = [
   '\\b+',
   '\\00',
   '\\07',
-  '\\C',
   '\\-',
   '\\_',
   'ü{3}',
@@ -108,6 +106,9 @@ const PATTERNS = [
   'a\\',
   '\\y',
 ];
+
+/** Envoy's RE2 takes these, the one that Istio checks with does not. */
+const REFUSED_BY_ISTIO = ['(?P<a>x)(?P<a>y)', '\\C'];
 
 /** A whole static configuration with a route a pattern. */
 function bootstrap(patterns: readonly string[]): string {
@@ -137,6 +138,10 @@ function bootstrap(patterns: readonly string[]): string {
   });
 }
 
+test('what Istio refuses is refused', () => {
+  for (const pattern of REFUSED_BY_ISTIO) assert.ok('problem' in readRegex(pattern), pattern);
+});
+
 test('our judgement of regular expressions is that of Envoy', async (t) => {
   const dir = await tempDir(t);
   const envoyTakes = async (name: string, patterns: readonly string[]): Promise<boolean> => {
@@ -152,7 +157,7 @@ test('our judgement of regular expressions is that of Envoy', async (t) => {
       return false;
     }
   };
-  const accepted = PATTERNS.filter((pattern) => regexProblem(pattern) === undefined);
+  const accepted = PATTERNS.filter((pattern) => !('problem' in readRegex(pattern)));
   // One run says that all of them are fine; only when it does not, each is asked for.
   if (!(await envoyTakes('accepted', accepted)))
     for (const [i, pattern] of accepted.entries())

@@ -5,12 +5,6 @@ import type { Report } from './kind.ts';
 import { checkRegex } from './string-match.ts';
 import type { RewriteSpec } from './virtual-service-schema.ts';
 
-/** How many groups a regular expression has that a substitution can name. */
-function groupsOf(regex: string): number {
-  const bare = regex.replaceAll(/\\Q[\s\S]*?(?:\\E|$)|\\[\s\S]|\[\]?(?:\\[\s\S]|\[:\^?\w+:\]|[^\]\\])*\]/g, '');
-  return [...bare.matchAll(/\((?!\?)|\(\?P?</g)].length;
-}
-
 /** As RE2 takes it: `\0` to `\9`, `\\`, and no other backslash. */
 function checkSubstitution(text: string, groups: number, path: Path, report: Report): void {
   if (/\p{Cc}/u.test(text)) report(path, `${JSON.stringify(text)} has a control character`, 'Encode it.');
@@ -30,8 +24,8 @@ export function buildRewrite(spec: RewriteSpec, path: Path, report: Report): Rew
   if (regex !== undefined) {
     const at = [...path, 'uriRegexRewrite'];
     if (!regex.match || !regex.rewrite) report(at, 'needs both "match" and "rewrite"', 'Add what is missing.');
-    checkRegex(regex.match ?? '', [...at, 'match'], report);
-    checkSubstitution(regex.rewrite ?? '', groupsOf(regex.match ?? ''), [...at, 'rewrite'], report);
+    const groups = checkRegex(regex.match ?? '', [...at, 'match'], report);
+    if (groups !== undefined) checkSubstitution(regex.rewrite ?? '', groups, [...at, 'rewrite'], report);
   }
   for (const [field, text] of Object.entries({ uri, authority }))
     if (text !== undefined && /[\s\p{Cc}]/u.test(text))

@@ -1,14 +1,17 @@
 /** Istio's StringMatch: exact, prefix or a regular expression. */
 import type { Path } from '../../lib/yaml-document.ts';
 import type { StringMatch } from '../../model/virtual-service.ts';
-import { regexProblem } from '../regex-syntax.ts';
+import { readRegex } from '../regex-syntax.ts';
 import type { Report } from './kind.ts';
 import type { StringMatchSpec } from './virtual-service-schema.ts';
 
-/** Reports what is wrong with a regular expression. */
-export function checkRegex(value: string, path: Path, report: Report): void {
-  const problem = regexProblem(value);
-  if (problem !== undefined) report(path, `"${value}" ${problem}`, 'Write a regular expression in RE2 syntax.');
+/** Reports what is wrong with a regular expression; returns how many groups it has that a substitution can name. */
+export function checkRegex(value: string, path: Path, report: Report): number | undefined {
+  const regex = readRegex(value);
+  if (!('problem' in regex)) return regex.groupCount();
+  const remedy = 'Write a regular expression in RE2 syntax, which has no look-around and no back-references.';
+  report(path, `"${value}" ${regex.problem}`, remedy);
+  return undefined;
 }
 
 /** @param mayBePresence whether `{}` and the regular expression `*` mean that there is any value */

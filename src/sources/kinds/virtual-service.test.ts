@@ -177,7 +177,7 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     'a regular expression that RE2 does not have',
     `  hosts: [b]\n  http:\n  - match:\n    - uri:\n        regex: "a(?=b)"\n    ${ROUTE}\n`,
     [
-      '9: error IST0106 spec.http[0].match[0].uri.regex: "a(?=b)" uses a lookahead, which RE2 does not have. Write a regular expression in RE2 syntax.',
+      '9: error IST0106 spec.http[0].match[0].uri.regex: "a(?=b)" is no regular expression of RE2: invalid or unsupported Perl syntax: "(?=". Write a regular expression in RE2 syntax, which has no look-around and no back-references.',
     ],
   ],
   [
