@@ -36,6 +36,11 @@ export function routeConfigName(host: string, port: number): string {
   return `${host}:${port}`;
 }
 
+/** `api.example.com:80 at loopback`: the virtual host beside it for requests that name an address of this host. */
+export function loopbackVirtualHostName(virtualHost: string): string {
+  return `${virtualHost} at loopback`;
+}
+
 /** `reviews.default.mesh:9080~payments`: what holds for the calls of one client, where those of several differ. */
 export function ofClient(name: string, clientKey: string): string {
   return `${name}~${clientKey}`;

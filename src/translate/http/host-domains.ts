@@ -14,3 +14,6 @@ export function addressDomains(address: string, port: number): readonly string[]
 
 /** Whatever the Host says. */
 export const ANY_DOMAIN: readonly string[] = ['*'];
+
+/** An address of this host, or its name for itself, with and without a port. */
+export const LOOPBACK_DOMAINS: readonly string[] = ['127.*', '[::1]', '[::1]:*', 'localhost', 'localhost:*'];

@@ -47,6 +47,8 @@ export interface HttpRoutesSpec extends HttpRoutesScope {
   readonly isTls?: boolean;
   /** Retries of routes that say nothing of them; undefined: Istio's default. */
   readonly defaultRetries?: RetryPolicy | undefined;
+  /** The host that requests get where no rule says one; absent: they keep their own. */
+  readonly otherwiseHost?: string | undefined;
 }
 
 /** A route with those of its matches that count there; `undefined` stands for everything. */
@@ -105,6 +107,7 @@ function answerOf(route: HttpRoute, spec: HttpRoutesSpec): (HeaderMutations & Pi
     timeoutMs: route.timeoutMs,
     retries: route.retries ?? spec.defaultRetries,
     host: rewrite?.authority ?? hostOf(headers),
+    otherwiseHost: spec.otherwiseHost,
     headers,
     rest: { ...pathRewrite(rewrite), ...(requestMirrorPolicies.length > 0 && { requestMirrorPolicies }) },
   };

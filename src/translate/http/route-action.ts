@@ -29,6 +29,8 @@ export interface RouteActionSpec {
   readonly retries: RetryPolicy | undefined;
   /** The host that requests get, whatever their destinations say; undefined: as those say. */
   readonly host?: string | undefined;
+  /** The host that requests get where nothing says one; undefined: they keep their own. */
+  readonly otherwiseHost?: string | undefined;
   /** Of the route; they come before those of its destinations. */
   readonly headers?: HeaderOperations | undefined;
   readonly rest?: Pick<RouteAction, 'prefixRewrite' | 'regexRewrite' | 'requestMirrorPolicies'>;
@@ -41,7 +43,7 @@ function uniqueHashes(destinations: readonly ResolvedDestination[]): readonly Co
 
 /** Envoy applies the headers of a route after those of its destination: here they come first, so the entry has both. */
 function clusterWeight({ cluster, weight, headers }: WeightedDestination, spec: RouteActionSpec): ClusterWeight {
-  const host = spec.host === undefined ? hostOf(headers) : undefined;
+  const host = spec.host === undefined ? (hostOf(headers) ?? spec.otherwiseHost) : undefined;
   return {
     name: cluster,
     weight,
@@ -82,7 +84,8 @@ function timeLimit(timeoutMs: number | undefined): Pick<RouteAction, 'timeout' |
 
 export function routeAction(spec: RouteActionSpec): RouteAction {
   const { destinations, timeoutMs, retries } = spec;
-  const host = spec.host ?? (destinations.length === 1 ? hostOf(destinations[0]?.headers) : undefined);
+  const host =
+    spec.host ?? (destinations.length === 1 ? (hostOf(destinations[0]?.headers) ?? spec.otherwiseHost) : undefined);
   const hashes = uniqueHashes(destinations);
   const policy = retryPolicy(retries, hashes.length > 0);
   return {

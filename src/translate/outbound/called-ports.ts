@@ -17,6 +17,7 @@ import type { ResourceUnits } from '../resource-units.ts';
 import { type Calling, type Client, clientKey, type HostCalling } from '../view/calling.ts';
 import { type ResolvedDestination, type Target, unknownDestination } from '../view/destination.ts';
 import { MeshView } from '../view/mesh-view.ts';
+import { loopbackHost } from './loopback-host.ts';
 import type { OutboundCalls } from './outbound-listener.ts';
 import { OutboundParts } from './outbound-parts.ts';
 import type { UpstreamTarget } from './upstream-target.ts';
@@ -112,7 +113,8 @@ export class CalledPorts {
     };
     if (target.kind === 'unknown') {
       const direct = unknownDestination(serviceHost, port, undefined);
-      this.#routes(of, view, { host: serviceHost, aliases: NO_ALIASES, resolution: 'EDS' }, port, who, direct);
+      const unknown = { host: serviceHost, aliases: NO_ALIASES, resolution: 'EDS' } as const;
+      this.#routes(of, view, unknown, port, who, direct, undefined);
       return { ...common, kind: 'auto', cluster: direct.cluster, routes: NO_ROUTES, policy: NO_BLOCKS };
     }
     const { service } = target;
@@ -120,12 +122,17 @@ export class CalledPorts {
     const direct = view.destination({ host: service.host, subset: undefined, port }, port);
     const whole: Target = { service, port: target.port, subset: undefined };
     this.clusters.add(view, whole, who);
-    if (kind !== 'tcp') this.#routes(of, view, service, port, who, direct);
+    const policy = view.blocks(whole);
+    if (kind !== 'tcp') {
+      const overTls = policy.tls !== undefined && policy.tls.mode !== 'DISABLE';
+      const loopback = loopbackHost(of.host, of.mesh.config, service, target.port, overTls);
+      this.#routes(of, view, service, port, who, direct, loopback);
+    }
     const { routes, destinations } = view.connections(service, target.port);
     this.need(view, destinations, who);
     // As with requests: no name but the service's.
     const cluster = service.resolution === 'DYNAMIC_DNS' ? undefined : direct.cluster;
-    return { ...common, kind, cluster, routes, policy: view.blocks(whole) };
+    return { ...common, kind, cluster, routes, policy };
   }
 
   /** The route configuration, with the clusters of all that its VirtualService names, unused weights included. */
@@ -136,6 +143,7 @@ export class CalledPorts {
     port: number,
     who: Calling,
     direct: ResolvedDestination,
+    loopback: string | undefined,
   ): void {
     const { host, resolution } = service;
     // Names that are resolved as they are called are those of the service, not whatever anybody asks for.
@@ -154,10 +162,11 @@ export class CalledPorts {
       view.client.labels,
       direct.cluster,
       direct.hash,
+      loopback,
       ...destinations.flatMap(({ cluster, hash }) => [cluster, hash]),
     ];
     units.make('routeConfigs', name, inputs, () =>
-      routeConfig({ name, host, port, domains, routes: routes?.spec, direct, defaultRetries }),
+      routeConfig({ name, host, port, domains, routes: routes?.spec, direct, defaultRetries, loopbackHost: loopback }),
     );
     this.need(view, destinations, who);
   }

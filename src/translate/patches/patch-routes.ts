@@ -9,6 +9,7 @@ import {
 } from '../../gen/envoy/config/route/v3/route_components_pb.ts';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../gen/envoy/config/route/v3/route_pb.ts';
 import type { EnvoyPatch, RouteConfigurationMatch } from '../../model/envoy-filter.ts';
+import { loopbackVirtualHostName } from '../names.ts';
 import { mergeMessage } from './merge-message.ts';
 import { patchList } from './patch-list.ts';
 import { patchValue } from './patch-value.ts';
@@ -57,7 +58,7 @@ function isRoute(patch: EnvoyPatch, route: Route): boolean {
 function isVirtualHost(patch: EnvoyPatch, { name, domains }: VirtualHost): boolean {
   const match = patch.match.routeConfiguration?.vhost;
   return (
-    (match?.name === undefined || match.name === name) &&
+    (match?.name === undefined || match.name === name || loopbackVirtualHostName(match.name) === name) &&
     (match?.domainName === undefined || domains.includes(match.domainName))
   );
 }
