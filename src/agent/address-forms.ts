@@ -1,5 +1,6 @@
 /** The forms of settings that are addresses, and what kind of address one is. */
 import { isIP } from 'node:net';
+import { parseIp } from 'ip-bigint';
 import type { SocketAddress, SocketPath } from '../model/host.ts';
 import { type Form, PORT } from './setting-forms.ts';
 
@@ -73,19 +74,8 @@ export const ADDRESS_RANGE: Form<string> = {
 };
 
 function hasOnlyPrefix(address: string, length: number): boolean {
-  const [groups, width] = isIP(address) === 4 ? [address.split('.').map(Number), 8] : [ipv6Groups(address), 16];
-  return groups.every((group, i) => {
-    const free = Math.min(width, Math.max(0, (i + 1) * width - length));
-    return group % 2 ** free === 0;
-  });
-}
-
-function ipv6Groups(address: string): readonly number[] {
-  const parse = (part: string): readonly number[] =>
-    part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16));
-  const [head = '', tail] = address.split('::');
-  const [left, right] = [parse(head), parse(tail ?? '')];
-  return [...left, ...Array.from({ length: 8 - left.length - right.length }, () => 0), ...right];
+  const { number, version } = parseIp(address, { validate: false });
+  return BigInt.asUintN((version === 4 ? 32 : 128) - length, number) === 0n;
 }
 
 /** `host:port` of a server; the host may be a name. */

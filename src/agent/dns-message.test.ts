@@ -1,16 +1,25 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { readQuestion, TYPE_A, TYPE_AAAA, writeAnswer } from './dns-message.ts';
+import { readQuestion, writeAnswer } from './dns-message.ts';
+
+const TYPE_A = 1;
+const TYPE_AAAA = 28;
+const TYPE_HTTPS = 65;
+const TYPE_PRIVATE = 65_280;
 
 function query(name: string, type: number): Buffer {
   const labels = name.split('.').flatMap((label) => [Buffer.from([label.length]), Buffer.from(label)]);
-  return Buffer.concat([Buffer.from('abcd01000001000000000000', 'hex'), ...labels, Buffer.from([0, 0, type, 0, 1])]);
+  return Buffer.concat([
+    Buffer.from('abcd01000001000000000000', 'hex'),
+    ...labels,
+    Buffer.from([0, type >> 8, type & 255, 0, 1]),
+  ]);
 }
 
 test('a question is read, in lower case', () => {
   const question = readQuestion(query('Reviews.default.mesh', TYPE_A));
-  assert.deepEqual([question?.id, question?.name, question?.type], [0xabcd, 'reviews.default.mesh', TYPE_A]);
+  assert.deepEqual([question?.id, question?.name, question?.family], [0xabcd, 'reviews.default.mesh', 4]);
 });
 
 test('an answer has the addresses of the family that was asked for', () => {
@@ -26,6 +35,26 @@ test('an answer has the addresses of the family that was asked for', () => {
   assert.equal(answer6.readUInt16BE(6), 2);
   assert.equal(answer6.subarray(-16).toString('hex'), '20010002000000000000000000000001');
   assert.match(answer6.toString('hex'), /00000000000000000000ffff7ff00001/);
+});
+
+test('an answer repeats the question as it came, whatever it asks for', () => {
+  for (const type of [TYPE_A, TYPE_AAAA, TYPE_HTTPS, TYPE_PRIVATE]) {
+    const asked = query('ReViews.dEfault.mesh', type);
+    const question = readQuestion(asked);
+    assert.ok(question !== undefined);
+    assert.equal(question.family, { [TYPE_A]: 4, [TYPE_AAAA]: 6 }[type]);
+    const answer = writeAnswer(question, 'unknown', [], 0);
+    assert.deepEqual(answer.subarray(12), asked.subarray(12));
+    assert.deepEqual([answer.readUInt16BE(0), answer.readUInt16BE(2)], [0xabcd, 0x8583]);
+  }
+});
+
+test('a question with EDNS is one', () => {
+  const asked = query('a.mesh', TYPE_A);
+  asked.writeUInt16BE(1, 10);
+  const cookie = '000a00080011223344556677';
+  const option = Buffer.from(`00002904d000000000000c${cookie}`, 'hex');
+  assert.equal(readQuestion(Buffer.concat([asked, option]))?.name, 'a.mesh');
 });
 
 test('a refusal says why', () => {
@@ -44,6 +73,13 @@ test('what is no question is left alone', () => {
   const response = Buffer.from(good);
   response.writeUInt8(0x81, 2);
   assert.equal(readQuestion(response), undefined);
+  const chaos = Buffer.from(good);
+  chaos.writeUInt8(3, good.length - 1);
+  assert.equal(readQuestion(chaos), undefined);
+  const noText = Buffer.from(good);
+  noText.writeUInt8(0xff, 14);
+  assert.equal(readQuestion(noText), undefined);
+  assert.equal(readQuestion(Buffer.concat([good, Buffer.alloc(500)])), undefined);
   for (let i = 0; i < 2000; i += 1) {
     const noise = randomBytes(i % 80);
     assert.doesNotThrow(() => readQuestion(noise), noise.toString('hex'));

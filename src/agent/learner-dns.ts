@@ -4,7 +4,6 @@ import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { formatListen, type SocketAddress } from '../model/host.ts';
-import { type DnsQuestion, readQuestion, TYPE_A, TYPE_AAAA, writeAnswer } from './dns-message.ts';
 import type { Learnt } from './learner.ts';
 
 /** As of Envoy's own answers. */
@@ -52,9 +51,7 @@ export class LearnerDns {
       socket.close();
     });
     socket.on('message', (message, from) => {
-      const question = readQuestion(message);
-      if (question === undefined) return;
-      void this.#reply(socket, question, from);
+      void this.#reply(socket, message, from);
     });
     socket.bind(at.port, at.address);
     socket.unref();
@@ -73,17 +70,21 @@ export class LearnerDns {
   }
 
   /** Never rejects: what cannot be sent, such as to port 0, which anybody can say is theirs, is not. */
-  async #reply(socket: Socket, question: DnsQuestion, { port, address }: RemoteInfo): Promise<void> {
+  async #reply(socket: Socket, message: Buffer, { port, address }: RemoteInfo): Promise<void> {
     try {
-      const answer = await this.#answer(question);
-      if (this.#socket === socket) socket.send(answer, port, address, () => undefined);
+      const answer = await this.#answer(message);
+      if (answer !== undefined && this.#socket === socket) socket.send(answer, port, address, () => undefined);
     } catch (error) {
       this.#log.debug({ error: errorMessage(error) }, 'a question about a name is not answered');
     }
   }
 
-  async #answer(question: DnsQuestion): Promise<Buffer> {
-    if (question.type !== TYPE_A && question.type !== TYPE_AAAA) return writeAnswer(question, 'unknown', [], 0);
+  async #answer(message: Buffer): Promise<Buffer | undefined> {
+    // Most agents are never asked.
+    const { readQuestion, writeAnswer } = await import('./dns-message.ts');
+    const question = readQuestion(message);
+    if (question === undefined) return undefined;
+    if (question.family === undefined) return writeAnswer(question, 'unknown', [], 0);
     const learnt = await this.#learn(question.name);
     return learnt.outcome === 'found'
       ? writeAnswer(question, 'found', learnt.addresses, TTL_MS)

@@ -40,6 +40,8 @@ const OVERLAPS: readonly (readonly [string, string, boolean])[] = [
   ['::1', '0:0:0:0:0:0:0:1', true],
   ['::1', '127.0.0.1', false],
   ['127.0.0.1', '::', true],
+  ['::ffff:127.0.0.1', '127.0.0.1', true],
+  ['127.0.0.1', '::ffff:127.0.0.1', true],
 ];
 
 for (const [held, wanted, expected] of OVERLAPS)

@@ -4,6 +4,8 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { normalizeIp, stringifyIp } from 'ip-bigint';
 import { commandLine } from './process-identity.ts';
 
 export interface PortOwner {
@@ -20,24 +22,19 @@ export interface PortOwner {
 /** State of a socket that listens (TCP) or is bound and not connected (UDP), in the kernel's tables. */
 const LISTEN = { tcp: '0A', udp: '07' } as const;
 
-/** `0100007F` → `127.0.0.1`: words of four bytes in the byte order of the machine, which is little-endian on all that we support. */
+/**
+ * `0100007F` → `127.0.0.1`: words of four bytes in the byte order of the machine, which is little-endian on all that we
+ * support. IPv4 in mapped form is IPv4.
+ */
 function parseAddress(hex: string): string {
-  const words = hex.match(/.{8}/g) ?? [];
-  const bytes = words.flatMap((word) =>
-    (word.match(/../g) ?? []).toReversed().map((byte) => Number.parseInt(byte, 16)),
-  );
-  if (bytes.length === 4) return bytes.join('.');
-  const mapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
-  if (mapped) return bytes.slice(12).join('.');
-  const groups = Array.from({ length: 8 }, (_, i) =>
-    (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16),
-  );
-  // The URL parser writes the canonical short form.
-  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
+  const number = BigInt(`0x${Buffer.from(hex, 'hex').swap32().toString('hex')}`);
+  if (hex.length === 8) return stringifyIp({ number, version: 4 });
+  return stringifyIp({ number, version: 6, ipv4mapped: number >> 32n === 0xffffn }, { mapv4: true });
 }
 
+/** The address as `parseAddress` writes it. */
 function canonical(address: string): string {
-  return address.includes(':') ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
+  return isIP(address) === 0 ? address : normalizeIp(address, { validate: false, mapv4: true });
 }
 
 interface Socket {
