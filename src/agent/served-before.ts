@@ -28,7 +28,7 @@ const SCHEMA = z.object({
         inbound: z.optional(
           z.object({
             listen: ADDRESS,
-            protocol: z.enum(['AUTO', 'HTTP', 'HTTP2', 'GRPC', 'HTTPS', 'TLS', 'TCP']),
+            protocol: z.enum(['AUTO', 'HTTP', 'HTTP2', 'GRPC', 'GRPC-WEB', 'HTTPS', 'TLS', 'TCP']),
             application: ADDRESS,
             capture: z.optional(z.enum(['redirect', 'tproxy'])),
           }),

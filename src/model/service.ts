@@ -2,7 +2,7 @@
 import type { SpiffeId } from './spiffe-id.ts';
 
 /** Istio's protocol names; `AUTO` is detected per connection. */
-export type Protocol = 'HTTP' | 'HTTP2' | 'GRPC' | 'HTTPS' | 'TLS' | 'TCP' | 'AUTO';
+export type Protocol = 'HTTP' | 'HTTP2' | 'GRPC' | 'GRPC-WEB' | 'HTTPS' | 'TLS' | 'TCP' | 'AUTO';
 
 export interface ServicePort {
   readonly number: number;

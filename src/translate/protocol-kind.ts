@@ -13,6 +13,7 @@ const KINDS: Readonly<Record<Protocol, ProtocolKind>> = {
   HTTP: 'http',
   HTTP2: 'http2',
   GRPC: 'http2',
+  'GRPC-WEB': 'http2',
   HTTPS: 'tcp',
   TLS: 'tcp',
   TCP: 'tcp',

@@ -7,7 +7,7 @@ import type { Locality, Protocol } from '../../src/model/service.ts';
 import { type SpiffeId, workloadSpiffeId } from '../../src/model/spiffe-id.ts';
 
 const KINDS = ['Cluster', 'ClusterLoadAssignment', 'Listener', 'RouteConfiguration'] as const;
-const PROTOCOLS = ['HTTP', 'HTTP2', 'GRPC', 'HTTPS', 'TLS', 'TCP', 'AUTO'] as const satisfies readonly Protocol[];
+const PROTOCOLS = ['HTTP', 'HTTP2', 'GRPC', 'GRPC-WEB', 'HTTPS', 'TLS', 'TCP', 'AUTO'] as const satisfies readonly Protocol[];
 const mode = z.optional(z.enum(['off', 'observe', 'outbound', 'full']));
 
 /** Identities are written `namespace/account`. */

@@ -10,7 +10,7 @@ import { buildMesh } from '../../src/sources/build-mesh.ts';
 import { parseResources } from '../../src/sources/resource-reader.ts';
 import { freePorts } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { call, exchange, httpApplication, tcpApplication } from '../translate/applications.ts';
+import { call, exchange, http2Application, httpApplication, tcpApplication } from '../translate/applications.ts';
 import { testAuthority } from '../translate/certificates.ts';
 import { type RunningEnvoy, startEnvoy } from '../translate/envoy.ts';
 import { host } from '../translate/mesh-literals.ts';
@@ -186,4 +186,22 @@ test('TLS by server name and bytes in shares', async (t) => {
     assert.equal(await tlsCall(dynamicPort, 'localhost'), undefined);
     assert.equal(await tlsCall(dynamicPort, 'y.example.com'), undefined);
   });
+});
+
+test('GRPC-WEB: what browsers send becomes gRPC', async (t) => {
+  const [server = 0, listen = 0] = await freePorts(2);
+  const seen = await http2Application(t, server);
+  await start(
+    t,
+    resource(
+      'ServiceEntry',
+      'web',
+      `{hosts: [web.example.com], resolution: STATIC, endpoints: [{address: 127.0.0.1}],
+        ports: [{number: 8080, name: web, protocol: grpc-web, targetPort: ${server}}]}`,
+    ),
+    [['web.example.com', 8080, listen]],
+  );
+  const answer = await call(listen, { headers: { 'content-type': 'application/grpc-web+proto' } });
+  assert.equal(answer.headers['content-type'], 'application/grpc-web+proto');
+  assert.equal(seen.at(-1)?.headers['content-type'], 'application/grpc');
 });

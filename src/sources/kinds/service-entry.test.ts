@@ -198,7 +198,7 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     'an unknown protocol',
     '  hosts: [a.b]\n  resolution: DNS\n  ports: [{number: 80, protocol: UDP}]\n',
     [
-      '7: error IST0106 spec.ports[0].protocol: "UDP" is not a supported protocol. Use one of: HTTP, HTTP2, GRPC, HTTPS, TLS, TCP, MONGO, REDIS, MYSQL; or leave it out to have it detected.',
+      '7: error IST0106 spec.ports[0].protocol: "UDP" is not a supported protocol. Use one of: HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP, MONGO, REDIS, MYSQL; or leave it out to have it detected.',
     ],
   ],
   [

@@ -2,6 +2,7 @@
 import * as z from 'zod/mini';
 import { shownValue } from '../../lib/shown-value.ts';
 import type { Path } from '../../lib/yaml-document.ts';
+import { PROTOCOLS, protocolOf } from '../../model/protocol.ts';
 import type { ResourceMeta } from '../../model/resource-meta.ts';
 import type { Protocol, Service } from '../../model/service.ts';
 import { exportTo, host, labels, nonEmpty, port } from '../field-types.ts';
@@ -33,27 +34,9 @@ export interface ServiceEntry {
   readonly exportTo: readonly string[];
 }
 
-/** Istio's protocol names in capitals. Those of databases are opaque TCP to us. */
-const PROTOCOLS: Readonly<Record<string, Protocol>> = {
-  HTTP: 'HTTP',
-  HTTP2: 'HTTP2',
-  GRPC: 'GRPC',
-  HTTPS: 'HTTPS',
-  TLS: 'TLS',
-  TCP: 'TCP',
-  MONGO: 'TCP',
-  REDIS: 'TCP',
-  MYSQL: 'TCP',
-};
-
-/** The protocol that an Istio name in any case stands for; undefined for a name that is not supported. */
-export function protocolOf(name: string): Protocol | undefined {
-  return Object.hasOwn(PROTOCOLS, name.toUpperCase()) ? PROTOCOLS[name.toUpperCase()] : undefined;
-}
-
-/** A protocol's name as a field. */
+/** A protocol's name as a field; empty is as none. */
 export const protocol = z.string().check(
-  z.refine((name: string) => protocolOf(name) !== undefined, {
+  z.refine((name: string) => name === '' || protocolOf(name) !== undefined, {
     error: ({ input }) => `${shownValue(input)} is not a supported protocol`,
     params: { remedy: `Use one of: ${Object.keys(PROTOCOLS).join(', ')}; or leave it out to have it detected.` },
   }),

@@ -9,6 +9,8 @@ import { ADS } from '../config-source.ts';
 import { connectionChains } from '../connections/connection-chains.ts';
 import { connectionParts } from '../connections/connection-parts.ts';
 import type { ConnectionRoute } from '../connections/tcp-routes.ts';
+import { grpcWebFilters } from '../http/grpc-web-filter.ts';
+import type { HttpFilter } from '../http/http-filters.ts';
 import { ipRange, rangeKey } from '../ip-range.ts';
 import { accessLogOf } from '../listeners/access-log.ts';
 import { type FilterChain, PLAIN_HTTP1, PLAIN_HTTP2 } from '../listeners/listener.ts';
@@ -101,6 +103,7 @@ export class EgressSide {
     const { pathNormalization } = mesh.config;
     const accessLog = accessLogOf(mesh.config);
     const rest = first === undefined ? undefined : view.clusterName(first);
+    const webFilters = grpcWebFilters(port.http.map((target) => target.port.protocol));
     const common = { caller: mark, dynamicDnsMs, pathNormalization, accessLog };
     const policy = first === undefined ? NO_BLOCKS : view.blocks(first);
     return connectionParts([], routes).flatMap((part, i) => {
@@ -117,7 +120,18 @@ export class EgressSide {
           target?.port,
         ]),
       ]);
-      const inputs = [i, routeConfig, rest, policy, mark, dynamicDnsMs, pathNormalization, accessLog, ...key];
+      const inputs = [
+        i,
+        routeConfig,
+        webFilters.length,
+        rest,
+        policy,
+        mark,
+        dynamicDnsMs,
+        pathNormalization,
+        accessLog,
+        ...key,
+      ];
       return of.chains(name, { port: port.port, addresses }, inputs, () => {
         const bytes = connectionChains(
           part.routes,
@@ -125,7 +139,9 @@ export class EgressSide {
           rest === undefined ? undefined : bytesFilters({ ...common, policy }, rest),
         );
         const requests =
-          routeConfig === undefined ? [] : [requestsChain(routeConfig, `outbound_0.0.0.0_${port.port}`, common)];
+          routeConfig === undefined
+            ? []
+            : [requestsChain(routeConfig, `outbound_0.0.0.0_${port.port}`, webFilters, common)];
         return {
           ...bytes,
           filterChains: [...requests, ...bytes.filterChains],
@@ -159,6 +175,7 @@ export class EgressSide {
 function requestsChain(
   routeConfig: string,
   statPrefix: string,
+  httpFilters: readonly HttpFilter[],
   common: Pick<OutboundCalls, 'caller' | 'dynamicDnsMs' | 'pathNormalization' | 'accessLog'>,
 ): FilterChain {
   const { caller, dynamicDnsMs, pathNormalization, accessLog } = common;
@@ -171,6 +188,7 @@ function requestsChain(
         statPrefix,
         routes: { case: 'rds', value: { configSource: ADS, routeConfigName: routeConfig } },
         from: 'outbound',
+        httpFilters,
         dynamicDnsMs,
         pathNormalization,
         accessLog,

@@ -4,6 +4,7 @@ import type { MeshConfig } from '../../model/mesh-config.ts';
 import type { MtlsMode } from '../../model/peer-authentication.ts';
 import { ADS } from '../config-source.ts';
 import { type OwnTls, ownTlsSocket } from '../gateway/gateway-tls.ts';
+import { grpcWebFilters } from '../http/grpc-web-filter.ts';
 import { accessLogOf } from '../listeners/access-log.ts';
 import type { FilterChain, ListenerChains } from '../listeners/listener.ts';
 import { httpConnectionManager, type NetworkFilter, tcpProxy } from '../listeners/network-filters.ts';
@@ -55,7 +56,7 @@ function networkFilter(spec: InboundSpec, chain: ChainPlan): NetworkFilter {
             value: inboundRoutes({ cluster, port: inbound.listen.port, protocol: inbound.protocol, limits }),
           }
         : { case: 'rds', value: { configSource: ADS, routeConfigName: cluster } },
-    httpFilters: limitFilters(limits, from),
+    httpFilters: [...limitFilters(limits, from), ...grpcWebFilters([inbound.protocol])],
     from,
     pathNormalization: config.pathNormalization,
     accessLog: accessLogOf(config),

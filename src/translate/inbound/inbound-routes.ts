@@ -39,7 +39,7 @@ export function inboundRoutes(
                 clusterSpecifier: { case: 'cluster', value: cluster },
                 timeout,
                 maxStreamDuration: { maxStreamDuration: timeout, grpcTimeoutHeaderMax: timeout },
-                ...(protocol !== 'GRPC' && { retryPolicy: INBOUND_RETRY }),
+                ...(protocol !== 'GRPC' && protocol !== 'GRPC-WEB' && { retryPolicy: INBOUND_RETRY }),
               },
             },
           },

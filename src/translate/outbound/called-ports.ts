@@ -132,7 +132,8 @@ export class CalledPorts {
     this.need(view, destinations, who);
     // As with requests: no name but the service's.
     const cluster = service.resolution === 'DYNAMIC_DNS' ? undefined : direct.cluster;
-    return { ...common, kind, cluster, routes, policy };
+    const grpcWeb = target.port.protocol === 'GRPC-WEB';
+    return { ...common, kind, ...(grpcWeb && { grpcWeb }), cluster, routes, policy };
   }
 
   /** The route configuration, with the clusters of all that its VirtualService names, unused weights included. */

@@ -10,6 +10,7 @@ import { ADS } from '../config-source.ts';
 import { connectionChains } from '../connections/connection-chains.ts';
 import { connectionParts } from '../connections/connection-parts.ts';
 import { type ConnectionRoute, dynamicPort, mustSayBytes, type WeightedCluster } from '../connections/tcp-routes.ts';
+import { GRPC_WEB } from '../http/grpc-web-filter.ts';
 import type { AccessLog } from '../listeners/access-log.ts';
 import { type FilterChain, type ListenerChains, listener, PLAIN_HTTP1, PLAIN_HTTP2 } from '../listeners/listener.ts';
 import {
@@ -26,6 +27,8 @@ import { OFFER_HTTP1, OFFER_HTTP2, OFFER_TCP } from '../tls/alpn.ts';
 /** The calls of one port of a service. */
 export interface OutboundCalls {
   readonly kind: ProtocolKind;
+  /** Whether browsers' form of gRPC is taken; absent: it is not. */
+  readonly grpcWeb?: boolean;
   /** Where bytes go that no route takes; undefined: they are closed. */
   readonly cluster: string | undefined;
   /** Where connections go by their server name or destination, before `cluster`. */
@@ -48,6 +51,7 @@ export function callInputs(calls: OutboundCalls): readonly unknown[] {
   const {
     routeConfig: name,
     kind,
+    grpcWeb,
     cluster,
     routes,
     policy,
@@ -57,7 +61,19 @@ export function callInputs(calls: OutboundCalls): readonly unknown[] {
     detectionTimeoutMs,
     accessLog,
   } = calls;
-  return [name, kind, cluster, routes, policy, caller, dynamicDnsMs, pathNormalization, detectionTimeoutMs, accessLog];
+  return [
+    name,
+    kind,
+    grpcWeb,
+    cluster,
+    routes,
+    policy,
+    caller,
+    dynamicDnsMs,
+    pathNormalization,
+    detectionTimeoutMs,
+    accessLog,
+  ];
 }
 
 function http(calls: OutboundCalls, statPrefix: string): NetworkFilter {
@@ -65,6 +81,7 @@ function http(calls: OutboundCalls, statPrefix: string): NetworkFilter {
     statPrefix,
     routes: { case: 'rds', value: { configSource: ADS, routeConfigName: calls.routeConfig } },
     from: 'outbound',
+    httpFilters: calls.grpcWeb === true ? [GRPC_WEB] : [],
     dynamicDnsMs: calls.dynamicDnsMs,
     pathNormalization: calls.pathNormalization,
     accessLog: calls.accessLog,
