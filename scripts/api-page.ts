@@ -3,7 +3,7 @@
  * is not supported in a table before the others.
  */
 import { type FieldRow, fieldRows } from '../src/sources/field-table.ts';
-import { KINDS, UNSUPPORTED_KINDS } from '../src/sources/resource-set.ts';
+import { KINDS, UNSUPPORTED_KINDS } from '../src/sources/kinds.ts';
 import type { UnsupportedField } from '../src/sources/unsupported-fields.ts';
 
 /** A field with those inside of it. */

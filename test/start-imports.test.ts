@@ -30,11 +30,11 @@ test('before Envoy starts, neither protobuf nor gRPC is loaded, nor the schemas 
   );
 });
 
-test('an agent without the fleet, and with nothing learnt on demand, loads neither', async () => {
+test('an agent without the fleet, without resources, and with nothing learnt on demand, loads none of what reads these', async () => {
   const loaded = [...(await loadedWith('agent/mesh-side.ts'))];
   assert.ok(loaded.includes('@grpc/grpc-js'), 'the heavy half is loaded here');
   assert.deepEqual(
-    loaded.filter((one) => /^(?:fleet|analysis)\/|^agent\/(?:learner|called-services)/.test(one)),
+    loaded.filter((one) => /^(?:fleet|analysis|sources\/kinds)\/|^re2js$|^agent\/(?:learner|called-services)/.test(one)),
     [],
   );
 });

@@ -8,8 +8,9 @@ import { canonicalHost, serviceOfHost } from '../model/host-names.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
 import { describeObject } from '../model/resource-meta.ts';
 import { MESH_GATEWAY, type VirtualService } from '../model/virtual-service.ts';
+import { isSocketAddress } from '../sources/field-types.ts';
 import type { ServiceEntry } from '../sources/kinds/service-entry.ts';
-import { isSocketAddress, type WorkloadEntry } from '../sources/kinds/workload-entry.ts';
+import type { WorkloadEntry } from '../sources/kinds/workload-entry.ts';
 import { publishedRecords } from '../sources/published-records.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 

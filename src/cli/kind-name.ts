@@ -1,7 +1,7 @@
 /** Resources as users name them: `VirtualService/reviews`, `virtualservices/reviews`, `vs/reviews`. */
 import { TrysailError } from '../lib/errors.ts';
 import { nearest } from '../lib/nearest.ts';
-import { KINDS, UNSUPPORTED_KINDS } from '../sources/resource-set.ts';
+import { KINDS, UNSUPPORTED_KINDS } from '../sources/kinds.ts';
 
 /** As `kubectl` knows Istio's kinds. */
 const SHORT: Readonly<Record<string, string>> = {

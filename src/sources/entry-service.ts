@@ -5,11 +5,11 @@ import type { MeshConfig } from '../model/mesh-config.ts';
 import { describeObject } from '../model/resource-meta.ts';
 import type { Endpoint, Service } from '../model/service.ts';
 import type { SpiffeId } from '../model/spiffe-id.ts';
-import { isIpAddress } from './field-types.ts';
+import { isIpAddress, isSocketAddress } from './field-types.ts';
 import { type Account, identitiesOf, workloadIdsAmong } from './identities.ts';
 import type { ServiceEntry } from './kinds/service-entry.ts';
 import type { ServiceRecord } from './kinds/service-record.ts';
-import { type ConfiguredWorkload, isSocketAddress, type WorkloadEntry } from './kinds/workload-entry.ts';
+import type { ConfiguredWorkload, WorkloadEntry } from './kinds/workload-entry.ts';
 
 export interface EntryInputs {
   readonly config: MeshConfig;

@@ -6,7 +6,7 @@ import { checkAgainst, formatPath, type Path, type YamlDocument } from '../lib/y
 import { DEFAULT_NAMESPACE } from '../model/host-names.ts';
 import { labels } from './field-types.ts';
 import type { ResourceIssue } from './kinds/kind.ts';
-import { KINDS, UNSUPPORTED_KINDS } from './resource-set.ts';
+import { KINDS, UNSUPPORTED_KINDS } from './kinds.ts';
 
 export interface Envelope {
   readonly kind: string;

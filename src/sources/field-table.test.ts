@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as z from 'zod/mini';
 import { fieldRows } from './field-table.ts';
 import { duration, unread } from './field-types.ts';
-import { KINDS } from './resource-set.ts';
+import { KINDS } from './kinds.ts';
 import { refused } from './unsupported-fields.ts';
 
 test('fields inside of lists and mappings, with what is not supported of them', () => {

@@ -83,6 +83,11 @@ export function isIpAddress(text: string): boolean {
   return isIP(text) !== 0 && !text.includes('%');
 }
 
+/** Whether an address is a path of a Unix socket: `unix:///run/app.sock`. */
+export function isSocketAddress(address: string): boolean {
+  return address.startsWith('unix:');
+}
+
 /** Label keys and values. */
 export const labels = z.record(z.string(), z.string());
 

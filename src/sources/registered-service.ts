@@ -5,15 +5,15 @@
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { type ServiceName, serviceHosts, serviceOfConsulName } from '../model/host-names.ts';
 import { labelsOfInstance } from '../model/labels.ts';
+import { parseLocality } from '../model/locality.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
+import { protocolOf } from '../model/protocol.ts';
 import { decodeLabelKey, META } from '../model/registration.ts';
 import type { Endpoint, Health, Protocol, Service, ServicePort } from '../model/service.ts';
 import type { CatalogueInstance } from './catalogue-state.ts';
 import { isIpAddress } from './field-types.ts';
 import { identitiesOf } from './identities.ts';
-import { protocolOf } from './kinds/service-entry.ts';
 import type { ServiceRecord } from './kinds/service-record.ts';
-import { parseLocality } from './kinds/workload-entry.ts';
 import { sharedData } from './sharing.ts';
 
 /** What is known of one service. All parts are compared by identity: the same inputs give the same objects. */

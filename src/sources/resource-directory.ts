@@ -6,7 +6,7 @@ import { errorCode, errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import { loadLastGood, saveLastGood } from './last-good-files.ts';
-import { type ReadingState, type ResourceFile, readResources } from './resource-reader.ts';
+import type { ReadingState, ResourceFile } from './resource-reader.ts';
 import { EMPTY_RESOURCES, type ResourceSet } from './resource-set.ts';
 
 /** Waited after the last event, in milliseconds: an editor's or a copy's writes come in bursts. */
@@ -81,7 +81,7 @@ export class ResourceDirectory {
     if (lastGoodFile !== undefined) {
       const files = await loadLastGood(lastGoodFile);
       this.#good = new Map(files.map((file) => [file.file, file]));
-      this.#state = readResources(undefined, files);
+      this.#state = await this.#readingOf(files);
     }
     await this.#read(false);
     this.#rescan = setInterval(() => this.#refresh(), this.#options.rescanMs ?? RESCAN_MS);
@@ -173,24 +173,28 @@ export class ResourceDirectory {
         this.#files = new Map([...this.#good].map(([path, file]) => [path, { stamp: '', file }]));
       problems.push(this.#directoryProblem(error));
     }
-    const state = readResources(
-      this.#state,
-      [...this.#files.values()].map(({ file }) => file),
-    );
-    this.#state = state;
-    await this.#keepGood(state);
+    this.#state = await this.#readingOf([...this.#files.values()].map(({ file }) => file));
+    const set = this.#state?.set ?? EMPTY_RESOURCES;
+    await this.#keepGood(set);
     problems.push(...this.#unsavedProblem());
-    const diagnostics = [...problems, ...state.set.diagnostics].sort(compareDiagnostics);
+    const diagnostics = [...problems, ...set.diagnostics].sort(compareDiagnostics);
     const before = this.#resources;
     const sameDiagnostics = JSON.stringify(diagnostics) === JSON.stringify(before.diagnostics);
-    const next = { ...state.set, diagnostics: sameDiagnostics ? before.diagnostics : diagnostics };
+    const next = { ...set, diagnostics: sameDiagnostics ? before.diagnostics : diagnostics };
     const changed = (Object.keys(next) as (keyof ResourceSet)[]).some((list) => next[list] !== before[list]);
     if (!changed) return;
     this.#resources = next;
     if (notify && !this.#stopped) this.#options.onChange(next);
   }
 
-  async #keepGood({ set }: ReadingState): Promise<void> {
+  /** Undefined while there is nothing to read: the kinds of the API take memory that a host without files need not spend. */
+  async #readingOf(files: readonly ResourceFile[]): Promise<ReadingState | undefined> {
+    if (this.#state === undefined && files.length === 0) return undefined;
+    const { readResources } = await import('./resource-reader.ts');
+    return readResources(this.#state, files);
+  }
+
+  async #keepGood(set: ResourceSet): Promise<void> {
     const { lastGoodFile, log } = this.#options;
     if (lastGoodFile === undefined) return;
     const faulty = new Set(

@@ -8,7 +8,8 @@ import { compareAge, type ResourceMeta } from '../model/resource-meta.ts';
 import { readEnvelope, resourceKey } from './envelope.ts';
 import type { ResourceIssue } from './kinds/kind.ts';
 import { assignAges } from './resource-ages.ts';
-import { EMPTY_RESOURCES, KINDS, type ResourceSet } from './resource-set.ts';
+import { KINDS } from './kinds.ts';
+import { EMPTY_RESOURCES, type ResourceSet } from './resource-set.ts';
 
 export interface ResourceFile {
   /** As diagnostics name it; the order of these names stands in for the age of resources that have none. */

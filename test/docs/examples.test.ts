@@ -15,7 +15,7 @@ import {
   MESH_CONFIG_WITHOUT_EFFECT,
 } from '../../src/sources/mesh-config-without-effect.ts';
 import { parseResources } from '../../src/sources/resource-reader.ts';
-import { KINDS } from '../../src/sources/resource-set.ts';
+import { KINDS } from '../../src/sources/kinds.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const root = join(import.meta.dirname, '../..');

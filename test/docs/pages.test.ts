@@ -9,7 +9,7 @@ import { EXIT } from '../../src/cli/exit-codes.ts';
 import { formatDiagnostic } from '../../src/model/diagnostic.ts';
 import { DIAGNOSTIC_CODES } from '../../src/model/diagnostic-codes.ts';
 import { fieldRows } from '../../src/sources/field-table.ts';
-import { KINDS } from '../../src/sources/resource-set.ts';
+import { KINDS } from '../../src/sources/kinds.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const root = join(import.meta.dirname, '../..');

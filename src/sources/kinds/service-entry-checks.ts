@@ -1,8 +1,7 @@
 /** What of a ServiceEntry its schema cannot say. */
-import { isIpAddress } from '../field-types.ts';
+import { isIpAddress, isSocketAddress } from '../field-types.ts';
 import type { Report } from './kind.ts';
 import type { ServiceEntry } from './service-entry.ts';
-import { isSocketAddress } from './workload-entry.ts';
 
 function isWildcard(host: string): boolean {
   return host.startsWith('*');

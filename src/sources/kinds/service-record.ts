@@ -4,11 +4,12 @@
  */
 import * as z from 'zod/mini';
 import { consulNameOf, DEFAULT_NAMESPACE, serviceOfConsulName } from '../../model/host-names.ts';
+import { protocolOf } from '../../model/protocol.ts';
 import type { ResourceMeta } from '../../model/resource-meta.ts';
 import type { ServicePort } from '../../model/service.ts';
 import { nonEmpty, port } from '../field-types.ts';
 import { defineKind } from './kind.ts';
-import { protocol, protocolOf } from './service-entry.ts';
+import { protocol } from './service-entry.ts';
 
 export interface ServiceRecord {
   readonly meta: ResourceMeta;

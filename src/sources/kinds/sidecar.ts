@@ -1,12 +1,12 @@
 /** Sidecar: from Istio's form to the model's, with the rules that its schema cannot say. */
 import type { Path } from '../../lib/yaml-document.ts';
 import type { ServerTls } from '../../model/gateway.ts';
+import { protocolOf } from '../../model/protocol.ts';
 import type { Sidecar, SidecarEgress, SidecarHost, SidecarIngress, SidecarPort } from '../../model/sidecar.ts';
 import { isIpAddress } from '../field-types.ts';
 import { buildConnectionPool } from './connection-pool.ts';
 import { buildServerTls } from './gateway-tls.ts';
 import { defineKind, NETWORKING_VERSIONS, type Report } from './kind.ts';
-import { protocolOf } from './service-entry.ts';
 import { SIDECAR_UNSUPPORTED, type SidecarPortSpec, type SidecarSpec, sidecarSchema } from './sidecar-schema.ts';
 
 type IngressSpec = NonNullable<SidecarSpec['ingress']>[number];

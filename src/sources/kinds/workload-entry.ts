@@ -1,9 +1,10 @@
 /** WorkloadEntry, alone or inside a ServiceEntry. https://istio.io/latest/docs/reference/config/networking/workload-entry/ */
 import * as z from 'zod/mini';
 import type { Path } from '../../lib/yaml-document.ts';
+import { parseLocality } from '../../model/locality.ts';
 import type { ResourceMeta } from '../../model/resource-meta.ts';
 import type { Locality } from '../../model/service.ts';
-import { hostProblem, int, isIpAddress, labels, nonEmpty, port } from '../field-types.ts';
+import { hostProblem, int, isIpAddress, isSocketAddress, labels, nonEmpty, port } from '../field-types.ts';
 import { defineKind, NETWORKING_VERSIONS, type Report } from './kind.ts';
 
 /** One workload that serves, as configuration says it. */
@@ -43,17 +44,6 @@ export const workloadSchema = z.strictObject({
 });
 
 const SOCKET_SCHEME = 'unix://';
-
-/** Whether an address is a path of a Unix socket: `unix:///run/app.sock`. */
-export function isSocketAddress(address: string): boolean {
-  return address.startsWith('unix:');
-}
-
-/** `region/zone/subzone`, of which the later parts may be missing. */
-export function parseLocality(text: string | undefined): Locality {
-  const [region = '', zone = '', subzone = ''] = (text ?? '').split('/');
-  return { region, zone, subzone };
-}
 
 /** Checks an address and completes a workload. `extraLabels` win over its own. */
 export function buildWorkload(
