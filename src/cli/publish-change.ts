@@ -1,6 +1,6 @@
 /** Publishes a change and tells what it did; one that goes out in steps is waited for. */
 import type { ChangeReport, OpenFleet, Signed } from '../fleet/fleet.ts';
-import type { RolloutResult } from '../fleet/rollout.ts';
+import type { RolloutResult } from '../fleet/follow-rollout.ts';
 import type { SigningKey } from '../fleet/signing-key.ts';
 import { changeLines, changeSummary, diagnosticText, revisionLines } from './change-text.ts';
 import { type FleetOptions, withFleet } from './fleet-options.ts';

@@ -1,7 +1,8 @@
 /** The options of commands whose change may go out in steps, and what is told while it does. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { OpenFleet } from '../fleet/fleet.ts';
-import type { RolloutProgress, RolloutResult } from '../fleet/rollout.ts';
+import type { RolloutResult } from '../fleet/follow-rollout.ts';
+import type { RolloutProgress } from '../fleet/rollout.ts';
 import type { SigningKey } from '../fleet/signing-key.ts';
 import { parseDurationMs } from '../lib/duration.ts';
 import { TrysailError } from '../lib/errors.ts';
@@ -111,7 +112,7 @@ export async function waitForRollout(
   { timeout, pause, onTimeout }: WaitOptions,
   isData: boolean,
 ): Promise<RolloutResult> {
-  const { followRollout } = await import('../fleet/rollout.ts');
+  const { followRollout } = await import('../fleet/follow-rollout.ts');
   const interrupted = new AbortController();
   const onInterrupt = (): void => interrupted.abort();
   process.once('SIGINT', onInterrupt);

@@ -1,9 +1,5 @@
-/**
- * A change on its way to all hosts in steps: waits until the hosts of a step say that their Envoys have it, makes the next
- * step, and takes all of it back where an Envoy refuses.
- */
+/** A change on its way to all hosts in steps: how far it is, the next step of it, and all of it back. */
 import { TrysailError } from '../lib/errors.ts';
-import { sleep } from '../lib/sleep.ts';
 import type { Held } from './accept-head.ts';
 import { catalogueHosts } from './catalogue-hosts.ts';
 import { load } from './change-plans.ts';
@@ -19,10 +15,6 @@ import { publish } from './publish.ts';
 import type { Publishers } from './publishers.ts';
 import type { SigningKey } from './signing-key.ts';
 import { takesPart, upToOf } from './stage.ts';
-
-const POLL_MS = 200;
-/** More for many hosts: each look reads what all of them say. */
-const POLL_MS_A_HOST = 0.1;
 
 /** How far a roll-out is. */
 export interface RolloutProgress {
@@ -43,31 +35,8 @@ export interface RolloutProgress {
   readonly silent: readonly string[];
 }
 
-/** What became of a step: it is in force; an Envoy refused; hosts did not answer in time; nobody waits any more. */
-export type StepOutcome = 'accepted' | 'rejected' | 'late' | 'interrupted';
-
-export interface RolloutResult {
-  /** `done`: at its last step; `reverted`: taken back; `stays`: it is where it was when nobody waited any more. */
-  readonly state: 'done' | 'reverted' | 'stays';
-  readonly outcome: StepOutcome;
-  readonly progress: RolloutProgress;
-}
-
-export interface RolloutOptions {
-  readonly key: SigningKey;
-  readonly message?: string | undefined;
-  /** For how long a step waits for its hosts. */
-  readonly timeoutMs: number;
-  /** For how long a step stands when all its hosts have it, before the next one. */
-  readonly pauseMs: number;
-  readonly onTimeout: 'stay' | 'revert';
-  /** Aborts the waiting; what is published stays. */
-  readonly signal: AbortSignal;
-  /** Called when something has changed. */
-  readonly onProgress: (progress: RolloutProgress) => void;
-}
-
-interface Rollout {
+/** A roll-out as Consul has it. */
+export interface Rollout {
   readonly stage: Stage;
   readonly heads: readonly Held[];
 }
@@ -79,7 +48,7 @@ function noRollout(namespace: string): TrysailError {
 }
 
 /** The roll-out that a namespace takes part in, with all namespaces of it. @throws TrysailError `FLEET_NO_ROLLOUT` */
-async function rolloutOf(store: FleetStore, publishers: Publishers, namespace: string): Promise<Rollout> {
+export async function rolloutOf(store: FleetStore, publishers: Publishers, namespace: string): Promise<Rollout> {
   const { held } = await store.current(namespace, publishers);
   const stage = held?.head.stage;
   if (held === undefined || stage === undefined) throw noRollout(namespace);
@@ -100,7 +69,10 @@ function hasAll({ namespaces, rollouts }: FleetHost, { stage, heads }: Rollout):
 
 function progressOf(rollout: Rollout, hosts: readonly FleetHost[], registered: readonly string[]): RolloutProgress {
   const { stage, heads } = rollout;
-  const living = hosts.filter(({ silent }) => !silent);
+  // Who has answered lives, whatever its clock says.
+  const hasAnswered = (one: FleetHost): boolean =>
+    hasAll(one, rollout) || one.rollouts.some(({ id, envoy }) => id === stage.id && envoy === 'rejected');
+  const living = hosts.filter((one) => !one.silent || hasAnswered(one));
   const turn = living.filter(({ host }) => takesPart(stage, host));
   const rejected = living.flatMap(({ host, rollouts }) =>
     rollouts.flatMap(({ id, envoy, errors }) => (id === stage.id && envoy === 'rejected' ? [{ host, errors }] : [])),
@@ -117,11 +89,16 @@ function progressOf(rollout: Rollout, hosts: readonly FleetHost[], registered: r
     waiting: names(turn.filter((one) => !has.includes(one) && !rejected.some(({ host }) => host === one.host))),
     rejected,
     later: living.length - turn.length,
-    silent: [...names(hosts.filter(({ silent }) => silent)), ...registered.filter((host) => !known.has(host))],
+    silent: [...names(hosts.filter((one) => !living.includes(one))), ...registered.filter((host) => !known.has(host))],
   };
 }
 
-async function look(store: FleetStore, rollout: Rollout, registered: readonly string[]): Promise<RolloutProgress> {
+/** What hosts say of a roll-out. @param registered hosts that the catalogue knows */
+export async function look(
+  store: FleetStore,
+  rollout: Rollout,
+  registered: readonly string[],
+): Promise<RolloutProgress> {
   const namespaces = rollout.heads.map(({ namespace }) => namespace);
   const all = await fleetHosts(store.kv);
   // Who says that it follows other namespaces alone has nothing to do with it, whatever it registers.
@@ -147,12 +124,22 @@ export async function rolloutProgress(fleet: OpenFleet, namespace: string): Prom
   );
 }
 
-/** The same again to more hosts. @throws TrysailError `FLEET_NO_ROLLOUT`, `FLEET_…`, `CONSUL_…` */
-async function nextStep(store: FleetStore, namespace: string, id: string, key: SigningKey): Promise<void> {
+/**
+ * The same again to more hosts; nothing where somebody else has made the step.
+ * @param from the step that all its hosts have
+ * @throws TrysailError `FLEET_NO_ROLLOUT`, `FLEET_…`, `CONSUL_…`
+ */
+export async function nextStep(
+  store: FleetStore,
+  namespace: string,
+  { id, step: from }: Pick<Stage, 'id' | 'step'>,
+  key: SigningKey,
+): Promise<void> {
   await publish(store, key, async (publishers) => {
     const { stage, heads } = await rolloutOf(store, publishers, namespace);
-    const text = stage.steps[stage.step];
-    if (stage.id !== id || text === undefined) throw noRollout(namespace);
+    if (stage.id !== id) throw noRollout(namespace);
+    const text = stage.steps[from];
+    if (stage.step !== from || text === undefined) return { action: 'stage', message: undefined, namespaces: [] };
     const names = heads.map((one) => one.namespace);
     const hosts = concerned(await fleetHosts(store.kv), names).filter(({ silent }) => !silent);
     const wider = upToOf(
@@ -169,7 +156,7 @@ async function nextStep(store: FleetStore, namespace: string, id: string, key: S
     const { id: _, base: __, ...rest } = stage;
     // Never back: hosts that have it keep it.
     const upTo = wider > stage.upTo ? wider : stage.upTo;
-    return { action: 'stage', message: undefined, namespaces, stage: { ...rest, id, step: stage.step + 1, upTo } };
+    return { action: 'stage', message: undefined, namespaces, stage: { ...rest, id, step: from + 1, upTo } };
   });
 }
 
@@ -181,7 +168,7 @@ async function nextStep(store: FleetStore, namespace: string, id: string, key: S
 export async function takeBack(
   { store }: OpenFleet,
   namespace: string,
-  { key, message }: Pick<RolloutOptions, 'key' | 'message'>,
+  { key, message }: { readonly key: SigningKey; readonly message?: string | undefined },
 ): Promise<Readonly<Record<string, number>>> {
   const { heads } = await publish(store, key, async (publishers) => {
     const rollout = await rolloutOf(store, publishers, namespace);
@@ -212,71 +199,4 @@ async function planBackTo(
       { remedy: `Apply what is to be in force; see "trysail history -n ${namespace}".` },
     );
   return planRollback(now, { current: { namespace, held, modifyIndex: 0 }, bodies: await store.bodies(held) });
-}
-
-function outcomeOf({ rejected, waiting }: RolloutProgress): StepOutcome | undefined {
-  if (rejected.length > 0) return 'rejected';
-  return waiting.length === 0 ? 'accepted' : undefined;
-}
-
-interface Watch {
-  readonly outcome: StepOutcome;
-  readonly progress: RolloutProgress;
-}
-
-async function waitForStep(
-  store: FleetStore,
-  rollout: Rollout,
-  registered: readonly string[],
-  { timeoutMs, pauseMs, signal, onProgress }: RolloutOptions,
-): Promise<Watch> {
-  let end = performance.now() + timeoutMs;
-  let told = '';
-  let isStanding = false;
-  for (;;) {
-    const progress = await look(store, rollout, registered);
-    const text = JSON.stringify(progress);
-    if (text !== told) onProgress(progress);
-    told = text;
-    const outcome = outcomeOf(progress);
-    if (outcome === 'rejected') return { outcome, progress };
-    if (outcome === 'accepted' && !isStanding) {
-      isStanding = true;
-      end = performance.now() + pauseMs;
-    }
-    if (performance.now() >= end) return { outcome: isStanding ? 'accepted' : 'late', progress };
-    const hosts = progress.accepted.length + progress.waiting.length + progress.later;
-    if (!(await sleep(POLL_MS + hosts * POLL_MS_A_HOST, signal))) return { outcome: 'interrupted', progress };
-  }
-}
-
-/**
- * Goes on with the roll-out of a namespace until it is done, taken back, or nobody waits any more.
- * @throws TrysailError `FLEET_NO_ROLLOUT`, `FLEET_…`, `CONSUL_…`: it stays where it is then
- */
-export async function followRollout(
-  fleet: OpenFleet,
-  namespace: string,
-  options: RolloutOptions,
-): Promise<RolloutResult> {
-  const { store } = fleet;
-  const { key, onTimeout } = options;
-  let registered: readonly string[] | undefined;
-  for (;;) {
-    const rollout = await rolloutOf(store, await store.publishers(), namespace);
-    registered ??= await catalogueHosts(
-      fleet,
-      rollout.heads.map((one) => one.namespace),
-    );
-    const { outcome, progress } = await waitForStep(store, rollout, registered, options);
-    if (outcome === 'rejected' || (outcome === 'late' && onTimeout === 'revert')) {
-      const why =
-        outcome === 'rejected' ? `refused by Envoy on ${progress.rejected[0]?.host ?? ''}` : 'hosts did not answer';
-      await takeBack(fleet, namespace, { key, message: `taken back: ${why}` });
-      return { state: 'reverted', outcome, progress };
-    }
-    if (outcome !== 'accepted') return { state: 'stays', outcome, progress };
-    if (rollout.stage.step >= rollout.stage.steps.length) return { state: 'done', outcome, progress };
-    await nextStep(store, namespace, rollout.stage.id, key);
-  }
 }

@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { applyResources, deleteResources, publishedResources, rollBack } from '../../src/fleet/fleet.ts';
 import { addPublisher, revokePublisher } from '../../src/fleet/fleet-admin.ts';
+import { followRollout, type RolloutOptions } from '../../src/fleet/follow-rollout.ts';
+import { setFrozen } from '../../src/fleet/freeze.ts';
 import type { HostStatus } from '../../src/fleet/host-status.ts';
 import { statusKey } from '../../src/fleet/layout.ts';
-import { followRollout, type RolloutOptions, rolloutProgress, takeBack } from '../../src/fleet/rollout.ts';
+import { nextStep, rolloutProgress, takeBack } from '../../src/fleet/rollout.ts';
 import { createSigningKey, publicHalf } from '../../src/fleet/signing-key.ts';
 import { startChild } from '../support/child.ts';
 import { eventually, PATIENCE_MS } from '../support/eventually.ts';
@@ -108,6 +110,91 @@ test('a roll-back goes to all hosts in the middle of it', async (t) => {
   await assert.rejects(takeBack(lab.fleet, 'shop', { key: lab.admin }), { code: 'FLEET_NO_ROLLOUT' });
   await lab.apply(answering('reviews', 420));
   assert.deepEqual(await lab.published(), ['shop/reviews 420']);
+});
+
+test('somebody else goes back while it is waited for: the wait ends and says so', async (t) => {
+  const lab = await rig(t);
+  await lab.apply(answering('reviews', 418));
+  await lab.staged(['1', 'all'], answering('reviews', 419));
+  let back: Promise<unknown> | undefined;
+  const onProgress = (): void => {
+    back ??= rollBack(lab.fleet, 'shop', 1, { key: lab.admin });
+  };
+  await assert.rejects(lab.follow('shop', { onProgress, onTimeout: 'revert' }), {
+    code: 'FLEET_NO_ROLLOUT',
+    message: /admin has published revision 3 of shop \(rollback\)\. It was at step 1 \(1 of 2\)/,
+  });
+  await back;
+  assert.deepEqual(await lab.published(), ['shop/reviews 418']);
+});
+
+test('two go on with it at the same time: no step is left out', async (t) => {
+  const lab = await rig(t);
+  await lab.apply(answering('reviews', 418));
+  await lab.staged(['1', '2', 'all'], answering('reviews', 419));
+  const { id } = await rolloutProgress(lab.fleet, 'shop');
+  for (let i = 0; i < 2; i += 1) await nextStep(lab.fleet.store, 'shop', { id, step: 1 }, lab.admin);
+  assert.equal((await rolloutProgress(lab.fleet, 'shop')).step, 2);
+  // One waits for the second step while the other makes the third.
+  const steps = new Set<number>();
+  let next: Promise<unknown> | undefined;
+  const onProgress = ({ step }: { readonly step: number }): void => {
+    steps.add(step);
+    if (step === 2) next ??= nextStep(lab.fleet.store, 'shop', { id, step: 2 }, lab.admin);
+    if (step === 3) next = Promise.all(HOSTS.map(async (host) => answer(lab, host, 'shop')));
+  };
+  const { state, progress } = await lab.follow('shop', { onProgress });
+  await next;
+  assert.deepEqual([state, progress.step, [...steps]], ['done', 3, [2, 3]]);
+});
+
+test('a host counts by what it says of the change, whatever its clock says', async (t) => {
+  const lab = await rig(t);
+  await lab.apply(answering('reviews', 418));
+  await lab.staged(['all'], answering('reviews', 419));
+  const { id, revisions } = await rolloutProgress(lab.fleet, 'shop');
+  const yesterday = { atMs: Date.now() - 24 * 3_600_000 };
+  await says(lab, 'long-gone', { ...yesterday, rollouts: [{ id, revisions, envoy: 'accepted', errors: [] }] });
+  const { accepted, silent } = await rolloutProgress(lab.fleet, 'shop');
+  assert.deepEqual([accepted, silent], [['long-gone'], []]);
+  await says(lab, 'long-gone', { ...yesterday, rollouts: [{ id, revisions, envoy: 'rejected', errors: ['no'] }] });
+  const { state, progress } = await lab.follow('shop');
+  assert.deepEqual([state, progress.rejected.map(({ host }) => host)], ['reverted', ['long-gone']]);
+});
+
+test('Consul goes away and comes back: the wait goes on', async (t) => {
+  const lab = await rig(t);
+  await lab.apply(answering('reviews', 418));
+  await lab.staged(['1', 'all'], answering('reviews', 419));
+  const allAnswer = async (): Promise<void> =>
+    eventually('Consul takes what hosts say', async () => {
+      for (const host of HOSTS) await answer(lab, host, 'shop');
+    });
+  let outage: Promise<void> | undefined;
+  const onProgress = ({ step }: { readonly step: number }): void => {
+    outage ??= lab.consul.child
+      .stop('SIGKILL')
+      .then(async () => lab.consul.restart())
+      .then(allAnswer);
+    if (step === 2) outage = outage.then(allAnswer);
+  };
+  const { state } = await lab.follow('shop', { onProgress });
+  await outage;
+  assert.equal(state, 'done');
+});
+
+test('what cannot be taken back is told, with the reason and what to do then', async (t) => {
+  const lab = await rig(t);
+  await lab.apply(answering('reviews', 418));
+  await lab.staged(['1', 'all'], answering('reviews', 419));
+  const [bad = ''] = (await rolloutProgress(lab.fleet, 'shop')).waiting;
+  await answer(lab, bad, 'shop', 'TRY0101 Listener x: no');
+  await setFrozen(lab.fleet, lab.admin, true, 'until Monday');
+  await assert.rejects(lab.follow('shop'), {
+    code: 'FLEET_FROZEN',
+    message: new RegExp(`to be taken back \\(refused by Envoy on ${bad}\\), and stays: Changes are frozen by admin`),
+    remedy: /trysail rollout back -n shop/,
+  });
 });
 
 test('the publisher of what was before may be revoked, and another one goes on or back', async (t) => {
