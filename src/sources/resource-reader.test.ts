@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { formatDiagnostic } from '../model/diagnostic.ts';
-import { parseResources, type ReadingState, type ResourceFile, readResources } from './resource-reader.ts';
 import { KINDS } from './kinds.ts';
+import { parseResources, type ReadingState, type ResourceFile, readResources } from './resource-reader.ts';
 
 function virtualService(name: string, destination = 'b', metadata = ''): string {
   return `apiVersion: networking.istio.io/v1

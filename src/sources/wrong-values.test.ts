@@ -4,8 +4,8 @@ import type * as z from 'zod/mini';
 import { shownValue } from '../lib/shown-value.ts';
 import { checkAgainst, formatPath, type YamlIssue } from '../lib/yaml-document.ts';
 import { normaliseKeys } from './key-spelling.ts';
-import { meshConfigSchema } from './mesh-config-schema.ts';
 import { KINDS } from './kinds.ts';
+import { meshConfigSchema } from './mesh-config-schema.ts';
 
 /** Must never be quoted: it stands inside of a list or a mapping. */
 const INSIDE = 'content-of-a-collection';
