@@ -16,6 +16,8 @@ export interface AnalysisInput {
   readonly workloads: readonly KnownWorkload[];
   /** As written; empty where resources are not at hand. */
   readonly serviceEntries: readonly Pick<ServiceEntry, 'meta' | 'hosts' | 'ports'>[];
+  /** There may be workloads of which nobody here knows. */
+  readonly workloadsElsewhere: boolean;
   /** `unknown`: services may come from elsewhere, so that nobody can say whether there is one of that name. */
   lookUp(this: void, host: string): Service | 'missing' | 'unknown';
 }

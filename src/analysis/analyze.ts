@@ -2,6 +2,7 @@
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import { serviceOfHost } from '../model/host-names.ts';
 import type { Mesh } from '../model/mesh.ts';
+import type { ResourceSet } from '../sources/resource-set.ts';
 import type { AnalysisInput, KnownWorkload } from './analysis-rule.ts';
 import { RULES } from './rules.ts';
 
@@ -31,6 +32,7 @@ export function analyze(
     mesh,
     serviceEntries,
     workloads: [...workloadsOf(mesh), ...workloads],
+    workloadsElsewhere: mayBeElsewhere,
     lookUp: (host) =>
       mesh.services.get(host) ??
       (mayBeElsewhere && serviceOfHost(mesh.config, host) !== undefined ? 'unknown' : 'missing'),
@@ -42,4 +44,18 @@ export function analyze(
   const all = [...told, ...RULES.flatMap(({ check }) => check(input))];
   const once = new Map(all.map((diagnostic) => [JSON.stringify(diagnostic), diagnostic]));
   return [...once.values()].sort(compareDiagnostics);
+}
+
+/**
+ * The same for resources that were read, with the workloads that they describe.
+ * @param read what their reading found
+ */
+export function analyzeResources(
+  mesh: Mesh,
+  { serviceEntries, workloadEntries }: Pick<ResourceSet, 'serviceEntries' | 'workloadEntries'>,
+  options: Pick<AnalyzeOptions, 'mayBeElsewhere'>,
+  read: readonly Diagnostic[] = mesh.diagnostics,
+): readonly Diagnostic[] {
+  const workloads = workloadEntries.map(({ meta: { namespace }, workload: { labels } }) => ({ namespace, labels }));
+  return analyze(mesh, { ...options, serviceEntries }, read, workloads);
 }

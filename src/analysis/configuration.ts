@@ -6,6 +6,7 @@ import type { Mesh } from '../model/mesh.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
 import { parseMeshConfig } from '../sources/mesh-config.ts';
+import { collectPassedOver, type PassedOver, refuseNothing } from '../sources/passed-over.ts';
 import { readResourceFiles } from '../sources/resource-files.ts';
 import { parseResources, type ResourceFile } from '../sources/resource-reader.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
@@ -19,15 +20,20 @@ export interface Configuration {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** The mesh of these texts; pure. `config` and its diagnostics are those of a mesh configuration, if there is one. */
+/**
+ * The mesh of these texts; pure. Documents of other programs are passed over, and told.
+ * @param ofConfig what is wrong with the mesh configuration
+ */
 export function configurationOf(
   files: readonly ResourceFile[],
   config: MeshConfig = DEFAULT_MESH_CONFIG,
   ofConfig: readonly Diagnostic[] = [],
+  passedOver: PassedOver = collectPassedOver(),
 ): Configuration {
-  const resources = parseResources(files);
+  const resources = parseResources(files, passedOver.skip);
   const mesh = buildMesh(undefined, { config, resources, catalogue: undefined, localServices: [] });
-  return { mesh, resources, diagnostics: [...ofConfig, ...mesh.diagnostics].sort(compareDiagnostics) };
+  const diagnostics = [...ofConfig, ...mesh.diagnostics, ...passedOver.diagnostics()];
+  return { mesh, resources, diagnostics: diagnostics.sort(compareDiagnostics) };
 }
 
 async function readMeshConfig(file: string): Promise<ReturnType<typeof parseMeshConfig>> {
@@ -39,6 +45,8 @@ async function readMeshConfig(file: string): Promise<ReturnType<typeof parseMesh
     });
   }
 }
+
+const NO_CONFIG = { config: undefined, diagnostics: [] } as const;
 
 export interface ConfigurationFiles {
   /** Files and folders of resources. */
@@ -56,14 +64,16 @@ export async function readConfiguration(
   { paths, meshConfig }: ConfigurationFiles,
   faulty: 'refuse' | 'tell' = 'refuse',
 ): Promise<Configuration> {
-  const files = await readResourceFiles(paths, meshConfig);
-  if (meshConfig === undefined) return configurationOf(files);
-  const { config, diagnostics } = await readMeshConfig(meshConfig);
-  if (config === undefined && faulty === 'refuse')
+  const { files, charts } = await readResourceFiles(paths, meshConfig);
+  const { config, diagnostics } = meshConfig === undefined ? NO_CONFIG : await readMeshConfig(meshConfig);
+  if (meshConfig !== undefined && config === undefined && faulty === 'refuse')
     throw new TrysailError(
       'MESH_CONFIG_INVALID',
       `the mesh configuration has errors:\n${diagnostics.map(formatDiagnostic).join('\n')}`,
       { remedy: 'Correct them: what the resources mean depends on it.' },
     );
-  return configurationOf(files, config ?? DEFAULT_MESH_CONFIG, diagnostics);
+  const passedOver = collectPassedOver(charts);
+  const configuration = configurationOf(files, config ?? DEFAULT_MESH_CONFIG, diagnostics, passedOver);
+  refuseNothing(paths, passedOver, configuration.resources);
+  return configuration;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DIAGNOSTIC_CODES } from '../model/diagnostic-codes.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
-import { analyze } from './analyze.ts';
+import { analyze, analyzeResources } from './analyze.ts';
 import { configurationOf } from './configuration.ts';
 import { RULES } from './rules.ts';
 
@@ -311,6 +311,18 @@ test('where services may be in Consul, one that no file names is not missing', (
   const codes = (mayBeElsewhere: boolean): readonly string[] =>
     analyze(mesh, { mayBeElsewhere }, diagnostics).map(({ code }) => code);
   assert.deepEqual(codes(false).toSorted(), ['IST0101', 'IST0174']);
+  assert.deepEqual(codes(true), []);
+});
+
+test('where workloads may be in Consul, a selector of none that files name is no finding', () => {
+  const text = [
+    worker('default'),
+    resource('Sidecar', 'web', '{ workloadSelector: { labels: { app: web } }, egress: [{ hosts: ["*/*"] }] }'),
+  ].join('---\n');
+  const { mesh, resources } = configurationOf([{ file: 'in.yaml', text }]);
+  const codes = (mayBeElsewhere: boolean): readonly string[] =>
+    analyzeResources(mesh, resources, { mayBeElsewhere }).map(({ code }) => code);
+  assert.deepEqual(codes(false), ['IST0127']);
   assert.deepEqual(codes(true), []);
 });
 

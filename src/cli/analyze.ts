@@ -23,14 +23,9 @@ const collect = (value: string, previous: readonly string[] | undefined): readon
 
 async function fromFiles(options: AnalyzeCommandOptions): Promise<readonly Diagnostic[]> {
   const { readConfiguration } = await import('../analysis/configuration.ts');
-  const { analyze } = await import('../analysis/analyze.ts');
+  const { analyzeResources } = await import('../analysis/analyze.ts');
   const { mesh, resources, diagnostics } = await readConfiguration(filesOf(options), 'tell');
-  return analyze(
-    mesh,
-    { mayBeElsewhere: options.registry === 'consul', serviceEntries: resources.serviceEntries },
-    diagnostics,
-    resources.workloadEntries.map(({ meta: { namespace }, workload: { labels } }) => ({ namespace, labels })),
-  );
+  return analyzeResources(mesh, resources, { mayBeElsewhere: options.registry === 'consul' }, diagnostics);
 }
 
 async function fromAgent({ socket }: AnalyzeCommandOptions): Promise<readonly Diagnostic[]> {
@@ -38,12 +33,14 @@ async function fromAgent({ socket }: AnalyzeCommandOptions): Promise<readonly Di
   return (await callApi(socket, 'analyze', undefined)).diagnostics;
 }
 
+/** What is no resource of the mesh is no fault of a repository. */
+const PASSED_OVER = 'TRY0009';
 const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info'];
 
 function exitCodeFor(diagnostics: readonly Diagnostic[], failOn: AnalyzeCommandOptions['failOn']): ExitCode {
   if (failOn === 'never') return EXIT.ok;
   const counting = new Set(SEVERITIES.slice(0, SEVERITIES.indexOf(failOn) + 1));
-  const found = diagnostics.filter(({ severity }) => counting.has(severity));
+  const found = diagnostics.filter(({ code, severity }) => counting.has(severity) && code !== PASSED_OVER);
   if (found.some(({ severity }) => severity === 'error')) return EXIT.invalidConfiguration;
   return found.length > 0 ? EXIT.warnings : EXIT.ok;
 }

@@ -1,6 +1,7 @@
 /** `trysail apply` and `trysail diff`: resource files become the fleet's configuration. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { ApplyRequest } from '../fleet/fleet.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
 import { changeSummary, diagnosticText, diffLines } from './change-text.ts';
 import { DEFAULT_WORKLOADS, envoyChangeData, envoyChangeLines, envoyChangesOf } from './envoy-changes-text.ts';
 import { EXIT } from './exit-codes.ts';
@@ -37,14 +38,27 @@ interface ApplyOptions extends FileOptions, KeyOptions, StageOptions {
   readonly dryRun?: boolean;
 }
 
-async function requestOf({ file, namespace, prune, mesh }: FileOptions): Promise<ApplyRequest> {
-  const { readManifestFiles, readManifests } = await import('../fleet/manifest.ts');
-  const manifests = readManifests(await readManifestFiles(file), namespace);
+/** What is to be published, and what of the files was passed over as another program's. */
+interface ReadFiles {
+  readonly request: ApplyRequest;
+  readonly passedOver: readonly Diagnostic[];
+}
+
+async function readFiles({ file, namespace, prune, mesh }: FileOptions): Promise<ReadFiles> {
+  const { readManifestsIn } = await import('../fleet/manifest.ts');
+  const { analyzeResources } = await import('../analysis/analyze.ts');
+  const { manifests, passedOver } = await readManifestsIn(file, namespace);
   const pruned = prune === true ? [...new Set([namespace, ...manifests.map((one) => one.namespace)])] : [];
-  if (mesh === undefined) return { manifests, prune: pruned };
+  const request: ApplyRequest = {
+    manifests,
+    prune: pruned,
+    // Services and workloads may be in Consul alone.
+    judge: (ofChange, resources) => analyzeResources(ofChange, resources, { mayBeElsewhere: true }),
+  };
+  if (mesh === undefined) return { request, passedOver };
   const { loadMeshConfig } = await import('../agent/agent-files.ts');
   const { config } = await loadMeshConfig(mesh);
-  return { manifests, prune: pruned, config };
+  return { request: { ...request, config }, passedOver };
 }
 
 function addFileOptions(command: Command): Command {
@@ -70,14 +84,15 @@ function count(text: string): number {
 
 async function propose(options: FileOptions): Promise<void> {
   const { proposeApply } = await import('../fleet/fleet.ts');
-  const request = await requestOf(options);
-  const [{ changes, diagnostics }, envoy] = await withFleet(options, async (fleet) => {
+  const { request, passedOver } = await readFiles(options);
+  const [{ changes, diagnostics: found }, envoy] = await withFleet(options, async (fleet) => {
     const proposal = await proposeApply(fleet, request);
     return [
       proposal,
       await envoyChangesOf(fleet, proposal, { config: request.config, maxWorkloads: options.workloads }),
     ];
   });
+  const diagnostics = [...passedOver, ...found];
   process.stderr.write(diagnosticText(diagnostics));
   const differing = changes.filter(({ action }) => action !== 'unchanged');
   const full = options.full === true;
@@ -100,11 +115,14 @@ async function propose(options: FileOptions): Promise<void> {
 
 async function apply(options: ApplyOptions): Promise<void> {
   const { applyResources, FleetRefusal } = await import('../fleet/fleet.ts');
-  const request = await requestOf(options);
+  const { request, passedOver } = await readFiles(options);
   const key = await signingKeyOf(options);
   const { output } = options;
   try {
-    await publishChange(options, key, output, async (fleet, signed) => applyResources(fleet, request, signed));
+    await publishChange(options, key, output, async (fleet, signed) => {
+      const report = await applyResources(fleet, request, signed);
+      return { ...report, diagnostics: [...passedOver, ...report.diagnostics] };
+    });
   } catch (error) {
     if (error instanceof FleetRefusal) process.stderr.write(diagnosticText(error.diagnostics));
     throw error;
@@ -120,7 +138,8 @@ export function registerApplyCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Errors in a resource refuse the whole change. A resource keeps its age when it is changed.
+All that "trysail analyze" says of the fleet with the change is told first. Errors in what is applied, or that it makes in
+what is published, refuse the whole change; documents of Kubernetes and other programs are passed over. A resource keeps its age when it is changed.
 
 Examples:
   trysail apply -f reviews.yaml -n shop --key shop.key -m "canary to 5 %"

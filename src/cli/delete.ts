@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { ResourceName } from '../fleet/fleet.ts';
 import { TrysailError } from '../lib/errors.ts';
+import { tellDiagnostics } from './diagnostic-text.ts';
 import {
   addFleetOptions,
   addKeyOption,
@@ -31,8 +32,10 @@ async function namesOf(resources: readonly string[], options: DeleteOptions): Pr
   });
   const { file = [], namespace } = options;
   if (file.length === 0) return named;
-  const { readManifestFiles, readManifests } = await import('../fleet/manifest.ts');
-  return [...named, ...readManifests(await readManifestFiles(file), namespace)];
+  const { readManifestsIn } = await import('../fleet/manifest.ts');
+  const { manifests, passedOver } = await readManifestsIn(file, namespace);
+  tellDiagnostics(passedOver);
+  return [...named, ...manifests];
 }
 
 export function registerDeleteCommand(program: Command): void {

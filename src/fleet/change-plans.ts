@@ -2,7 +2,7 @@
 import { TrysailError } from '../lib/errors.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { MeshConfig } from '../model/mesh-config.ts';
-import { checkPlan, type Places } from './check-plan.ts';
+import { checkPlan, type Judge, type Places } from './check-plan.ts';
 import type { NamespaceChanges } from './compose-head.ts';
 import { type Entry, entryKey } from './documents.ts';
 import type { FleetStore } from './fleet-store.ts';
@@ -45,11 +45,13 @@ export interface ApplyRequest {
   /** Namespaces of which everything that is not among the manifests is deleted; absent: nothing is. */
   readonly prune?: readonly string[];
   readonly config?: MeshConfig | undefined;
+  /** What is said of the mesh as it is and as it would be; absent: what reading finds. */
+  readonly judge?: Judge | undefined;
 }
 
 /** The changes that make resources what the manifests say. @throws TrysailError `FLEET_…`, `CONSUL_…` */
 export async function planned(store: FleetStore, publishers: Publishers, request: ApplyRequest): Promise<Planned> {
-  const { manifests, prune = [], config } = request;
+  const { manifests, prune = [], config, judge } = request;
   const touched = [...new Set([...manifests.map(({ namespace }) => namespace), ...prune])].sort();
   const names = [...new Set([...(await store.namespaces()), ...touched])];
   const bases = new Map(
@@ -68,7 +70,7 @@ export async function planned(store: FleetStore, publishers: Publishers, request
     if (isChange(plan)) namespaces.push(plan);
   }
   const all = [...bases.values()].flatMap(loadedOf);
-  const diagnostics = checkPlan(all, namespaces, places, config);
+  const diagnostics = checkPlan(all, namespaces, places, config, judge);
   return { changes, namespaces, diagnostics, files: plannedFiles(all, namespaces) };
 }
 

@@ -1,5 +1,6 @@
 /** What a change would do to the whole fleet's configuration: errors refuse it, warnings are told. */
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
+import type { Mesh } from '../model/mesh.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
 import { publishedRecords } from '../sources/published-records.ts';
@@ -20,7 +21,12 @@ function placed(diagnostic: Diagnostic, places: Places): Diagnostic {
   return { ...diagnostic, source: { file: place.source.file, line: writtenLine(place.lines, source.line) } };
 }
 
-function analyse(files: readonly ResourceFile[], config: MeshConfig): readonly Diagnostic[] {
+/** All that is to be said of a mesh that these resources make; what their reading found is in `mesh.diagnostics`. */
+export type Judge = (mesh: Mesh, resources: ResourceSet) => readonly Diagnostic[];
+
+const AS_READ: Judge = ({ diagnostics }) => diagnostics;
+
+function analyse(files: readonly ResourceFile[], config: MeshConfig, judge: Judge): readonly Diagnostic[] {
   const published = parseResources(files);
   const { records, diagnostics } = publishedRecords(published.serviceRecords, config);
   const resources: ResourceSet = {
@@ -30,7 +36,7 @@ function analyse(files: readonly ResourceFile[], config: MeshConfig): readonly D
   };
   // What runs is Consul's to say: a host by the mesh's templates may well exist.
   const catalogue = { services: new Map(), diagnostics: [] };
-  return buildMesh(undefined, { config, resources, catalogue, localServices: [] }).diagnostics;
+  return judge(buildMesh(undefined, { config, resources, catalogue, localServices: [] }), resources);
 }
 
 const identity = ({ code, object, path, message }: Diagnostic): string =>
@@ -45,10 +51,11 @@ export function checkPlan(
   changes: readonly NamespaceChanges[],
   places: Places,
   config: MeshConfig = DEFAULT_MESH_CONFIG,
+  judge: Judge = AS_READ,
 ): readonly Diagnostic[] {
   const files = plannedFiles(all, changes);
-  const after = analyse(files.after, config);
-  const before = new Set(analyse(files.before, config).map(identity));
+  const after = analyse(files.after, config, judge);
+  const before = new Set(analyse(files.before, config, judge).map(identity));
   return after
     .filter((one) => one.source?.file.startsWith('new:') === true || !before.has(identity(one)))
     .map((one) => placed(one, places))

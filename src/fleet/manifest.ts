@@ -2,6 +2,8 @@
 import { type Document, isDocument, isMap, LineCounter, parseAllDocuments, stringify } from 'yaml';
 import { TrysailError } from '../lib/errors.ts';
 import { syntaxIssues, YAML_OPTIONS } from '../lib/yaml-syntax.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import { collectPassedOver, refuseNothing } from '../sources/passed-over.ts';
 import { readResourceFiles } from '../sources/resource-files.ts';
 import { FLEET_LIMITS } from './layout.ts';
 
@@ -37,14 +39,8 @@ export interface ManifestFile {
   readonly text: string;
 }
 
-/**
- * The files that `paths` name, as `readResourceFiles` finds them; `-` is standard input.
- * @throws TrysailError `RESOURCES_UNREADABLE`
- */
-export async function readManifestFiles(paths: readonly string[]): Promise<readonly ManifestFile[]> {
-  const files = await readResourceFiles(paths);
-  return files.map(({ file, text }) => ({ file: file === '-' ? 'standard input' : file, text }));
-}
+/** Whether a document is none of ours and left out. */
+type LeaveOut = (value: unknown, file: ManifestFile) => boolean;
 
 function invalid(file: string, line: number, why: string, remedy: string): TrysailError {
   return new TrysailError('FLEET_MANIFEST', `${file}:${line}: ${why}.`, { remedy });
@@ -98,7 +94,8 @@ function withNamespace(value: unknown, namespace: string): unknown {
   return { apiVersion, kind, metadata: { ...fields(metadata), namespace }, ...rest };
 }
 
-function manifestsOf({ file, text }: ManifestFile, namespace: string): readonly Manifest[] {
+function manifestsOf(written: ManifestFile, namespace: string, leaveOut: LeaveOut): readonly Manifest[] {
+  const { file, text } = written;
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, { ...YAML_OPTIONS, lineCounter: lines });
   const documents = Array.isArray(parsed)
@@ -113,19 +110,23 @@ function manifestsOf({ file, text }: ManifestFile, namespace: string): readonly 
     if (value === null || value === undefined) return [];
     const items = itemsOf(value);
     if (items !== undefined)
-      return items.map((item) => {
+      return items.flatMap((item): readonly Manifest[] => {
+        if (leaveOut(item, written)) return [];
         const named = nameOf(item, file, line);
         const inNamespace = named.namespace ?? namespace;
         const body = stringify(withNamespace(item, inNamespace));
         // Written anew: only the list itself has a place.
-        return {
-          ...named,
-          namespace: inNamespace,
-          text: body,
-          source: { file, line },
-          lines: { first: line, added: undefined },
-        };
+        return [
+          {
+            ...named,
+            namespace: inNamespace,
+            text: body,
+            source: { file, line },
+            lines: { first: line, added: undefined },
+          },
+        ];
       });
+    if (leaveOut(value, written)) return [];
     const named = nameOf(value, file, line);
     const source = { file, line };
     const own = ownText(document, text);
@@ -145,8 +146,12 @@ function manifestsOf({ file, text }: ManifestFile, namespace: string): readonly 
  * @param namespace of resources that name none
  * @throws TrysailError `FLEET_MANIFEST` with the place of the first fault
  */
-export function readManifests(files: readonly ManifestFile[], namespace: string): readonly Manifest[] {
-  const manifests = files.flatMap((file) => manifestsOf(file, namespace));
+export function readManifests(
+  files: readonly ManifestFile[],
+  namespace: string,
+  leaveOut: LeaveOut = () => false,
+): readonly Manifest[] {
+  const manifests = files.flatMap((file) => manifestsOf(file, namespace, leaveOut));
   const seen = new Map<string, Manifest>();
   for (const one of manifests) {
     const { file, line } = one.source;
@@ -164,4 +169,22 @@ export function readManifests(files: readonly ManifestFile[], namespace: string)
       throw invalid(file, line, `${key} is larger than ${FLEET_LIMITS.bodyBytes} bytes`, 'Split it into several.');
   }
   return manifests;
+}
+
+/**
+ * The resources of the files that `paths` name, as `readResourceFiles` finds them (`-` is standard input), and what was
+ * passed over there as another program's.
+ * @param namespace of resources that name none
+ * @throws TrysailError `RESOURCES_UNREADABLE`, `FLEET_MANIFEST`
+ */
+export async function readManifestsIn(
+  paths: readonly string[],
+  namespace: string,
+): Promise<{ readonly manifests: readonly Manifest[]; readonly passedOver: readonly Diagnostic[] }> {
+  const { files, charts } = await readResourceFiles(paths);
+  const passedOver = collectPassedOver(charts);
+  const named = files.map((one) => (one.file === '-' ? { ...one, file: 'standard input' } : one));
+  const manifests = readManifests(named, namespace, passedOver.skip);
+  refuseNothing(paths, passedOver);
+  return { manifests, passedOver: passedOver.diagnostics() };
 }

@@ -5,6 +5,7 @@ import { shownValue } from '../lib/shown-value.ts';
 import { checkAgainst, formatPath, type Path, type YamlDocument } from '../lib/yaml-document.ts';
 import { DEFAULT_NAMESPACE } from '../model/host-names.ts';
 import { labels } from './field-types.ts';
+import { isOfKubernetes } from './foreign-documents.ts';
 import type { ResourceIssue } from './kinds/kind.ts';
 import { KINDS, UNSUPPORTED_KINDS } from './kinds.ts';
 
@@ -74,14 +75,6 @@ export function resourceKey(value: unknown): string | undefined {
   return kind === undefined || name === undefined ? undefined : `${kind}/${namespace}/${name}`;
 }
 
-/** Groups of Kubernetes' own kinds that do not end in `.k8s.io`. */
-const KUBERNETES_GROUPS = new Set(['apps', 'autoscaling', 'batch', 'extensions', 'policy']);
-
-function isOfKubernetes(apiVersion: string): boolean {
-  const [group = '', version] = apiVersion.split('/');
-  return version === undefined ? /^v\d/.test(apiVersion) : KUBERNETES_GROUPS.has(group) || group.endsWith('.k8s.io');
-}
-
 /** Kinds of an API group, those that are not supported among them. */
 function kindsOf(group: string): readonly string[] {
   return [
@@ -103,7 +96,7 @@ function kindIssue(kind: string, apiVersion: string): Omit<ResourceIssue, 'line'
       remedy: 'Remove the resource: it protects and changes nothing.',
     };
   const known = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
-  if (isOfKubernetes(apiVersion))
+  if (isOfKubernetes(kind, apiVersion))
     return {
       code: 'TRY0002',
       severity: 'error',

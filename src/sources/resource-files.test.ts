@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -28,10 +28,41 @@ test('readResourceFiles() takes what may be resources of folders, sorted, and wh
     'notes.txt': 'kind: x',
   });
   const names = async (paths: readonly string[]): Promise<readonly string[]> =>
-    (await readResourceFiles(paths, join(dir, 'mesh.yaml'))).map(({ file }) => file.slice(dir.length + 1));
+    (await readResourceFiles(paths, join(dir, 'mesh.yaml'))).files.map(({ file }) => file.slice(dir.length + 1));
   assert.deepEqual(await names([dir]), ['b.yaml', 'below/a.yml', 'c.json']);
   assert.deepEqual(await names([`${dir}/b.yaml`, dir]), ['b.yaml', 'below/a.yml', 'c.json']);
   assert.deepEqual(await names([`${dir}/agent.yaml`, `${dir}/notes.txt`]), ['agent.yaml', 'notes.txt']);
+});
+
+test('readResourceFiles() follows links, and reads nothing twice', async (t) => {
+  const dir = await folder(t, { 'base/a.yaml': 'kind: x', 'elsewhere/b.yaml': 'kind: x', 'prod/c.yaml': 'kind: x' });
+  await symlink('../base', join(dir, 'prod/base'));
+  await symlink('../elsewhere/b.yaml', join(dir, 'prod/linked.yaml'));
+  await symlink('..', join(dir, 'prod/circle'));
+  const names = async (path: string): Promise<readonly string[]> =>
+    (await readResourceFiles([path])).files.map(({ file }) => file.slice(dir.length + 1));
+  assert.deepEqual(await names(dir), ['base/a.yaml', 'elsewhere/b.yaml', 'prod/c.yaml']);
+  await rm(join(dir, 'prod/circle'));
+  assert.deepEqual(await names(join(dir, 'prod')), ['prod/base/a.yaml', 'prod/c.yaml', 'prod/linked.yaml']);
+  await symlink('nowhere', join(dir, 'prod/broken.yaml'));
+  await assert.rejects(readResourceFiles([dir]), { code: 'RESOURCES_UNREADABLE', message: /broken\.yaml/ });
+});
+
+test('readResourceFiles() leaves the templates of Helm charts out, and tells which', async (t) => {
+  const dir = await folder(t, {
+    'web/Chart.yaml': 'apiVersion: v2',
+    'web/templates/a.yaml': 'kind: {{ x }}',
+    'web/extra/a.yaml': 'kind: x',
+    'templates/a.yaml': 'kind: x',
+  });
+  const { files, charts } = await readResourceFiles([dir]);
+  assert.deepEqual(
+    files.map(({ file }) => file.slice(dir.length + 1)),
+    ['templates/a.yaml', 'web/Chart.yaml', 'web/extra/a.yaml'],
+  );
+  assert.deepEqual(charts, [join(dir, 'web')]);
+  const only = await folder(t, { 'web/Chart.yaml': '', 'web/templates/a.yaml': 'kind: {{ x }}' });
+  await assert.rejects(readResourceFiles([only]), { code: 'RESOURCES_UNREADABLE', message: /Helm chart/ });
 });
 
 test('readResourceFiles() names what cannot be read', async () => {

@@ -6,9 +6,10 @@ import { type Path, parseYamlDocuments, type YamlDocument } from '../lib/yaml-do
 import { compareDiagnostics, type Diagnostic, type SourceLocation } from '../model/diagnostic.ts';
 import { compareAge, type ResourceMeta } from '../model/resource-meta.ts';
 import { readEnvelope, resourceKey } from './envelope.ts';
+import { sortOf } from './foreign-documents.ts';
 import type { ResourceIssue } from './kinds/kind.ts';
-import { assignAges } from './resource-ages.ts';
 import { KINDS } from './kinds.ts';
+import { assignAges } from './resource-ages.ts';
 import { EMPTY_RESOURCES, type ResourceSet } from './resource-set.ts';
 
 export interface ResourceFile {
@@ -17,7 +18,12 @@ export interface ResourceFile {
   readonly text: string;
   /** It is one resource, of which the source says more than the text; such files go before others. */
   readonly single?: SingleResource;
+  /** A user named it itself, not a folder that holds it. */
+  readonly named?: true;
 }
+
+/** Whether a document, or element of a `List`, is none of ours and left out without a word. */
+export type LeaveOut = (value: unknown, file: ResourceFile) => boolean;
 
 /** What is known of a resource beside its text. */
 export interface SingleResource {
@@ -51,6 +57,8 @@ interface Entry {
   readonly source: SourceLocation;
   /** Undefined: it has errors. */
   readonly passed: Passed | undefined;
+  /** It is of another program, whose kind may have the name of one of ours. */
+  readonly foreign?: true;
   readonly issues: readonly ResourceIssue[];
 }
 
@@ -78,7 +86,10 @@ function readEntry(value: unknown, document: YamlDocument, base: Path): Entry {
   const source = { file: document.file, line: document.lineOf(base) };
   const { envelope, issues } = readEnvelope(value, document, base);
   const kind = envelope === undefined ? undefined : KINDS[envelope.kind];
-  if (envelope === undefined || kind === undefined) return { key, source, passed: undefined, issues };
+  if (envelope === undefined || kind === undefined) {
+    const fault: Entry = { key, source, passed: undefined, issues };
+    return sortOf(value) === 'foreign' ? { ...fault, foreign: true } : fault;
+  }
   const { namespace, name, labels, createdMs } = envelope;
   const meta: ResourceMeta = { kind: kind.kind, namespace, name, labels, source, age: 0 };
   const spec = (value as { readonly spec?: unknown }).spec;
@@ -97,11 +108,10 @@ function listItems(value: unknown): readonly unknown[] | undefined {
   return isList ? (value.items as readonly unknown[]) : undefined;
 }
 
-function readDocument(document: YamlDocument): readonly Entry[] {
+function readDocument(document: YamlDocument, isLeftOut: (value: unknown) => boolean = () => false): readonly Entry[] {
   const items = listItems(document.value);
-  return items === undefined
-    ? [readEntry(document.value, document, [])]
-    : items.map((item, i) => readEntry(item, document, ['items', i]));
+  if (items === undefined) return isLeftOut(document.value) ? [] : [readEntry(document.value, document, [])];
+  return items.flatMap((item, i) => (isLeftOut(item) ? [] : [readEntry(item, document, ['items', i])]));
 }
 
 /** The only entry of a file that is one resource. What says it is another one is a fault of that resource. */
@@ -131,7 +141,8 @@ function singleEntry(
   return { key, source: { file, line }, passed: undefined, issues: [issue] };
 }
 
-function readFile({ file, text, single }: ResourceFile, previous: FileState | undefined): FileState {
+function readFile(one: ResourceFile, previous: FileState | undefined, leaveOut: LeaveOut | undefined): FileState {
+  const { file, text, single } = one;
   const documents = parseYamlDocuments(text, file);
   const syntax = documents.flatMap((document) =>
     document.issues.map((issue): Diagnostic => {
@@ -149,11 +160,21 @@ function readFile({ file, text, single }: ResourceFile, previous: FileState | un
     // The name of the file, not what was in it before, tells which resource it is.
     const fault = { key: single.key, source: { file, line: 1 }, passed: undefined, issues: [] };
     const entries =
-      syntax.length > 0 ? [fault] : [singleEntry(documents.flatMap(readDocument), single, documents[0], file)];
+      syntax.length > 0
+        ? [fault]
+        : [
+            singleEntry(
+              documents.flatMap((document) => readDocument(document)),
+              single,
+              documents[0],
+              file,
+            ),
+          ];
     return { text, single, entries, syntax };
   }
   if (syntax.length > 0) return { text, single, entries: previous?.entries ?? [], syntax };
-  const entries = documents.flatMap(readDocument);
+  const isLeftOut = (value: unknown): boolean => leaveOut?.(value, one) === true;
+  const entries = documents.flatMap((document) => readDocument(document, isLeftOut));
   if (entries.every((entry) => entry.key !== undefined)) return { text, single, entries, syntax };
   // One of them may be the broken form of a resource that the file held, but nobody can say of which.
   const present = new Set(entries.map((entry) => entry.key));
@@ -214,7 +235,11 @@ function sameSingle(a: SingleResource | undefined, b: SingleResource | undefined
  * Reads all files anew, but parses only those whose text changed. Never throws; what is wrong is in
  * `set.diagnostics`, sorted. The result does not depend on the order of `files`, only on their names.
  */
-export function readResources(previous: ReadingState | undefined, files: readonly ResourceFile[]): ReadingState {
+export function readResources(
+  previous: ReadingState | undefined,
+  files: readonly ResourceFile[],
+  leaveOut?: LeaveOut,
+): ReadingState {
   const states = new Map<string, FileState>();
   const diagnostics: Diagnostic[] = [];
   const effective = new Map<string, Passed>();
@@ -222,10 +247,18 @@ export function readResources(previous: ReadingState | undefined, files: readonl
   for (const file of files.toSorted(compareFiles)) {
     const before = previous?.files.get(file.file);
     const same = before?.text === file.text && sameSingle(before.single, file.single);
-    const state = same ? before : readFile(file, before);
-    states.set(file.file, state);
+    states.set(file.file, same ? before : readFile(file, before, leaveOut));
+  }
+  const own = new Set(
+    [...states.values()].flatMap(({ entries }) => entries.flatMap((one) => (one.foreign === true ? [] : one.key))),
+  );
+  for (const state of states.values()) {
     diagnostics.push(...state.syntax);
     for (const entry of state.entries) {
+      if (entry.foreign === true && own.has(entry.key)) {
+        diagnostics.push(...toDiagnostics(entry, false));
+        continue;
+      }
       const { key, passed, source } = entry;
       const first = key === undefined ? undefined : claimed.get(key);
       if (key !== undefined && first !== undefined) {
@@ -285,6 +318,6 @@ export function readResources(previous: ReadingState | undefined, files: readonl
 }
 
 /** The resources of some files, with no memory: for commands that work offline. */
-export function parseResources(files: readonly ResourceFile[]): ResourceSet {
-  return readResources(undefined, files).set;
+export function parseResources(files: readonly ResourceFile[], leaveOut?: LeaveOut): ResourceSet {
+  return readResources(undefined, files, leaveOut).set;
 }

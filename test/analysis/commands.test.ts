@@ -331,6 +331,37 @@ test('analyze exits by severity, and annotates', async (t) => {
   );
 });
 
+const OF_KUBERNETES = `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: reviews }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: reviews }
+`;
+
+test('a repository that is of Kubernetes too: its own documents are passed over, and told once', async (t) => {
+  const dir = await shop(t);
+  await writeFile(join(dir, 'apps.yaml'), OF_KUBERNETES);
+  await writeFile(join(dir, 'package.json'), '{"kind":"module"}');
+  const analyzed = await trysail('analyze', '-f', dir, '--fail-on', 'info');
+  assert.deepEqual([analyzed.code, analyzed.err], [EXIT.ok, '']);
+  assert.match(analyzed.out, /note +TRY0009 +2 documents are passed over, .*: Deployment \(1\), Service \(1\)\n/);
+  assert.match(analyzed.out, /note +TRY0009 .*package\.json\n/);
+  assert.match(analyzed.out, /\n\n2 notes\.\n$/);
+  const rendered = await trysail('render', '-f', dir, '--workload', 'default/web-1');
+  assert.equal(rendered.code, EXIT.ok);
+  assert.match(rendered.err, /^info TRY0009: 2 documents are passed over, /);
+  const explained = await trysail('explain', '-f', dir, '--from', 'web-1', '--to', 'http://reviews:9080/');
+  assert.deepEqual([explained.code, explained.err], [EXIT.ok, '']);
+
+  const nothing = await trysail('analyze', '-f', join(dir, 'apps.yaml'));
+  assert.equal(nothing.code, EXIT.failed);
+  assert.match(nothing.err, /^trysail: there are no resources in .*apps\.yaml: 2 documents are passed over, /);
+  const named = await trysail('analyze', '-f', join(dir, 'shop.yaml'), '-f', join(dir, 'package.json'));
+  assert.equal(named.code, EXIT.invalidConfiguration, 'a file that is named is meant');
+});
+
 test('docs/analyze.md has every code that a rule may report', async () => {
   const page = await readFile(join(ROOT, 'docs/analyze.md'), 'utf8');
   for (const code of new Set(RULES.flatMap(({ codes }) => codes))) assert.ok(page.includes(code), code);

@@ -10,7 +10,8 @@ interface Selecting {
 
 export const selectorWithoutWorkload: AnalysisRule = {
   codes: ['IST0127'],
-  check({ mesh, workloads }) {
+  check({ mesh, workloads, workloadsElsewhere }) {
+    if (workloadsElsewhere) return [];
     const { rootNamespace } = mesh.config;
     const all: readonly Selecting[] = [
       ...mesh.sidecars.map(({ meta, workloadSelector: selector }) => ({ meta, selector })),
