@@ -207,7 +207,7 @@ function fileDiagnostics(
 }
 
 /**
- * The settings of one start of the agent. Never throws: everything that is wrong comes as diagnostics (codes TRY02xx)
+ * The settings of one start of the agent. Never throws: everything that is wrong comes as diagnostics (codes TRY09xx)
  * with value, place, rule and remedy. Secret files are looked at (mode, existence) and not read.
  */
 export function loadAgentSettings(sources: SettingsSources): LoadedSettings {
