@@ -1,7 +1,8 @@
 /** `trysail fleet` and `trysail publisher`: what the owner of the configuration's root does. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Argument, type Command, Option } from 'commander';
+import type { OpenFleet } from '../fleet/fleet.ts';
 import type { PublisherSummary } from '../fleet/fleet-admin.ts';
 import type { Repaired } from '../fleet/repair.ts';
 import { errorMessage, TrysailError } from '../lib/errors.ts';
@@ -139,19 +140,45 @@ Example:
       .description(
         'Put the newest revision that verifies back where somebody has overwritten it, and collect leftovers.',
       )
+      .option('--list <file>', 'First the list of publishers, as a host keeps it: fleet/mesh.json of its state folder.')
       .addHelpText(
         'after',
         `
-Example:
-  trysail fleet repair`,
+Examples:
+  trysail fleet repair
+  trysail fleet repair --list /var/lib/trysail/fleet/mesh.json`,
       ),
-  ).action(async (options: FleetOptions) => {
-    const { repairFleet } = await import('../fleet/repair.ts');
-    const repaired = await withFleet(options, repairFleet);
-    process.stdout.write(
-      repaired.length === 0 ? 'All that is in Consul verifies.\n' : repaired.map(repairedLine).join(''),
-    );
+  ).action(async (options: FleetOptions & { readonly list?: string }) => {
+    await withFleet(options, async (open) => repair(open, options.list));
   });
+}
+
+/** @throws TrysailError `FLEET_LIST_FILE` */
+async function readList(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new TrysailError(
+      'FLEET_LIST_FILE',
+      `The list of publishers ${file} cannot be read: ${errorMessage(error)}.`,
+      {
+        remedy: 'Name fleet/mesh.json of the state folder of a host, or a copy of it.',
+        cause: error,
+      },
+    );
+  }
+}
+
+async function repair(open: OpenFleet, listFile: string | undefined): Promise<void> {
+  const { repairFleet, restoreList } = await import('../fleet/repair.ts');
+  const { freezeReport } = await import('../fleet/freeze.ts');
+  const revision = listFile === undefined ? undefined : await restoreList(open, await readList(listFile));
+  if (revision !== undefined) process.stdout.write(`The list of publishers is at revision ${revision} again.\n`);
+  const repaired = await repairFleet(open);
+  process.stdout.write(repaired.map(repairedLine).join(''));
+  // Throws where the mark is lost, which nobody but a key can make again.
+  await freezeReport(open);
+  if (revision === undefined && repaired.length === 0) process.stdout.write('All that is in Consul verifies.\n');
 }
 
 function publishersText(publishers: readonly PublisherSummary[]): string {

@@ -8,7 +8,7 @@ import { type Held, inlineBodies, judgeHead, takeHead } from './accept-head.ts';
 import { type FreezeDocument, readFreezeDocument, TYPES } from './documents.ts';
 import { bodyKey, FLEET_LIMITS, FREEZE_KEY, headKey, indexKey, MESH_KEY, NAMESPACES_PREFIX } from './layout.ts';
 import { openPublishers, type Publishers } from './publishers.ts';
-import { contentHash, isRefused, openDocument } from './signed-document.ts';
+import { contentHash, isRefused, openDocument, type Refused } from './signed-document.ts';
 import type { VerifyingKey } from './signing-key.ts';
 
 /** How many reads are under way at once. */
@@ -32,9 +32,15 @@ export interface Frozen {
   readonly by: string;
 }
 
-function unverified(what: string, why: string): TrysailError {
+const REMEDIES = {
+  head: '"trysail fleet repair" puts the newest revision that verifies back.',
+  list: 'A host keeps the last good one: "trysail fleet repair --list /var/lib/trysail/fleet/mesh.json" puts it back.',
+  freeze: 'Whoever may freeze changes writes it anew: "trysail freeze", "trysail unfreeze".',
+} as const;
+
+function unverified(what: string, why: string, remedy: keyof typeof REMEDIES): TrysailError {
   return new TrysailError('FLEET_UNVERIFIED', `${what} in Consul does not verify: ${why}.`, {
-    remedy: 'Find out who can write there. "trysail fleet repair" puts the newest revision that verifies back.',
+    remedy: `Find out who can write there. ${REMEDIES[remedy]}`,
   });
 }
 
@@ -83,21 +89,33 @@ export class FleetStore {
         'FLEET_MISSING',
         `There is no fleet configuration in Consul: ${MESH_KEY} does not exist.`,
         {
-          remedy: 'Make one with "trysail fleet init", or name the right Consul by --consul.',
+          remedy:
+            'Make one with "trysail fleet init", or name the right Consul by --consul. Where there was one, hosts keep its list: "trysail fleet repair --list /var/lib/trysail/fleet/mesh.json".',
         },
       );
     const publishers = openPublishers(value.value, this.roots);
-    if (isRefused(publishers)) throw unverified(`The list of publishers (${MESH_KEY})`, publishers.refused);
+    if (isRefused(publishers)) throw unverified(`The list of publishers (${MESH_KEY})`, publishers.refused, 'list');
     return { ...publishers, modifyIndex: value.modifyIndex };
   }
 
   /** Whether changes are frozen. @throws TrysailError `FLEET_UNVERIFIED` */
   async freeze(publishers: Publishers): Promise<Frozen> {
+    const { mark } = await this.freezeMark(publishers);
+    if (isRefused(mark)) throw unverified(`The mark that freezes changes (${FREEZE_KEY})`, mark.refused, 'freeze');
+    return mark;
+  }
+
+  /** What Consul says of freezing, or why that does not count; with the index of its key, 0 without one. */
+  async freezeMark(publishers: Publishers): Promise<{ readonly mark: Frozen | Refused; readonly modifyIndex: number }> {
     const { value } = await this.kv.get(FREEZE_KEY);
-    if (value === undefined) throw unverified(FREEZE_KEY, 'it does not exist');
+    if (value === undefined) return { mark: { refused: 'it does not exist' }, modifyIndex: 0 };
+    return { mark: this.#openFreeze(value, publishers), modifyIndex: value.modifyIndex };
+  }
+
+  #openFreeze({ value, modifyIndex }: KvEntry, publishers: Publishers): Frozen | Refused {
     const opened = openDocument(
       TYPES.freeze,
-      value.value,
+      value,
       (id) => {
         const { publisher, key } = publishers.byKey.get(id) ?? {};
         if (key !== undefined && publisher?.mayFreeze === true) return key;
@@ -105,12 +123,12 @@ export class FleetStore {
       },
       FLEET_LIMITS.headBytes,
     );
-    if (isRefused(opened)) throw unverified(FREEZE_KEY, opened.refused);
+    if (isRefused(opened)) return opened;
     const document = readFreezeDocument(opened.payload);
-    if (isRefused(document)) throw unverified(FREEZE_KEY, document.refused);
-    if (document.fleet !== publishers.document.fleet) throw unverified(FREEZE_KEY, 'it belongs to another fleet');
+    if (isRefused(document)) return document;
+    if (document.fleet !== publishers.document.fleet) return { refused: 'it belongs to another fleet' };
     const by = publishers.byKey.get(opened.key)?.publisher.name ?? 'the root key';
-    return { document, modifyIndex: value.modifyIndex, by };
+    return { document, modifyIndex, by };
   }
 
   /** The namespaces in which something was published and which the token may see. */
@@ -135,11 +153,11 @@ export class FleetStore {
   /** A head, of now or of before, with its entries. @throws TrysailError `FLEET_UNVERIFIED`, `FLEET_CONTENT_MISSING` */
   async open(bytes: Uint8Array | string, namespace: string, publishers: Publishers): Promise<Held> {
     const judged = judgeHead(bytes, namespace, publishers, undefined);
-    if (isRefused(judged)) throw unverified(`The head of namespace ${namespace}`, judged.refused);
+    if (isRefused(judged)) throw unverified(`The head of namespace ${namespace}`, judged.refused, 'head');
     const held = await takeHead(judged, undefined, publishers, (hash) =>
       readContent(this.kv, indexKey(namespace, hash), hash),
     );
-    if (isRefused(held)) throw unverified(`The head of namespace ${namespace}`, held.refused);
+    if (isRefused(held)) throw unverified(`The head of namespace ${namespace}`, held.refused, 'head');
     return held;
   }
 

@@ -3,7 +3,7 @@ import { TrysailError } from '../lib/errors.ts';
 import { oneLine, TYPES } from './documents.ts';
 import type { OpenFleet } from './fleet.ts';
 import { FREEZE_KEY } from './layout.ts';
-import { sealDocument } from './signed-document.ts';
+import { isRefused, sealDocument } from './signed-document.ts';
 import type { SigningKey } from './signing-key.ts';
 
 /** The mark as a document, signed. */
@@ -39,7 +39,10 @@ export async function freezeReport({ store }: OpenFleet): Promise<FreezeReport> 
   return { frozen, by, at: new Date(atMs).toISOString(), ...(message === undefined ? {} : { message }) };
 }
 
-/** Stops all changes, or lets them go on. @throws TrysailError `FLEET_FORBIDDEN`, `FLEET_CONFLICT`, `CONSUL_…` */
+/**
+ * Stops all changes, or lets them go on. A mark that somebody has taken away or overwritten is made anew.
+ * @throws TrysailError `FLEET_FORBIDDEN`, `FLEET_CONFLICT`, `CONSUL_…`
+ */
 export async function setFrozen(
   { store }: OpenFleet,
   key: SigningKey,
@@ -53,10 +56,11 @@ export async function setFrozen(
     throw new TrysailError('FLEET_FORBIDDEN', `${publisher?.name ?? `The key ${key.id}`} may not freeze changes.`, {
       remedy: 'Use the root key, or that of a publisher that was added with --may-freeze.',
     });
-  const before = await store.freeze(publishers);
+  const { mark, modifyIndex } = await store.freezeMark(publishers);
   const { fleet } = publishers.document;
-  const value = sealFreeze(fleet, before.document.revision + 1, frozen, message, key);
-  if (await store.kv.put(FREEZE_KEY, value, { cas: before.modifyIndex })) return;
+  const revision = isRefused(mark) ? 1 : mark.document.revision + 1;
+  const value = sealFreeze(fleet, revision, frozen, message, key);
+  if (await store.kv.put(FREEZE_KEY, value, { cas: modifyIndex })) return;
   throw new TrysailError('FLEET_CONFLICT', 'Somebody else froze or unfroze changes at the same time.', {
     remedy: 'Run it again.',
   });

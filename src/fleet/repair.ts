@@ -5,8 +5,9 @@ import { collectLeftovers } from './collect-leftovers.ts';
 import type { OpenFleet } from './fleet.ts';
 import type { FleetStore } from './fleet-store.ts';
 import { newestHead } from './history.ts';
-import { headKey, NAMESPACES_PREFIX } from './layout.ts';
-import type { Publishers } from './publishers.ts';
+import { headKey, MESH_KEY, NAMESPACES_PREFIX } from './layout.ts';
+import { openPublishers, type Publishers } from './publishers.ts';
+import { isRefused } from './signed-document.ts';
 
 /** A namespace in which something was put right. */
 export interface Repaired {
@@ -47,6 +48,35 @@ export async function repairFleet({ store }: OpenFleet): Promise<readonly Repair
     if (committed) repaired.push({ namespace, revision: best.head.revision });
   }
   return repaired;
+}
+
+/**
+ * Puts a list of publishers back that a host has kept, where Consul has none that verifies, or an older one.
+ * @param sealed the list as the root has signed it
+ * @returns its revision; undefined: what Consul has is as new
+ * @throws TrysailError `FLEET_UNVERIFIED`, `FLEET_EXISTS`, `FLEET_CONFLICT`, `CONSUL_…`
+ */
+export async function restoreList({ store }: OpenFleet, sealed: string): Promise<number | undefined> {
+  const kept = openPublishers(sealed, store.roots);
+  if (isRefused(kept))
+    throw new TrysailError('FLEET_UNVERIFIED', `The list of publishers in the file does not verify: ${kept.refused}.`, {
+      remedy: 'Take fleet/mesh.json out of the state folder of a host that trusts the same root.',
+    });
+  const { value } = await store.kv.get(MESH_KEY);
+  const present = value === undefined ? undefined : openPublishers(value.value, store.roots);
+  if (present !== undefined && !isRefused(present)) {
+    if (present.document.fleet !== kept.document.fleet)
+      throw new TrysailError('FLEET_EXISTS', `Consul has the list of another fleet of the same root (${MESH_KEY}).`, {
+        remedy:
+          'Name the right Consul by --consul, or delete that key if the list in the file is the one that hosts hold.',
+      });
+    if (present.document.revision >= kept.document.revision) return undefined;
+  }
+  if (await store.kv.put(MESH_KEY, Buffer.from(sealed), { cas: value?.modifyIndex ?? 0 }))
+    return kept.document.revision;
+  throw new TrysailError('FLEET_CONFLICT', 'Somebody else wrote the list of publishers at the same time.', {
+    remedy: 'Look at it with "trysail publisher list", and run this again.',
+  });
 }
 
 async function verifies(

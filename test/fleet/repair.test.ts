@@ -1,0 +1,80 @@
+// What becomes of a fleet whose marks in Consul somebody deletes, overwrites or plays back, and how it goes on.
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { addPublisher, listPublishers } from '../../src/fleet/fleet-admin.ts';
+import { freezeReport, setFrozen } from '../../src/fleet/freeze.ts';
+import { FREEZE_KEY, MESH_KEY } from '../../src/fleet/layout.ts';
+import { restoreList } from '../../src/fleet/repair.ts';
+import { createSigningKey, publicHalf } from '../../src/fleet/signing-key.ts';
+import { trysail } from '../support/run-trysail.ts';
+import { answering, type FleetLab, startFleet } from './fleet-lab.ts';
+
+const ENEMIES = [
+  ['deleted', async ({ client }: FleetLab, key: string) => client.kv.delete(key)],
+  ['overwritten', async ({ client }: FleetLab, key: string) => client.kv.put(key, Buffer.from('nonsense'))],
+] as const;
+
+async function listIn({ client }: FleetLab): Promise<string> {
+  const { value } = await client.kv.get(MESH_KEY);
+  return Buffer.from(value?.value ?? '').toString('utf8');
+}
+
+for (const [what, enemy] of ENEMIES) {
+  test(`the freeze mark is ${what}: nothing is published until it is made anew, which a key can`, async (t) => {
+    const lab = await startFleet(t);
+    await enemy(lab, FREEZE_KEY);
+    await assert.rejects(lab.apply(answering('reviews', 418)), { code: 'FLEET_UNVERIFIED', remedy: /unfreeze/ });
+    const told = await trysail('fleet', 'repair', '--consul', lab.consul.address, '--root', lab.trustFile);
+    assert.deepEqual([told.code, told.out], [1, '']);
+    assert.match(told.err, /mark that freezes changes .*does not verify[^]*"trysail unfreeze"/);
+    await assert.rejects(setFrozen(lab.fleet, createSigningKey(), false, undefined), { code: 'FLEET_FORBIDDEN' });
+    await setFrozen(lab.fleet, lab.admin, true, 'look first');
+    await assert.rejects(lab.apply(answering('reviews', 418)), { code: 'FLEET_FROZEN' });
+    await setFrozen(lab.fleet, lab.root, false, undefined);
+    assert.equal((await freezeReport(lab.fleet)).frozen, false);
+    await lab.apply(answering('reviews', 418));
+  });
+
+  test(`the list of publishers is ${what}: the copy of a host puts it back`, async (t) => {
+    const lab = await startFleet(t);
+    await lab.apply(answering('reviews', 418));
+    const list = await listIn(lab);
+    await enemy(lab, MESH_KEY);
+    await assert.rejects(lab.apply(answering('reviews', 419)), { remedy: /trysail fleet repair --list/ });
+    const file = join(lab.dir, 'mesh.json');
+    await writeFile(file, list);
+    const args = ['fleet', 'repair', '--list', file, '--consul', lab.consul.address, '--root', lab.trustFile];
+    const { code, out, err } = await trysail(...args);
+    assert.deepEqual([code, out], [0, 'The list of publishers is at revision 1 again.\n'], err);
+    assert.equal((await trysail(...args)).out, 'All that is in Consul verifies.\n');
+    await lab.apply(answering('reviews', 419));
+    const gone = await trysail('fleet', 'repair', '--list', join(lab.dir, 'none'), ...args.slice(4));
+    assert.match(gone.err, /list of publishers .*none cannot be read/);
+  });
+}
+
+async function added(t: TestContext): Promise<{ lab: FleetLab; older: string; newer: string }> {
+  const lab = await startFleet(t);
+  const older = await listIn(lab);
+  const team = { name: 'team', publicKey: publicHalf(createSigningKey()), namespaces: ['shop'], kinds: ['*'] };
+  await addPublisher(lab.fleet, lab.root, { ...team, mayFreeze: false });
+  return { lab, older, newer: await listIn(lab) };
+}
+
+test('an older list that was put back gives way to the newer one, and never the other way round', async (t) => {
+  const { lab, older, newer } = await added(t);
+  assert.equal(await restoreList(lab.fleet, older), undefined);
+  await lab.client.kv.put(MESH_KEY, Buffer.from(older));
+  assert.equal((await listPublishers(lab.fleet)).length, 1);
+  assert.equal(await restoreList(lab.fleet, newer), 2);
+  assert.equal((await listPublishers(lab.fleet)).length, 2);
+});
+
+test('a list that the root has not signed is not put back', async (t) => {
+  const { lab, newer } = await added(t);
+  await lab.client.kv.delete(MESH_KEY);
+  await assert.rejects(restoreList(lab.fleet, newer.replace('"revision', '"revlsion')), { code: 'FLEET_UNVERIFIED' });
+  await assert.rejects(restoreList(lab.fleet, 'nonsense'), { code: 'FLEET_UNVERIFIED' });
+});
