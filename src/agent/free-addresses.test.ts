@@ -8,6 +8,9 @@ import type { Host, SocketAddress } from '../model/host.ts';
 import { workloadSpiffeId } from '../model/spiffe-id.ts';
 import { withFreeAddresses } from './free-addresses.ts';
 
+/** Of this file alone: what others open meanwhile is elsewhere. */
+const ADDRESS = '127.77.1.3';
+
 interface Occupied extends SocketAddress {
   free(): Promise<void>;
 }
@@ -57,7 +60,7 @@ function host(inbound: readonly SocketAddress[], upstreams: readonly SocketAddre
 
 /** A port that nobody has any more. */
 async function freePort(t: TestContext): Promise<SocketAddress> {
-  const occupied = await occupy(t, '127.0.0.1');
+  const occupied = await occupy(t, ADDRESS);
   await occupied.free();
   return occupied;
 }
@@ -70,15 +73,15 @@ test('nothing is taken: the very same host, so that nothing is built anew', asyn
 });
 
 test('a taken port is named with its process, and only its listener is left out', async (t) => {
-  const [service, upstream] = [await occupy(t, '127.0.0.1'), await occupy(t, '127.0.0.1')];
+  const [service, upstream] = [await occupy(t, ADDRESS), await occupy(t, ADDRESS)];
   const wanted = host([service, await freePort(t)], [await freePort(t), upstream]);
   const usable = withFreeAddresses(wanted, undefined);
   const by = `is in use by ${process.execPath} (pid ${process.pid}); this listener is left out`;
   const remedy =
     'Free the port, or choose another in agent.yaml. An application behind Envoy listens on 127.0.0.1 alone.';
   assert.deepEqual(usable.diagnostics.map(formatDiagnostic), [
-    `error TRY0103 service default/web0: 127.0.0.1:${service.port} ${by}. ${remedy}`,
-    `error TRY0103 upstream up1.default.mesh: 127.0.0.1:${upstream.port} ${by}. ${remedy}`,
+    `error TRY0103 service default/web0: ${ADDRESS}:${service.port} ${by}. ${remedy}`,
+    `error TRY0103 upstream up1.default.mesh: ${ADDRESS}:${upstream.port} ${by}. ${remedy}`,
   ]);
   // The workload stays: it still calls others, with its identity.
   const [first, second] = wanted.workloads;
@@ -96,7 +99,7 @@ test('an application on all addresses is in the way of one of them', async (t) =
 });
 
 test('what our own Envoy listens on is not in the way', async (t) => {
-  const wanted = host([await occupy(t, '127.0.0.1')], []);
+  const wanted = host([await occupy(t, ADDRESS)], []);
   assert.equal(withFreeAddresses(wanted, process.pid).host, wanted);
   assert.notEqual(withFreeAddresses(wanted, process.ppid).host, wanted);
 });
@@ -104,16 +107,16 @@ test('what our own Envoy listens on is not in the way', async (t) => {
 test('a taken UDP port leaves the names out, until it is free', async (t) => {
   const socket = createSocket('udp4');
   await new Promise<void>((resolve) => {
-    socket.bind(0, '127.0.0.1', resolve);
+    socket.bind(0, ADDRESS, resolve);
   });
   const closed = once(socket, 'close');
   t.after(async () => closed);
-  const listen = { address: '127.0.0.1', port: socket.address().port };
+  const listen = { address: ADDRESS, port: socket.address().port };
   const wanted = { ...host([], []), dns: { listen } };
   const usable = withFreeAddresses(wanted, undefined);
   assert.match(
     usable.diagnostics.map(formatDiagnostic).join(),
-    new RegExp(`^error TRY0103 DNS \\(UDP\\): 127\\.0\\.0\\.1:${listen.port} is in use by .*pid ${process.pid}`),
+    new RegExp(`^error TRY0103 DNS \\(UDP\\): 127\\.77\\.1\\.3:${listen.port} is in use by .*pid ${process.pid}`),
   );
   assert.deepEqual(usable.host, host([], []));
   assert.equal(withFreeAddresses(wanted, process.pid).host, wanted);

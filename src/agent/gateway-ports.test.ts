@@ -6,10 +6,13 @@ import type { Host } from '../model/host.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { GatewayPorts } from './gateway-ports.ts';
 
+/** Of this file alone: what others open meanwhile is elsewhere. */
+const ADDRESS = '127.77.1.1';
+
 async function occupy(t: TestContext): Promise<{ readonly port: number; readonly free: () => Promise<void> }> {
   const server = createServer();
   await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
+    server.listen(0, ADDRESS, resolve);
   });
   const free = async (): Promise<void> => {
     await new Promise((resolve) => {
@@ -53,7 +56,7 @@ const HOST: Host = {
       serviceHost: 'edge.default.mesh',
       labels: {},
       identity: undefined,
-      address: '127.0.0.1',
+      address: ADDRESS,
     },
   ],
   healthListener: { address: '127.0.0.1', port: 2 },
@@ -67,13 +70,13 @@ test('a port that another program has is left out and told, until it is free', a
   t.after(() => ports.stop());
   const mesh = { gateways: [gateway(taken.port, other.port)] } as unknown as Mesh;
   const usable = ports.of(mesh, HOST);
-  assert.deepEqual(usable.gateways?.[0]?.taken, [`127.0.0.1:${taken.port}`]);
+  assert.deepEqual(usable.gateways?.[0]?.taken, [`${ADDRESS}:${taken.port}`]);
   assert.equal(ports.of(mesh, HOST), usable);
   const [diagnostic] = ports.diagnostics;
   assert.deepEqual([diagnostic?.code, diagnostic?.object], ['TRY0103', 'gateway default/edge']);
   assert.match(
     diagnostic?.message ?? '',
-    new RegExp(`127\\.0\\.0\\.1:${taken.port} is in use by .*\\(pid ${process.pid}\\)`),
+    new RegExp(`127\\.77\\.1\\.1:${taken.port} is in use by .*\\(pid ${process.pid}\\)`),
   );
   await taken.free();
   await due.promise;
@@ -89,7 +92,7 @@ test('a port that was free stays Envoy’s, whoever seems to listen there later'
   assert.equal(ports.of({ gateways: [gateway(port)] } as unknown as Mesh, HOST), HOST);
   const server = createServer();
   await new Promise<void>((resolve) => {
-    server.listen(port, '127.0.0.1', resolve);
+    server.listen(port, ADDRESS, resolve);
   });
   t.after(() => server.close());
   assert.equal(ports.of({ gateways: [gateway(port)] } as unknown as Mesh, HOST), HOST);

@@ -54,7 +54,7 @@ class World {
       registrar: () => this.#status(),
       onOpen: () => (this.opened += 1),
       log: silentLog(),
-      healthyMs: 2000,
+      healthyMs: 60_000,
       pollMs: POLL_MS,
     });
     t.after(async () => this.handover.stop());
@@ -119,6 +119,8 @@ test('open, then registered, then the old way closed', async (t) => {
 });
 
 test('good health is waited for, and not for ever', async (t) => {
+  let nowMs = 1000;
+  t.mock.method(performance, 'now', () => nowMs);
   const world = new World(t, settings({ name: 'a', port: 80 }));
   world.open.add('a');
   world.confirmed = true;
@@ -126,7 +128,11 @@ test('good health is waited for, and not for ever', async (t) => {
   world.move(settings({ name: 'a', port: 81 }));
   await world.turns();
   assert.deepEqual(world.served.at(-1), ['a 81', 'a 80']);
-  for (let turn = 0; turn < 600 && world.handover.isMoving; turn++) await world.turns();
+  nowMs += 59_999;
+  await world.turns();
+  assert.deepEqual(world.served.at(-1), ['a 81', 'a 80']);
+  nowMs += 1;
+  await world.turns();
   assert.deepEqual(world.served.at(-1), ['a 81']);
 });
 

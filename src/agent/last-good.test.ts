@@ -99,8 +99,8 @@ test('a folder that cannot be written is said, tried again, and said no more', a
   );
   mkdirSync(dir);
   t.mock.timers.tick(10_000);
-  for (let turns = 0; turns < 10_000 && lastGood.diagnostics.length > 0; turns += 1) await setImmediate();
-  assert.deepEqual(lastGood.diagnostics, []);
+  // However long the disk takes; a flush would write by itself.
+  while (lastGood.diagnostics.length > 0) await setImmediate();
   assert.deepEqual((await new LastGood(dir, silentLog()).read()).catalogue, catalogue('a'));
 });
 

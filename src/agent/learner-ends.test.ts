@@ -11,6 +11,9 @@ import type { Learnt } from './learner.ts';
 import { LearnerDns } from './learner-dns.ts';
 import { LearnerGate } from './learner-gate.ts';
 
+/** Of this file alone: what others open meanwhile is elsewhere. */
+const ADDRESS = '127.77.1.2';
+
 async function learn(name: string): Promise<Learnt> {
   if (name.startsWith('broken')) throw new Error('a defect');
   return name.startsWith('good') ? { outcome: 'found', addresses: ['127.240.0.1'] } : { outcome: 'unknown' };
@@ -34,7 +37,7 @@ async function bound(t: TestContext): Promise<Socket> {
 async function freeUdpPort(): Promise<number> {
   const socket = createSocket('udp4');
   const port = await new Promise<number>((resolve) => {
-    socket.bind(0, '127.0.0.1', () => resolve(socket.address().port));
+    socket.bind(0, ADDRESS, () => resolve(socket.address().port));
   });
   await new Promise<void>((resolve) => {
     socket.close(resolve);
@@ -46,7 +49,7 @@ test('names: nonsense and a defect are not answered, and what comes after them i
   const port = await freeUdpPort();
   const dns = new LearnerDns(learn, createLog('error'));
   t.after(() => dns.close());
-  dns.listen({ address: '127.0.0.1', port });
+  dns.listen({ address: ADDRESS, port });
   const socket = await bound(t);
   const answers: Buffer[] = [];
   const answered = new Promise<void>((resolve) => {
@@ -57,7 +60,7 @@ test('names: nonsense and a defect are not answered, and what comes after them i
   });
   const looped = Buffer.concat([question('x').subarray(0, 12), Buffer.from([0xc0, 12, 0, 1, 0, 1])]);
   const asked = [Buffer.alloc(0), Buffer.alloc(600, 0xff), looped, question('broken.mesh'), question('good.mesh')];
-  for (const one of [...asked, question('nobody.mesh')]) socket.send(one, port, '127.0.0.1');
+  for (const one of [...asked, question('nobody.mesh')]) socket.send(one, port, ADDRESS);
   await answered;
   // Codes 0 and 3, with one address and without.
   assert.deepEqual(

@@ -134,18 +134,25 @@ test("an error of a handler reaches the client with its code and remedy, and the
   assert.deepEqual(await callApi(socket, 'status', undefined), IDLE);
 });
 
-test('a handler learns that its client has gone', async (t) => {
-  const aborted = Promise.withResolvers<void>();
-  const { socket } = await serve(t, {
-    status: (_, signal) => {
-      signal.addEventListener('abort', () => aborted.resolve());
-      return new Promise(() => undefined);
-    },
-  });
+test('an agent that does not answer is given up, and said to be so', async (t) => {
+  const { socket } = await serve(t, { status: () => new Promise(() => undefined) });
   await assert.rejects(callApi(socket, 'status', undefined, { timeoutMs: 50 }), {
     code: 'AGENT_TIMEOUT',
     message: `the agent did not answer on ${socket} within 50 ms`,
   });
+});
+
+test('a handler learns that its client has gone', async (t) => {
+  const client = new AbortController();
+  const aborted = Promise.withResolvers<void>();
+  const { socket } = await serve(t, {
+    analyze: (_, signal) => {
+      signal.addEventListener('abort', () => aborted.resolve());
+      client.abort();
+      return new Promise(() => undefined);
+    },
+  });
+  await assert.rejects(callApi(socket, 'analyze', undefined, { signal: client.signal }), { code: 'AGENT_CALL_FAILED' });
   await aborted.promise;
 });
 
