@@ -5,6 +5,7 @@ import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { type CaAddress, formatCaAddress, parseCaAddress } from '../identity/ca-address.ts';
 import { caSpiffeId } from '../identity/ca-id.ts';
 import { fetchPinnedRoot } from '../identity/ca-root.ts';
+import { namesIn } from '../identity/certificate.ts';
 import { rootFacts } from '../identity/trust-bundle.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { errorCode, errorMessage, TrysailError } from '../lib/errors.ts';
@@ -37,7 +38,7 @@ async function shake(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const check = (_name: string, certificate: PeerCertificate): Error | undefined =>
-    (certificate.subjectaltname ?? '').split(', ').includes(`URI:${trust?.serverId ?? ''}`)
+    namesIn(certificate.subjectaltname).includes(`URI:${trust?.serverId ?? ''}`)
       ? undefined
       : checkServerIdentity(address.host, certificate);
   const session = connect(`https://${formatCaAddress(address)}`, {

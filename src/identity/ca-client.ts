@@ -5,7 +5,7 @@ import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { type CaAddress, formatCaAddress } from './ca-address.ts';
 import { caFailure } from './ca-failure.ts';
-import { splitPem } from './certificate.ts';
+import { namesIn, splitPem } from './certificate.ts';
 import type { PrivateKey } from './private-key.ts';
 
 export interface CaPeer {
@@ -54,7 +54,7 @@ const MAX_PARTS = 20;
 
 function serverCheck({ address, serverId }: CaPeer) {
   return (_name: string, certificate: PeerCertificate): Error | undefined => {
-    const names = (certificate.subjectaltname ?? '').split(', ');
+    const names = namesIn(certificate.subjectaltname);
     if (serverId !== undefined && names.includes(`URI:${serverId}`)) return undefined;
     return checkServerIdentity(address.host, certificate);
   };

@@ -39,9 +39,18 @@ export function parseCertificate(pem: string | Buffer, what: string): X509Certif
   }
 }
 
+/**
+ * The names of a certificate as Node writes them, such as `URI:spiffe://…` and `DNS:ca.example`. A comma inside of a name
+ * is `\u002c` there, so that no name can pass for two.
+ * @param text `subjectAltName` of an `X509Certificate`, `subjectaltname` of a peer's
+ * @see https://nodejs.org/api/crypto.html#x509subjectaltname
+ */
+export function namesIn(text: string | undefined): readonly string[] {
+  return text?.split(', ') ?? [];
+}
+
 function spiffeIdOf(certificate: X509Certificate): SpiffeId | undefined {
-  const uris = (certificate.subjectAltName ?? '')
-    .split(', ')
+  const uris = namesIn(certificate.subjectAltName)
     .filter((name) => name.startsWith('URI:'))
     .map((name) => name.slice(4));
   const [uri] = uris;
@@ -49,6 +58,7 @@ function spiffeIdOf(certificate: X509Certificate): SpiffeId | undefined {
   return uris.length === 1 && uri?.startsWith('spiffe://') === true ? (uri as SpiffeId) : undefined;
 }
 
+/** What there is to know of a certificate without asking whether it is to be trusted. */
 export function certificateFacts(certificate: X509Certificate): CertificateFacts {
   return {
     spiffeId: spiffeIdOf(certificate),
