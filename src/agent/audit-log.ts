@@ -12,7 +12,7 @@ export interface AuditEntry {
 }
 
 /** Who asks, as far as sudo and the login say. */
-export async function actor(env: NodeJS.ProcessEnv = process.env): Promise<Readonly<Record<string, string | number>>> {
+async function actor(env: NodeJS.ProcessEnv = process.env): Promise<Readonly<Record<string, string | number>>> {
   const login = Number(await readFile('/proc/self/loginuid', 'utf8').catch(() => ''));
   const { username, uid } = userInfo();
   const sudo = env['SUDO_USER'];

@@ -12,7 +12,7 @@ import type { PlannedCapture } from './capture-plan-of.ts';
 import { type CaptureState, NEVER_APPLIED, readCaptureState, writeCaptureState } from './capture-state.ts';
 
 /** How long a first application stays without a confirmation. */
-export const TRIAL_MS = 60_000;
+const TRIAL_MS = 60_000;
 /** Between two looks whether the holder of the rules lives: it dies with Envoy, and comes again with it. */
 const ALIVE_MS = 500;
 /** How many of them to one question to the kernel. */

@@ -25,7 +25,7 @@ const CALL_TIMEOUT_MS = 3000;
 const UNIT_CHECK_MS = 2000;
 
 /** What keeps a host from being in the mesh, one phrase each; empty: it is. */
-export function missing(status: Status): readonly string[] {
+function missing(status: Status): readonly string[] {
   const { agent, certificates, services, envoy } = status;
   const phrases: string[] = [];
   if (certificates.provider === 'trysail-ca' && certificates.host === undefined)

@@ -72,7 +72,7 @@ function configStep({ configFiles }: LeaveTarget, keepConfig: boolean): LeaveSte
 }
 
 /** In the order in which they are taken: who would put things back ends first, what is needed to tell others goes last. */
-export function leaveSteps(target: LeaveTarget, options: LeaveOptions): readonly LeaveStep[] {
+function leaveSteps(target: LeaveTarget, options: LeaveOptions): readonly LeaveStep[] {
   const { machine, keepConfig, signal } = options;
   return [
     agentStep(machine, target),

@@ -94,7 +94,7 @@ function gatewayOf(
 }
 
 /** Where the agent answers for names that Envoy does not know (UDP): beside Envoy's own DNS. */
-export function learnerAddress({ address, port }: SocketAddress): SocketAddress {
+function learnerAddress({ address, port }: SocketAddress): SocketAddress {
   return { address, port: port === 65_535 ? port - 1 : port + 1 };
 }
 

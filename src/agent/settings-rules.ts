@@ -100,9 +100,7 @@ function serviceComplaints(settings: AgentSettings, written: WrittenSettings): r
 const describeAccount = (account: Account): string => `${account.namespace}/${account.serviceAccount}`;
 
 /** The distinct accounts of the services, sorted. */
-export function accountsOf(
-  services: readonly Pick<ServiceSettings, 'namespace' | 'serviceAccount'>[],
-): readonly string[] {
+function accountsOf(services: readonly Pick<ServiceSettings, 'namespace' | 'serviceAccount'>[]): readonly string[] {
   return [...new Set(services.map(describeAccount))].toSorted();
 }
 

@@ -45,7 +45,7 @@ export function callerIdentity({ config }: Mesh, namespace: string, serviceAccou
 }
 
 /** The service that a name stands for to a caller: by its canonical name or an alias, else by the closest wildcard. */
-export function serviceOf(mesh: Mesh, host: string, namespace: string): Service | undefined {
+function serviceOf(mesh: Mesh, host: string, namespace: string): Service | undefined {
   const known = mesh.services.get(canonicalHost(mesh.config, host, namespace));
   if (known !== undefined) return known;
   let best: { readonly service: Service; readonly found: number } | undefined;

@@ -17,7 +17,7 @@ import type { Transport } from './transport.ts';
 /** Consul 1.8 refuses transactions with more operations; later versions allow 128. */
 export const MAX_TRANSACTION_OPERATIONS = 64;
 /** Consul's limit of one value, in bytes. */
-export const MAX_VALUE_BYTES = 512 * 1024;
+const MAX_VALUE_BYTES = 512 * 1024;
 
 export interface KvEntry {
   readonly key: string;

@@ -54,7 +54,7 @@ interface AdminAnswer {
 }
 
 /** The release in Envoy's long version (`<commit>/1.40.0/Clean/RELEASE/BoringSSL`), or the text itself. */
-export function releaseOf(version: string): string {
+function releaseOf(version: string): string {
   return /(?:^|\/)(\d+\.\d+\.\d+[^/]*)/.exec(version)?.[1] ?? version;
 }
 

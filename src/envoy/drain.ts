@@ -33,7 +33,7 @@ const OURS = /^http\.(admin|health)\./;
  * Requests and TCP connections in progress, health checks and admin calls aside. Idle HTTP connections are not counted:
  * they hold nobody up. Envoy has no count of open TCP connections, they are the listeners' connections without HTTP's.
  */
-export async function activeWork(admin: AdminClient): Promise<number> {
+async function activeWork(admin: AdminClient): Promise<number> {
   let requests = 0;
   let tcpConnections = 0;
   for (const [name, value] of await admin.stats(ACTIVE)) {

@@ -21,7 +21,7 @@ export async function load(store: FleetStore, namespace: string, publishers: Pub
   return { current, bodies };
 }
 
-export function loadedOf({ current, bodies }: Base): readonly Loaded[] {
+function loadedOf({ current, bodies }: Base): readonly Loaded[] {
   return current.held === undefined ? [] : [{ held: current.held, bodies }];
 }
 

@@ -4,7 +4,7 @@ import type { Held } from './accept-head.ts';
 import type { Entry } from './documents.ts';
 
 /** As diagnostics name it: `consul:shop/VirtualService/reviews@12`. */
-export function resourceFileName(namespace: string, { kind, name, revision }: Entry): string {
+function resourceFileName(namespace: string, { kind, name, revision }: Entry): string {
   return `consul:${namespace}/${kind}/${name}@${revision}`;
 }
 

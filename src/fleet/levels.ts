@@ -12,7 +12,7 @@ const FIRST = 1;
 const NAMED = 10;
 
 /** The level that a change asks for. What is deleted asks for nothing. */
-export function neededLevel(changes: readonly NamespaceChanges[], levels = LEVELS): number {
+function neededLevel(changes: readonly NamespaceChanges[], levels = LEVELS): number {
   return Math.max(FIRST, ...changes.flatMap(({ puts }) => puts.map(({ kind }) => levels[kind] ?? FIRST)));
 }
 

@@ -12,14 +12,14 @@ export interface Loaded {
 }
 
 /** What of a namespace a change leaves as it is; all of it without one. */
-export function keptFiles({ held, bodies }: Loaded, changes: NamespaceChanges | undefined): readonly ResourceFile[] {
+function keptFiles({ held, bodies }: Loaded, changes: NamespaceChanges | undefined): readonly ResourceFile[] {
   const gone = new Set([...(changes?.puts ?? []), ...(changes?.deletes ?? [])].map(entryKey));
   const entries = new Map([...held.entries].filter(([key]) => !gone.has(key)));
   return resourceFiles({ namespace: held.namespace, entries }, (hash) => bodies.get(hash));
 }
 
 /** What a change writes, as files named `new:<kind>/<namespace>/<name>`. */
-export function newFiles({ current: { namespace, held }, puts }: NamespaceChanges): readonly ResourceFile[] {
+function newFiles({ current: { namespace, held }, puts }: NamespaceChanges): readonly ResourceFile[] {
   return puts.map(({ kind, name, text, created }) => {
     const key = `${kind}/${namespace}/${name}`;
     const createdMs = held?.entries.get(entryKey({ kind, name }))?.createdMs ?? created?.createdMs ?? Date.now();

@@ -36,7 +36,7 @@ export function openPublishers(bytes: Uint8Array | string, roots: readonly Verif
 }
 
 /** Whether a pattern of the list (`shop`, `team-*`, `*`) covers a namespace. */
-export function coversNamespace(pattern: string, namespace: string): boolean {
+function coversNamespace(pattern: string, namespace: string): boolean {
   return pattern.endsWith('*') ? namespace.startsWith(pattern.slice(0, -1)) : pattern === namespace;
 }
 

@@ -21,7 +21,7 @@ function spki(key: KeyObject): Buffer {
 }
 
 /** The id of a public key: 20 hexadecimal digits of the SHA-256 of its SubjectPublicKeyInfo. */
-export function keyId(publicKey: KeyObject): string {
+function keyId(publicKey: KeyObject): string {
   return createHash('sha256').update(spki(publicKey)).digest('hex').slice(0, 20);
 }
 

@@ -28,7 +28,7 @@ export function parseSteps(text: string): readonly string[] {
 }
 
 /** A host's place in the order of a roll-out: 16 hexadecimal digits, as good as random for each roll-out. */
-export function placeOf(id: string, host: string): string {
+function placeOf(id: string, host: string): string {
   return createHash('sha256').update(`${id}\n${host}`).digest('hex').slice(0, 16);
 }
 

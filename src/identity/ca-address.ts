@@ -7,7 +7,7 @@ export interface CaAddress {
   readonly port: number;
 }
 
-export const DEFAULT_CA_PORT = 15012;
+const DEFAULT_CA_PORT = 15012;
 
 /** Reads `10.0.0.1:15012`, `ca.example`, `[::1]:15012`; the port is 15012 if absent. Throws CA_ADDRESS_INVALID. */
 export function parseCaAddress(text: string): CaAddress {

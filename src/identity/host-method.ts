@@ -8,7 +8,7 @@ import * as z from 'zod/mini';
 
 const text = z.string().check(z.maxLength(200));
 
-export const HostProofSchema = z.object({
+const HostProofSchema = z.object({
   host: text,
   /** DER of SubjectPublicKeyInfo, base64. */
   publicKey: z.string().check(z.maxLength(4000)),

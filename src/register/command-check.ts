@@ -16,10 +16,7 @@ export interface CommandResult {
  * Runs a check's command once. It gets no input, its output is discarded, and it is killed with all its children when
  * the time is over or `signal` aborts. Never rejects: a command that cannot be started is critical.
  */
-export function runCommand(
-  spec: Pick<CommandSpec, 'command' | 'timeoutMs'>,
-  signal: AbortSignal,
-): Promise<CommandResult> {
+function runCommand(spec: Pick<CommandSpec, 'command' | 'timeoutMs'>, signal: AbortSignal): Promise<CommandResult> {
   const [file, ...args] = spec.command;
   return new Promise((resolve) => {
     // Its own process group, so that what it starts ends with it.

@@ -110,7 +110,7 @@ function checkFields(check: CheckSpec): Partial<CheckDefinition> {
 }
 
 /** The id of an instance in Consul. */
-export function registrationId(instance: LocalInstance, hostName: string): string {
+function registrationId(instance: LocalInstance, hostName: string): string {
   return instance.id ?? `${instance.consulName ?? consulNameOf(instance)}-${hostName}`;
 }
 

@@ -10,7 +10,7 @@ import { shownValue } from '../lib/shown-value.ts';
 import { checkAgainst, parseYamlDocuments, type YamlIssue } from '../lib/yaml-document.ts';
 
 /** Roles that this version has. */
-export const ROLES = ['ca'] as const;
+const ROLES = ['ca'] as const;
 export type Role = (typeof ROLES)[number];
 
 export interface CaSettings {

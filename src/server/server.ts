@@ -55,7 +55,7 @@ async function startCa(settings: CaSettings, log: Log): Promise<CaServer> {
 }
 
 /** Starts the roles. Throws what a role throws; then none is left running. */
-export async function startServer(roles: readonly Role[], settings: ServerSettings, log: Log): Promise<RunningServer> {
+async function startServer(roles: readonly Role[], settings: ServerSettings, log: Log): Promise<RunningServer> {
   if (!roles.includes('ca'))
     throw new TrysailError('ROLE_UNKNOWN', 'no role was given', { remedy: 'Give --roles ca.' });
   if (settings.ca === undefined) {

@@ -17,7 +17,7 @@ export interface EntryServices {
 }
 
 /** Whether workloads of some namespaces see a resource; undefined namespaces see everything. */
-export function isVisible(
+function isVisible(
   meta: ResourceMeta,
   exportTo: readonly string[],
   namespaces: readonly string[] | undefined,

@@ -19,7 +19,7 @@ import type { XdsStream } from './stream.ts';
 import type { ResourceStatus, Subscription } from './subscription.ts';
 
 /** The request asks for something that is not supported. */
-export class UnsupportedMatcher extends Error {}
+class UnsupportedMatcher extends Error {}
 
 const STATES: Readonly<
   Record<ResourceStatus['state'], { readonly client: ClientResourceStatus; readonly config: ConfigStatus }>

@@ -17,7 +17,7 @@ async function quietly(program: string, ...args: readonly string[]): Promise<boo
 }
 
 /** Whether a table of ours is in the kernel. */
-export async function hasTable(name: string): Promise<boolean> {
+async function hasTable(name: string): Promise<boolean> {
   return quietly('nft', 'list', 'table', 'inet', name);
 }
 

@@ -7,7 +7,7 @@ import { existsSync, type FSWatcher, readdirSync, statSync, watch } from 'node:f
 import { join } from 'node:path';
 
 /** Where nft looks for cgroups, wherever else the hierarchy may be mounted. */
-export const CGROUP_ROOT = '/sys/fs/cgroup';
+const CGROUP_ROOT = '/sys/fs/cgroup';
 /** For events that were missed; a scan reads a few folders. */
 const RESCAN_MS = 10_000;
 /** Slices below slices, such as `system.slice/system-getty.slice`. */

@@ -7,7 +7,7 @@ import type { Report } from './kind.ts';
 import type { HeaderChangesSpec, HeadersSpec } from './virtual-service-schema.ts';
 
 /** Whether a header names the host that is called. */
-export function isAuthority(name: string): boolean {
+function isAuthority(name: string): boolean {
   const lower = name.toLowerCase();
   return lower === 'host' || lower === ':authority';
 }
@@ -21,7 +21,7 @@ function checkName(name: string, path: Path, report: Report, mayBeAuthority: boo
 }
 
 /** Reports what Envoy would refuse. */
-export function checkHeaderValue(value: string, path: Path, report: Report): void {
+function checkHeaderValue(value: string, path: Path, report: Report): void {
   const problem = headerValueProblem(value);
   if (problem !== undefined) report(path, `${JSON.stringify(value)} ${problem}`, 'Correct the value.');
 }

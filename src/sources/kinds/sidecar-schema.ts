@@ -11,7 +11,7 @@ import { protocol } from './service-entry.ts';
 const NAMESPACE = /^(?:[.*~]|~?[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?|~[.*])$/;
 
 /** Why `text` is no `namespace/host` of an egress listener; else undefined. */
-export function egressHostProblem(text: string): string | undefined {
+function egressHostProblem(text: string): string | undefined {
   const [namespace = '', host, ...rest] = text.split('/');
   if (host === undefined || rest.length > 0) return 'is not of the form namespace/host';
   if (!NAMESPACE.test(namespace)) return `has "${namespace}" for a namespace`;

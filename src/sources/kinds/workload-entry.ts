@@ -29,7 +29,7 @@ export interface WorkloadEntry {
   readonly workload: ConfiguredWorkload;
 }
 
-export const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
+const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
 
 /** The fields of a WorkloadEntry's `spec`, and of an element of a ServiceEntry's `endpoints`. */
 export const workloadSchema = z.strictObject({

@@ -30,7 +30,7 @@ export const TLS_MODE_ISTIO = 'istio';
 export type ClusterSecurity = 'mutual' | 'matched' | 'plain' | 'own' | 'refused';
 
 /** Where no rule says anything. */
-export function clusterSecurity(
+function clusterSecurity(
   tls: ServiceTls,
   identities: readonly SpiffeId[],
   callers: Pick<ClusterCallers, 'identities'>,

@@ -12,7 +12,7 @@ function isPort(port: number): boolean {
  * Whether Envoy would take the endpoint in a load assignment; for one that it does not it refuses them all, and
  * whoever may register an instance would cut off the service.
  */
-export function isUsable(endpoint: Endpoint, kind: 'addresses' | 'names'): boolean {
+function isUsable(endpoint: Endpoint, kind: 'addresses' | 'names'): boolean {
   return (
     (kind === 'names'
       ? endpoint.address !== ''

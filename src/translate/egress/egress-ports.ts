@@ -30,7 +30,7 @@ interface Draft extends EgressPort {
 }
 
 /** Whether captured calls find the service by what they carry, not by a name of this host. */
-export function isEgress({ consulName }: Service): boolean {
+function isEgress({ consulName }: Service): boolean {
   return consulName === undefined;
 }
 

@@ -25,13 +25,13 @@ import { duration, type Fields, pack, resource } from '../messages.ts';
 import { listenerName, statName } from '../names.ts';
 
 /** The agent, asked for hosts. */
-export const GATE_CLUSTER = 'learner';
+const GATE_CLUSTER = 'learner';
 /** The proxy itself, once more. */
-export const AGAIN_CLUSTER = 'learner-again';
+const AGAIN_CLUSTER = 'learner-again';
 /** Of requests that have waited already. */
-export const LEARNT_HEADER = 'x-trysail-learnt';
+const LEARNT_HEADER = 'x-trysail-learnt';
 /** For how long a request for a host that is not known waits. */
-export const GATE_TIMEOUT_MS = 2000;
+const GATE_TIMEOUT_MS = 2000;
 
 const GATE = 'envoy.filters.http.ext_authz';
 

@@ -78,7 +78,7 @@ export function gatewayCalls(mesh: Mesh, host: Host): readonly OwnCall[] {
 }
 
 /** Whether a limit is shared out among the live instances. */
-export function isShared({ limits, server }: GatewayRateLimit): boolean {
+function isShared({ limits, server }: GatewayRateLimit): boolean {
   return server === undefined && limits.some(({ scope }) => scope === 'fleet');
 }
 

@@ -14,7 +14,7 @@ type Comparison = MessageInitShape<typeof StringMatcherSchema>;
 type Input = { readonly name: string; readonly typedConfig: ReturnType<typeof pack> };
 
 /** The SPIFFE id of the caller's verified certificate; nothing in plain text. */
-export function callerInput(name = 'caller'): Input {
+function callerInput(name = 'caller'): Input {
   return { name, typedConfig: pack(UriSanInputSchema, {}) };
 }
 

@@ -15,7 +15,7 @@ function file(filename: string): { readonly specifier: { readonly case: 'filenam
 }
 
 /** https://www.envoyproxy.io/docs/envoy/latest/configuration/security/secret */
-export function certificateFilesSecret(files: CertificateFiles): Resource {
+function certificateFilesSecret(files: CertificateFiles): Resource {
   const name = certificateFilesName(files);
   return resource(name, SecretSchema, {
     name,

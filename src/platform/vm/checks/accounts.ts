@@ -8,7 +8,7 @@ export interface Account {
 }
 
 /** The accounts in a text of the form of passwd(5). */
-export function parseAccounts(text: string): readonly Account[] {
+function parseAccounts(text: string): readonly Account[] {
   return text.split('\n').flatMap((line) => {
     const [name = '', , uid, gid] = line.split(':');
     return uid === undefined || gid === undefined || name === '' ? [] : [{ name, uid: Number(uid), gid: Number(gid) }];

@@ -4,7 +4,7 @@ import { finding, type HostCheck, type HostIo } from './host-check.ts';
 const REMEDY = 'Run a time service: timedatectl set-ntp true, or install chrony. Certificates depend on the clock.';
 
 /** What `chronyc -c tracking` says: offset of the system time in seconds, and the leap status. */
-export function parseChrony(line: string): { readonly synchronised: boolean; readonly offsetS: number } | undefined {
+function parseChrony(line: string): { readonly synchronised: boolean; readonly offsetS: number } | undefined {
   const fields = line.trim().split(',');
   if (fields.length < 14) return undefined;
   return { synchronised: fields[13] !== 'Not synchronised', offsetS: Number(fields[4]) };

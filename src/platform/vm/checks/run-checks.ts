@@ -27,7 +27,7 @@ export interface RunOptions {
 const ORDER = { error: 0, warning: 1, info: 2 } as const;
 
 /** The state that findings amount to. */
-export function stateOf(findings: readonly Diagnostic[]): CheckState {
+function stateOf(findings: readonly Diagnostic[]): CheckState {
   if (findings.some(({ severity }) => severity === 'error')) return 'error';
   return findings.some(({ severity }) => severity === 'warning') ? 'warning' : 'ok';
 }

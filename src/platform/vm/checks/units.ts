@@ -8,7 +8,7 @@ export const AGENT_UNIT = 'trysail.service';
 export const ENVOY_UNIT = 'trysail-envoy.service';
 
 /** Blocks of `Key=value` lines, one a unit, by `Id`. */
-export function parseUnits(text: string): ReadonlyMap<string, UnitProperties> {
+function parseUnits(text: string): ReadonlyMap<string, UnitProperties> {
   const units = new Map<string, UnitProperties>();
   for (const block of text.split(/\n\s*\n/)) {
     const properties = Object.fromEntries(
