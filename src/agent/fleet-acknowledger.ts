@@ -6,7 +6,7 @@
 import { VERSION } from '../api/version.ts';
 import type { KvStore } from '../consul/kv.ts';
 import type { NamespaceStatus } from '../fleet/followed-namespace.ts';
-import { FLEET_LEVEL, type HostRollout, type HostStatus, PRESENCE_MS } from '../fleet/host-status.ts';
+import { FLEET_LEVEL, type HostGateway, type HostRollout, type HostStatus, PRESENCE_MS } from '../fleet/host-status.ts';
 import { statusKey } from '../fleet/layout.ts';
 import { takesPart } from '../fleet/stage.ts';
 import { Backoff } from '../lib/backoff.ts';
@@ -27,6 +27,8 @@ export interface FleetAcknowledgerOptions {
   /** Whether there is a fleet's configuration at all. */
   readonly hasFleet: () => boolean;
   readonly followed: () => readonly NamespaceStatus[];
+  /** Gateways that are not registered. */
+  readonly gateways: () => readonly HostGateway[];
   /** What translation could not make and what Envoy refuses now. */
   readonly refused: () => readonly Diagnostic[];
   /** Whether Envoy has all in force that it was sent. */
@@ -127,7 +129,7 @@ export class FleetAcknowledger {
 
   /** One look; returns after how many milliseconds to look again, unless something comes before. */
   async #look(): Promise<number> {
-    const { hasFleet, followed } = this.#options;
+    const { hasFleet, followed, gateways } = this.#options;
     if (!hasFleet()) return PRESENCE_MS;
     const revisions = this.#inForce();
     const asked = JSON.stringify([...revisions]);
@@ -149,6 +151,7 @@ export class FleetAcknowledger {
       namespaces: followed()
         .map(({ namespace }) => namespace)
         .sort(),
+      gateways: [...gateways()],
       // Of a roll-out that is over nothing need be taken back.
       rollouts: rollouts.length === 0 ? [...(this.#said?.rollouts ?? [])] : [...rollouts],
     };

@@ -2,6 +2,7 @@
 
 import type { ConsulClient } from '../consul/client.ts';
 import { FleetFollower } from '../fleet/follower.ts';
+import type { HostGateway } from '../fleet/host-status.ts';
 import { readPublicKeys } from '../fleet/signing-key.ts';
 import type { Log } from '../lib/log.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
@@ -40,6 +41,13 @@ export function trustedNamespaces({ settings, config, host }: Configuration): Tr
   const isCaller = host.upstreams.length > 0 || (host.namedUpstreams ?? []).length > 0;
   if (isCaller) own.push(hostCalling(host).unnamed);
   return new Set([config.rootNamespace, ...own.map(({ namespace }) => namespace), ...namespaces]);
+}
+
+/** Gateways of this host that nobody finds in Consul: who publishes learns of them by the host's word. */
+function unregisteredGateways({ host }: Configuration): readonly HostGateway[] {
+  return (host.gateways ?? [])
+    .filter(({ registered }) => registered === undefined)
+    .map(({ namespace, name, labels }) => ({ namespace, name, labels: { ...labels } }));
 }
 
 /** The namespaces whose resources can matter to this host. */
@@ -113,6 +121,7 @@ export class FleetSide {
       host: this.#configuration.settings.host.name,
       hasFleet: () => this.follower.meshRevision !== undefined,
       followed: () => this.follower.status(),
+      gateways: () => unregisteredGateways(this.#configuration),
       log: this.#log,
       onChange: () => this.#onChange(this.resources),
     });
@@ -137,6 +146,7 @@ export class FleetSide {
     this.#merge();
     const isMore = this.#follow();
     if (this.#merged !== before) this.#onChange(this.resources);
+    this.#acknowledger?.kick();
     if (isMore) await this.follower.firstAnswers(ms, signal);
   }
 

@@ -15,7 +15,7 @@ import { type ReadingState, type ResourceFile, readResources } from '../sources/
 import { Translator } from '../translate/translator.ts';
 import type { Resource, Resources } from '../xds/resource.ts';
 import type { Configuration } from './configuration.ts';
-import type { DescribedWorkload } from './described-workload.ts';
+import { type DescribedWorkload, NO_LOCALITY } from './described-workload.ts';
 import { type HostMode, offlineHost } from './offline-host.ts';
 import { resourceText, sortedResourceJson } from './resources-json.ts';
 
@@ -25,6 +25,8 @@ export interface EnvoyChangesInput {
   readonly config: MeshConfig;
   /** Undefined: services come from the files alone. */
   readonly catalogue: CatalogueState | undefined;
+  /** Gateways that neither the files nor the catalogue know, one for each host. */
+  readonly gateways?: readonly Pick<ChangedWorkload, 'namespace' | 'name' | 'labels'>[];
   /** At most so many kinds of workloads are rendered. */
   readonly maxWorkloads: number;
 }
@@ -83,7 +85,11 @@ function fulfils(labels: Readonly<Record<string, string>>, selector: Readonly<Re
 }
 
 /** The workloads of a mesh, those of the same services with the same labels once. */
-function groupsOf({ mesh, resources }: Configuration, managed: ReadonlySet<string> | undefined): Map<string, Group> {
+function groupsOf(
+  { mesh, resources }: Configuration,
+  managed: ReadonlySet<string> | undefined,
+  gateways: NonNullable<EnvoyChangesInput['gateways']>,
+): Map<string, Group> {
   const byAddress = new Map<string, Group & { services: string[] }>();
   const add = (described: Group['described'], at: string): void => {
     const known = byAddress.get(at);
@@ -112,6 +118,10 @@ function groupsOf({ mesh, resources }: Configuration, managed: ReadonlySet<strin
     const at = `${address} ${textOfLabels(labels)}`;
     if (!byAddress.has(at))
       add({ namespace: meta.namespace, name: meta.name, labels, serviceAccount, address, locality }, at);
+  }
+  for (const [i, { namespace, name, labels }] of gateways.entries()) {
+    const described = { namespace, name, labels, serviceAccount: name, address: undefined, locality: NO_LOCALITY };
+    byAddress.set(`gateway ${i}`, { described, mode: 'gateway', hosts: 1, services: [`${namespace}/${name}`] });
   }
   const groups = new Map<string, Group>();
   for (const { services, ...one } of byAddress.values()) {
@@ -157,7 +167,7 @@ function compared(before: Resources, after: Resources): readonly EnvoyChange[] {
 
 /** Renders before and after. Pure. Workloads of the namespaces in `first` are looked at before others. */
 export function envoyChanges(
-  { before, after, config, catalogue, maxWorkloads }: EnvoyChangesInput,
+  { before, after, config, catalogue, gateways = [], maxWorkloads }: EnvoyChangesInput,
   first: ReadonlySet<string>,
 ): EnvoyChanges {
   const oldState = readResources(undefined, before);
@@ -175,7 +185,9 @@ export function envoyChanges(
             .flat()
             .flatMap(({ id }) => (isUnmanaged(id) ? [] : [id])),
         );
-  const groups = [...new Map([...groupsOf(old, managed), ...groupsOf(next, managed)]).values()].toSorted(
+  const groups = [
+    ...new Map([...groupsOf(old, managed, gateways), ...groupsOf(next, managed, gateways)]).values(),
+  ].toSorted(
     (a, b) =>
       Number(first.has(b.described.namespace)) - Number(first.has(a.described.namespace)) ||
       (`${a.described.namespace}/${a.described.name}` < `${b.described.namespace}/${b.described.name}` ? -1 : 1),

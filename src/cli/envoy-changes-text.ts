@@ -11,6 +11,7 @@ const MAX_SERVICES = 2000;
 /** Changed resources that one line names. */
 const NAMED = 6;
 const LEFT_NAMED = 5;
+const HOSTS_NAMED = 10;
 
 /** What is rendered unless somebody says otherwise. */
 export const DEFAULT_WORKLOADS = 20;
@@ -20,14 +21,21 @@ export interface EnvoyChangesOptions {
   readonly maxWorkloads: number;
 }
 
+/** The same of a fleet, some of whose hosts nobody knows. */
+export interface FleetEnvoyChanges extends EnvoyChanges {
+  /** Hosts that follow what changes, have registered nothing and say of no gateway: they may only call. */
+  readonly unknownHosts?: readonly string[];
+}
+
 /** What the proposal would change in Envoys; services of Consul are left out, with a word, where they cannot be read. */
 export async function envoyChangesOf(
   fleet: OpenFleet,
   { changes, files }: Pick<Proposal, 'changes' | 'files'>,
   { config = DEFAULT_MESH_CONFIG, maxWorkloads }: EnvoyChangesOptions,
-): Promise<EnvoyChanges> {
+): Promise<FleetEnvoyChanges> {
   const { fleetCatalogue } = await import('../fleet/fleet.ts');
   const { envoyChanges } = await import('../analysis/envoy-changes.ts');
+  const { unregisteredHosts } = await import('../fleet/unregistered-hosts.ts');
   const read = await fleetCatalogue(fleet, MAX_SERVICES).catch((error: unknown) => {
     process.stderr.write(`Services of Consul are left out of what follows: ${printable(errorMessage(error))}\n`);
     return undefined;
@@ -37,7 +45,18 @@ export async function envoyChangesOf(
       `${read.left} services of Consul are left out of what follows: only ${MAX_SERVICES} are read.\n`,
     );
   const touched = new Set(changes.filter(({ action }) => action !== 'unchanged').map(({ namespace }) => namespace));
-  return envoyChanges({ ...files, config, catalogue: read?.catalogue, maxWorkloads }, touched);
+  const others =
+    read === undefined
+      ? []
+      : await unregisteredHosts(fleet.store.kv, read.catalogue, [...touched]).catch((error: unknown) => {
+          process.stderr.write(`Hosts that have registered nothing are left out: ${printable(errorMessage(error))}\n`);
+          return [];
+        });
+  const gateways = others.flatMap((one) => one.gateways);
+  return {
+    ...envoyChanges({ ...files, config, catalogue: read?.catalogue, gateways, maxWorkloads }, touched),
+    unknownHosts: others.flatMap((one) => (one.gateways.length === 0 ? [one.host] : [])),
+  };
 }
 
 const isSame = (a: ChangedWorkload, b: ChangedWorkload): boolean => a.name === b.name && a.namespace === b.namespace;
@@ -72,7 +91,7 @@ async function fullLines({ type, name, change, before, after }: EnvoyChange): Pr
 
 /** One line a kind of workload; with `full` each changed resource as the difference of its YAML. */
 export async function envoyChangeLines(
-  { workloads, unchanged, left }: EnvoyChanges,
+  { workloads, unchanged, left, unknownHosts = [] }: FleetEnvoyChanges,
   full: boolean,
 ): Promise<readonly string[]> {
   const lines: string[] = [];
@@ -98,12 +117,22 @@ export async function envoyChangeLines(
             .join(', ')}${left.length > LEFT_NAMED ? `, and ${left.length - LEFT_NAMED} more` : ''}.`,
         ]
       : []),
+    ...(unknownHosts.length > 0
+      ? [
+          `Not shown, as they have registered nothing: ${unknownHosts.slice(0, HOSTS_NAMED).map(printable).join(', ')}${
+            unknownHosts.length > HOSTS_NAMED ? ` and ${unknownHosts.length - HOSTS_NAMED} more hosts` : ''
+          }.`,
+        ]
+      : []),
   ];
   return ['Envoy:', ...[...lines, ...rest].map((line) => `  ${line}`)];
 }
 
 /** For `-o json`; with `full` each resource before and after. */
-export function envoyChangeData({ workloads, unchanged, left }: EnvoyChanges, full: boolean): object {
+export function envoyChangeData(
+  { workloads, unchanged, left, unknownHosts = [] }: FleetEnvoyChanges,
+  full: boolean,
+): object {
   return {
     workloads: workloads.map(({ changes, ...workload }) => ({
       ...workload,
@@ -116,5 +145,6 @@ export function envoyChangeData({ workloads, unchanged, left }: EnvoyChanges, fu
     })),
     unchanged,
     notRendered: left,
+    unknownHosts,
   };
 }

@@ -19,6 +19,7 @@ const SILENT_MS = 3 * PRESENCE_MS;
 const MAX_BYTES = 64 * 1024 * 1024;
 
 const text = z.string().check(z.maxLength(1000));
+const { catch: otherwise } = z;
 
 /** Not strict: a newer agent may say more. */
 const hostRollout = z.object({
@@ -29,14 +30,26 @@ const hostRollout = z.object({
   errors: z.array(text).check(z.maxLength(16)),
 });
 
+const namespace = z.string().check(z.regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/));
+
+/** A gateway of the host that is no service in Consul, so that nobody else knows of it. */
+const hostGateway = z.object({
+  namespace,
+  name: text,
+  labels: z.record(text, text),
+});
+
 const hostStatus = z.object({
   version: text,
   level: z.int(),
   namespaces: z.array(text).check(z.maxLength(1024)),
   atMs: z.int(),
+  /** Empty for agents that say nothing of it. */
+  gateways: otherwise(z.array(hostGateway).check(z.maxLength(16)), []),
   rollouts: z.array(hostRollout).check(z.maxLength(64)),
 });
 
+export type HostGateway = z.output<typeof hostGateway>;
 export type HostRollout = z.output<typeof hostRollout>;
 export type HostStatus = z.output<typeof hostStatus>;
 

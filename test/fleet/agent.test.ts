@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { deleteResources } from '../../src/fleet/fleet.ts';
+import { fleetHosts } from '../../src/fleet/host-status.ts';
 import { headKey } from '../../src/fleet/layout.ts';
 import { eventually } from '../support/eventually.ts';
 import { startHost } from '../support/local-mesh.ts';
@@ -108,5 +109,27 @@ test('a published resource reaches Envoy, a forged head does not, and a restart 
       deleteResources(fleet, [{ kind: 'VirtualService', name: 'nothing', namespace: 'shop' }], { key: lab.admin }),
       { code: 'FLEET_NO_SUCH_RESOURCE' },
     );
+  });
+});
+
+test('a gateway that is not registered says so in Consul, for those who publish', async (t) => {
+  const lab = await startFleet(t);
+  const host = await startHost(t, {
+    name: 'edge-1',
+    address: '127.0.0.1',
+    dir: lab.dir,
+    resources: join(lab.dir, 'resources'),
+    consul: lab.consul.address,
+    overrides: {
+      mesh: { resources: join(lab.dir, 'resources'), fleet: { trust: lab.trustFile } },
+      gateways: [{ name: 'edge', namespace: 'shop', address: '127.0.0.1', labels: { zone: 'north' } }],
+    },
+  });
+  await host.ready();
+  const labels = { app: 'edge', istio: 'edge', zone: 'north' };
+  await eventually('it is said', async () => {
+    const [said] = await fleetHosts(lab.client.kv);
+    assert.deepEqual(said?.gateways, [{ namespace: 'shop', name: 'edge', labels }]);
+    assert.ok(said?.namespaces.includes('shop'));
   });
 });

@@ -67,7 +67,13 @@ test('the fleet’s rules of a namespace hold for the first call of a service th
 
   await t.test('one that is learnt', async () => {
     assert.ok(!(await namespaces()).includes('books'));
-    assert.equal(await ask(proxyPort, 'reviews.books.mesh'), 418);
+    // Whom a busy machine has waiting for more than two seconds is refused, and asks again.
+    const first = await eventually('an answer', async () => {
+      const code = await ask(proxyPort, 'reviews.books.mesh');
+      assert.notEqual(code, 503);
+      return code;
+    });
+    assert.equal(first, 418);
     assert.ok((await namespaces()).includes('books'));
   });
 

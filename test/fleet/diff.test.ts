@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { statusKey } from '../../src/fleet/layout.ts';
 import { META } from '../../src/model/registration.ts';
 import { trysail } from '../support/run-trysail.ts';
 import { answering, type FleetLab, startFleet } from './fleet-lab.ts';
@@ -26,6 +27,48 @@ const entry = {
     endpoints: [{ address: '10.0.3.1', labels: { app: 'ratings' } }],
   },
 };
+
+const gateway = {
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'Gateway',
+  metadata: { name: 'public', namespace: 'shop' },
+  spec: {
+    selector: { app: 'edge' },
+    servers: [{ port: { number: 8080, name: 'http', protocol: 'HTTP' }, hosts: ['*'] }],
+  },
+};
+
+async function says(lab: FleetLab, host: string, more: object): Promise<void> {
+  const status = { version: '0.1.0', level: 1, namespaces: ['shop'], atMs: Date.now(), rollouts: [], ...more };
+  await lab.client.kv.put(statusKey(host), Buffer.from(JSON.stringify(status)));
+}
+
+test('hosts that have registered nothing are known by their own word, or named', async (t) => {
+  const lab = await startFleet(t);
+  await register(lab, 'shop--front', '10.0.1.1', { [META.host]: 'web-1', label_app: 'front' });
+  const edge = { namespace: 'shop', name: 'edge', labels: { app: 'edge' } };
+  await says(lab, 'web-1', {});
+  await says(lab, 'edge-1', { gateways: [edge] });
+  await says(lab, 'edge-2', { gateways: [edge] });
+  await says(lab, 'batch-1', {});
+  await says(lab, 'lies-1', { gateways: [{ ...edge, namespace: '../shop' }] });
+  await says(lab, 'elsewhere', { namespaces: ['pay'], gateways: [edge] });
+  await says(lab, 'gone', { atMs: 0, gateways: [edge] });
+  const file = join(lab.dir, 'change.yaml');
+  await writeFile(file, JSON.stringify(gateway));
+  const common = ['-f', file, '--consul', lab.consul.address, '--root', lab.trustFile];
+  const text = await trysail('diff', ...common);
+  assert.match(text.out, /^ {2}edge\.shop \(gateway, 2 hosts\): listener [^\n]*8080 added/m, text.err);
+  assert.match(text.out, /^ {2}Not shown, as they have registered nothing: batch-1, lies-1\.$/m);
+  const json = JSON.parse((await trysail('diff', '-o', 'json', ...common)).out) as {
+    envoy: { unknownHosts: string[]; workloads: { name: string; mode: string }[] };
+  };
+  assert.deepEqual(json.envoy.unknownHosts, ['batch-1', 'lies-1']);
+  assert.deepEqual(
+    json.envoy.workloads.map(({ name, mode }) => [name, mode]),
+    [['edge', 'gateway']],
+  );
+});
 
 test('what a change would do to Envoys is told before it is made', async (t) => {
   const lab = await startFleet(t);

@@ -29,7 +29,7 @@ async function startHost(
   { client, root, dir }: FleetLab,
   namespaces: readonly string[],
   kv: Pick<KvStore, 'get'> = client.kv,
-  { name = 'host', otherHalfMs = 2000 } = {},
+  { name = 'host', otherHalfMs = PATIENCE_MS } = {},
 ): Promise<Host> {
   const reads: string[] = [];
   const seen: Readonly<Record<string, number>>[] = [];
@@ -96,7 +96,7 @@ test('the other half of a change that comes later is waited for', async (t) => {
     if (key === headKey('a') && (answer.value?.modifyIndex ?? 0) > old.modifyIndex) arrived.resolve();
     return key === headKey('b') && late ? { ...answer, value: old } : answer;
   };
-  const host = await startHost(t, lab, ['a', 'b'], { get }, { otherHalfMs: PATIENCE_MS });
+  const host = await startHost(t, lab, ['a', 'b'], { get });
   await host.follower.firstAnswers(60_000, t.signal);
   await lab.apply(answering('web', 201, 'a'), answering('web', 201, 'b'));
   await arrived.promise;
@@ -118,12 +118,11 @@ test('the half of a change whose other half does not come is taken after a while
   const old = (await lab.client.kv.get(headKey('b'))).value;
   assert.ok(old);
   // A Consul that shows the host the old head of b.
-  const host = await startHost(t, lab, ['a', 'b'], {
-    get: async (key, options) => {
-      const answer = await lab.client.kv.get(key, options);
-      return key === headKey('b') ? { ...answer, value: old } : answer;
-    },
-  });
+  const get: KvStore['get'] = async (key, options) => {
+    const answer = await lab.client.kv.get(key, options);
+    return key === headKey('b') ? { ...answer, value: old } : answer;
+  };
+  const host = await startHost(t, lab, ['a', 'b'], { get }, { otherHalfMs: 2000 });
   await host.follower.firstAnswers(60_000, t.signal);
   await lab.apply(answering('web', 201, 'a'), answering('web', 201, 'b'));
   await eventually('one half is in force', () => assert.equal(host.statuses()['a/web'], 201));

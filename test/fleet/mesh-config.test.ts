@@ -28,7 +28,7 @@ const RETRYING = { defaultHttpRetryPolicy: { attempts: 1, retryOn: '503' } };
 
 /** A service of which only the second attempt succeeds. */
 async function reviews(t: TestContext): Promise<object> {
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     response.statusCode = request.headers['x-envoy-attempt-count'] === '1' ? 503 : 200;
     response.end();
   });

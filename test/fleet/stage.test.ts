@@ -148,10 +148,13 @@ test('a change goes out in steps', async (t) => {
     await rm(join(host.stateDir, 'fleet'), { recursive: true });
     host.start();
     await host.ready();
-    assert.deepEqual(await answers(), before);
-    const { fleet: now } = await host.status();
-    const shop = now?.namespaces.find(({ namespace }) => namespace === 'shop');
-    assert.deepEqual([shop?.revision, shop?.current], [1, true]);
+    // A Consul that takes its time is not waited for without end.
+    await eventually('as before', async () => {
+      assert.deepEqual(await answers(), before);
+      const { fleet: now } = await host.status();
+      const shop = now?.namespaces.find(({ namespace }) => namespace === 'shop');
+      assert.deepEqual([shop?.revision, shop?.current], [1, true]);
+    });
   });
 
   await t.test('the further steps, each when the one before is in force', async () => {
@@ -205,7 +208,7 @@ test('a change goes out in steps', async (t) => {
     await writeFile(file, JSON.stringify(answering('reviews', 421)));
     await writeFile(key, admin.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
     const common = ['--consul', lab.consul.address, '--root', lab.trustFile];
-    const late = await trysail('apply', '-f', file, '--key', key, '--stage', 'all', '--timeout', '10s', ...common);
+    const late = await trysail('apply', '-f', file, '--key', key, '--stage', 'all', '--timeout', '20s', ...common);
     assert.equal(late.code, 5, late.out + late.err);
     assert.match(late.err, /no answer of web-3/);
     assert.match(late.out, /Step 1 of 1 \(all\): 2 of 3 hosts have it; not yet: web-3/);
