@@ -58,7 +58,7 @@ export const DEFAULT_CONFIG_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   envoyMetricsService: METRICS_LATER,
   envoyAccessLogService: PROVIDERS,
   proxyAdminPort: AGENT_ENVOY,
-  availabilityZone: 'Remove it: agent.yaml says where the host is, "node.locality".',
+  availabilityZone: 'Remove it: agent.yaml says where the host is, "host.locality".',
   customConfigFile: OWN_BOOTSTRAP,
   proxyBootstrapTemplatePath: OWN_BOOTSTRAP,
   statNameLength: 'Remove it: Envoy has no such limit any more.',

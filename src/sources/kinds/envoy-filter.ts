@@ -48,6 +48,8 @@ const OPERATIONS: Readonly<Record<PatchTarget, readonly PatchOperation[]>> = {
   BOOTSTRAP: [],
 };
 
+const SUPPORTED = TARGETS.filter((target) => OPERATIONS[target].length > 0);
+
 const filterMatch = z.strictObject({
   name: z.optional(nonEmpty),
   subFilter: z.optional(z.strictObject({ name: z.optional(nonEmpty) })),
@@ -155,12 +157,59 @@ const ENVOY_FILTER_UNSUPPORTED: readonly UnsupportedField[] = [
   },
 ];
 
+const OBJECT_MATCHES = ['listener', 'routeConfiguration', 'cluster'] as const;
+
 /** The match by which a filter is removed or replaced, by target; others need none. */
 const FILTER_NAMES: Partial<Record<PatchTarget, string>> = {
   LISTENER_FILTER: 'listener.listenerFilter',
   NETWORK_FILTER: 'listener.filterChain.filter.name',
   HTTP_FILTER: 'listener.filterChain.filter.subFilter.name',
 };
+
+/** The match by which a target is chosen. Another one would choose nothing, and the patch would be for everything. */
+const MATCHES: Readonly<Record<PatchTarget, (typeof OBJECT_MATCHES)[number] | undefined>> = {
+  LISTENER: 'listener',
+  LISTENER_FILTER: 'listener',
+  FILTER_CHAIN: 'listener',
+  NETWORK_FILTER: 'listener',
+  HTTP_FILTER: 'listener',
+  ROUTE_CONFIGURATION: 'routeConfiguration',
+  VIRTUAL_HOST: 'routeConfiguration',
+  HTTP_ROUTE: 'routeConfiguration',
+  CLUSTER: 'cluster',
+  EXTENSION_CONFIG: undefined,
+  BOOTSTRAP: undefined,
+};
+
+const HTTP_CONNECTION_MANAGER = 'envoy.filters.network.http_connection_manager';
+
+/** Says of a match that it is not one of what is patched. */
+function checkMatch(applyTo: PatchTarget, written: NonNullable<PatchSpec['match']>, at: Path, report: Report): void {
+  const kinds = OBJECT_MATCHES.filter((kind) => written[kind] !== undefined);
+  const meant = MATCHES[applyTo];
+  if (kinds.length > 1) report([...at, 'match'], `has ${kinds.join(' and ')}`, 'Keep one of them.');
+  for (const kind of kinds)
+    if (meant !== undefined && kind !== meant)
+      report(
+        [...at, 'match', kind],
+        `${applyTo} is not chosen by it, and the patch would be for each`,
+        `Match by "${meant}".`,
+      );
+  const filter = written.listener?.filterChain?.filter;
+  if (filter === undefined || meant !== 'listener') return;
+  const where = [...at, 'match', 'listener', 'filterChain', 'filter'];
+  if (applyTo !== 'NETWORK_FILTER' && applyTo !== 'HTTP_FILTER')
+    report(where, `${applyTo} is not chosen by a filter`, 'Remove it, or patch NETWORK_FILTER or HTTP_FILTER.');
+  else if (filter.subFilter === undefined) return;
+  else if (applyTo !== 'HTTP_FILTER')
+    report([...where, 'subFilter'], 'NETWORK_FILTER has none', 'Remove it, or write "applyTo: HTTP_FILTER".');
+  else if (filter.name !== HTTP_CONNECTION_MANAGER)
+    report(
+      [...where, ...(filter.name === undefined ? [] : ['name'])],
+      `HTTP filters are those of ${HTTP_CONNECTION_MANAGER}`,
+      `Write "name: ${HTTP_CONNECTION_MANAGER}".`,
+    );
+}
 
 /** Says of a patch that takes a filter away, or replaces it, without naming it that it does nothing. */
 function checkFilterName(spec: PatchSpec, at: Path, report: Report): void {
@@ -191,7 +240,7 @@ function buildPatch(spec: PatchSpec, i: number, source: EnvoyPatch['source'], re
   const { applyTo, match: written = {} } = spec;
   const operation = spec.patch?.operation;
   if (applyTo === undefined || applyTo === 'INVALID') {
-    report([...at, 'applyTo'], 'is missing', `Write one of: ${TARGETS.join(', ')}.`);
+    report([...at, 'applyTo'], 'is missing', `Write one of: ${SUPPORTED.join(', ')}.`);
     return undefined;
   }
   if (operation === undefined || operation === 'INVALID') {
@@ -207,8 +256,7 @@ function buildPatch(spec: PatchSpec, i: number, source: EnvoyPatch['source'], re
   if (operation !== 'REMOVE' && spec.patch?.value === undefined)
     report([...at, 'patch', 'value'], `is missing, and ${operation} needs one`, "Add it, in Envoy's own form.");
   checkFilterName(spec, at, report);
-  const kinds = (['listener', 'routeConfiguration', 'cluster'] as const).filter((kind) => written[kind] !== undefined);
-  if (kinds.length > 1) report([...at, 'match'], `has ${kinds.join(' and ')}`, 'Keep one of them.');
+  checkMatch(applyTo, written, at, report);
   if (written.listener?.portName !== undefined)
     report([...at, 'match', 'listener', 'portName'], 'has no meaning', 'Use portNumber.', {
       code: 'IST0002',

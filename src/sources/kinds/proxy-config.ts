@@ -2,7 +2,7 @@
 import * as z from 'zod/mini';
 import type { ProxyConfig } from '../../model/proxy-config.ts';
 import { int, labels, unread } from '../field-types.ts';
-import { refused } from '../unsupported-fields.ts';
+import { ignored } from '../unsupported-fields.ts';
 import { defineKind } from './kind.ts';
 
 const schema = z.strictObject({
@@ -17,8 +17,8 @@ export const proxyConfigKind = defineKind({
   apiVersions: ['networking.istio.io/v1beta1'],
   schema,
   unsupported: [
-    refused('image', 'Remove it: Envoy comes with the package, and no image is pulled.'),
-    refused(
+    ignored('image', 'Remove it: Envoy comes with the package, and no image is pulled.'),
+    ignored(
       'environmentVariables',
       'Set them in the unit of Envoy, by "systemctl edit trysail-envoy": its environment is settled when it starts.',
     ),

@@ -45,14 +45,22 @@ const schema = z.strictObject({
 
 type ProbeSpec = z.output<typeof probe>;
 
+/** A check of another host: each looks at its own application, however that is written. */
+function elsewhere(path: string): UnsupportedField {
+  return {
+    ...refused(path, 'Remove it: a host checks its own application.'),
+    except: ['', '127.0.0.1', '::1', 'localhost'],
+  };
+}
+
 const WORKLOAD_GROUP_UNSUPPORTED: readonly UnsupportedField[] = [
   refused('template.address', 'Remove it: each host knows its own.'),
   refused(
     'probe.exec',
     'Write "check.command" of the service in agent.yaml: configuration of the mesh does not run programs on hosts.',
   ),
-  refused('probe.httpGet.host', 'Remove it: a host checks its own application.'),
-  refused('probe.tcpSocket.host', 'Remove it: a host checks its own application.'),
+  elsewhere('probe.httpGet.host'),
+  elsewhere('probe.tcpSocket.host'),
   { path: 'template.ports', effect: 'ignored', remedy: 'The "port" of the service in agent.yaml says it.' },
   { path: 'template.locality', effect: 'ignored', remedy: '"host.locality" of agent.yaml says where a host is.' },
   { path: 'template.network', effect: 'ignored', remedy: 'Remove it: hosts of one mesh reach each other.' },
