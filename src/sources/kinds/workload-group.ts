@@ -49,7 +49,7 @@ type ProbeSpec = z.output<typeof probe>;
 function elsewhere(path: string): UnsupportedField {
   return {
     ...refused(path, 'Remove it: a host checks its own application.'),
-    except: ['', '127.0.0.1', '::1', 'localhost'],
+    except: ['127.0.0.1', '::1', 'localhost'],
   };
 }
 
