@@ -73,7 +73,7 @@ export function annotations(diagnostics: readonly Diagnostic[]): string {
       const place = source === undefined ? '' : `file=${escaped(source.file, true)},line=${source.line},`;
       const about = [object, path].filter((part) => part !== undefined).join(' ');
       const text = `${about === '' ? '' : `${about}: `}${message}.${remedy === undefined ? '' : ` ${remedy}`}`;
-      return `::${COMMANDS[severity]} ${place}title=${code}::${escaped(text, false)}\n`;
+      return `::${COMMANDS[severity]} ${place}title=${code}::${escaped(printable(text), false)}\n`;
     })
     .join('');
 }

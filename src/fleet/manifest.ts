@@ -183,8 +183,7 @@ export async function readManifestsIn(
 ): Promise<{ readonly manifests: readonly Manifest[]; readonly passedOver: readonly Diagnostic[] }> {
   const { files, charts } = await readResourceFiles(paths);
   const passedOver = collectPassedOver(charts);
-  const named = files.map((one) => (one.file === '-' ? { ...one, file: 'standard input' } : one));
-  const manifests = readManifests(named, namespace, passedOver.skip);
+  const manifests = readManifests(files, namespace, passedOver.skip);
   refuseNothing(paths, passedOver);
   return { manifests, passedOver: passedOver.diagnostics() };
 }

@@ -99,6 +99,12 @@ test('where everything was passed over there is nothing to judge', () => {
   });
 });
 
+test('a List without items is nothing to judge either', () => {
+  const passedOver = collectPassedOver();
+  parseResources([{ file: 'a.yaml', text: 'apiVersion: v1\nkind: List\nitems: []\n' }], passedOver.skip);
+  assert.throws(() => refuseNothing(['a.yaml'], passedOver), { message: 'there are no resources in a.yaml' });
+});
+
 test('where nothing is passed over, a Service of Kubernetes does not take the name of ours', () => {
   const ours = 'apiVersion: trysail.dev/v1\nkind: Service\nmetadata: { name: a }\nspec: { ports: [{ number: 80 }] }\n';
   const { serviceRecords, diagnostics } = parseResources([

@@ -19,7 +19,7 @@ export interface PlaceOfDocument {
 export interface PassedOver {
   /** Whether a document, or element of a `List`, is to be passed over; counts it. */
   readonly skip: (value: unknown, place: PlaceOfDocument) => boolean;
-  /** Whether there were documents and every one was passed over. */
+  /** Whether there was no document that was not passed over. */
   readonly isEverything: () => boolean;
   /** What was passed over, of severity `info`; empty for nothing. */
   readonly diagnostics: () => readonly Diagnostic[];
@@ -70,7 +70,7 @@ export function collectPassedOver(charts: readonly string[] = []): PassedOver {
       }
       return true;
     },
-    isEverything: () => seen > 0 && skipped === seen,
+    isEverything: () => skipped === seen,
     diagnostics: () => [
       ...(kinds.size === 0 ? [] : [kindsNote(kinds)]),
       ...(others.size === 0
@@ -99,11 +99,6 @@ export function refuseNothing(
   faults: { readonly diagnostics: readonly Diagnostic[] } = { diagnostics: [] },
 ): void {
   if (!passedOver.isEverything() || faults.diagnostics.length > 0) return;
-  throw noResources(
-    paths,
-    passedOver
-      .diagnostics()
-      .map(({ message }) => message)
-      .join('; '),
-  );
+  const why = passedOver.diagnostics().map(({ message }) => message);
+  throw noResources(paths, why.length === 0 ? undefined : why.join('; '));
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readResourceFiles } from './resource-files.ts';
 
@@ -48,6 +49,31 @@ test('readResourceFiles() follows links, and reads nothing twice', async (t) => 
   await assert.rejects(readResourceFiles([dir]), { code: 'RESOURCES_UNREADABLE', message: /broken\.yaml/ });
 });
 
+test('readResourceFiles() reads a file once, however it is named', async (t) => {
+  const dir = await folder(t, { 'a.yaml': 'kind: x', 'mesh.yaml': 'kind: x' });
+  await symlink('a.yaml', join(dir, 'b.yaml'));
+  const near = relative(process.cwd(), join(dir, 'a.yaml'));
+  const paths = [join(dir, 'b.yaml'), near, `./${near}`, join(dir, 'a.yaml'), dir];
+  const { files } = await readResourceFiles(paths, relative(process.cwd(), join(dir, 'mesh.yaml')));
+  assert.equal(files.length, 1);
+});
+
+test('readResourceFiles() does not wait for what pipes of a folder may say', async (t) => {
+  const dir = await folder(t, { 'a.yaml': 'kind: x' });
+  execFileSync('mkfifo', [join(dir, 'pipe.yaml')]);
+  await symlink('pipe.yaml', join(dir, 'linked.yaml'));
+  assert.deepEqual(
+    (await readResourceFiles([dir])).files.map(({ file }) => file),
+    [join(dir, 'a.yaml')],
+  );
+});
+
+test('readResourceFiles() refuses what never ends', async () => {
+  await assert.rejects(readResourceFiles(['/dev/zero']), {
+    message: /^\/dev\/zero cannot be read: it is larger than /,
+  });
+});
+
 test('readResourceFiles() leaves the templates of Helm charts out, and tells which', async (t) => {
   const dir = await folder(t, {
     'web/Chart.yaml': 'apiVersion: v2',
@@ -66,7 +92,10 @@ test('readResourceFiles() leaves the templates of Helm charts out, and tells whi
 });
 
 test('readResourceFiles() names what cannot be read', async () => {
-  await assert.rejects(readResourceFiles(['/nowhere/at/all']), { code: 'RESOURCES_UNREADABLE' });
+  await assert.rejects(readResourceFiles(['/nowhere/at/all']), {
+    code: 'RESOURCES_UNREADABLE',
+    message: 'there is no file or folder /nowhere/at/all',
+  });
 });
 
 test('readResourceFiles() says that there is nothing, so that no check of it succeeds', async (t) => {

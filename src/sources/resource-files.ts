@@ -1,7 +1,8 @@
 /** Resource files as a command line names them: files, and folders with all that is below them. */
+import { createReadStream } from 'node:fs';
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
-import { errorMessage, TrysailError } from '../lib/errors.ts';
+import { errorCode, errorMessage, TrysailError } from '../lib/errors.ts';
 import type { ResourceFile } from './resource-reader.ts';
 
 const RESOURCE_FILE = /^[^.].*\.(ya?ml|json)$/;
@@ -22,10 +23,15 @@ export interface FoundFiles {
   readonly charts: readonly string[];
 }
 
+/** As diagnostics name it. */
+const STANDARD_INPUT = 'standard input';
+
 function unreadable(path: string, error: unknown): TrysailError {
-  return new TrysailError('RESOURCES_UNREADABLE', `${path} cannot be read: ${errorMessage(error)}`, {
-    remedy: 'Name files or folders of YAML by -f.',
-  });
+  const why =
+    errorCode(error) === 'ENOENT'
+      ? `there is no file or folder ${path}`
+      : `${path} cannot be read: ${errorMessage(error)}`;
+  return new TrysailError('RESOURCES_UNREADABLE', why, { remedy: 'Name files or folders of YAML by -f.' });
 }
 
 /** Whether it has comments, blank lines and markers of documents alone. */
@@ -36,14 +42,31 @@ function isEmpty(text: string): boolean {
   });
 }
 
-async function standardInput(): Promise<string> {
+const TOO_LARGE = `it is larger than ${MAX_FILE_BYTES} bytes`;
+
+/** The text of a pipe or device, which does not say how much is to come. */
+async function textOf(stream: AsyncIterable<unknown>): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk as Uint8Array));
+  let bytes = 0;
+  for await (const chunk of stream) {
+    const part = Buffer.from(chunk as Uint8Array);
+    bytes += part.length;
+    if (bytes > MAX_FILE_BYTES) throw new Error(TOO_LARGE);
+    chunks.push(part);
+  }
   return Buffer.concat(chunks).toString('utf8');
 }
 
+async function read(name: string): Promise<string> {
+  if (name === '-') return await textOf(process.stdin);
+  const info = await stat(name);
+  if (!info.isFile()) return await textOf(createReadStream(name));
+  if (info.size > MAX_FILE_BYTES) throw new Error(TOO_LARGE);
+  return await readFile(name, 'utf8');
+}
+
 interface Walk {
-  /** Files by the path that no link leads through. */
+  /** Files by the path that no link leads through; without pipes and devices, of which reading may never end. */
   readonly files: Map<string, string>;
   /** Links to files, which count where the file itself is not below the folder. */
   readonly links: string[];
@@ -52,12 +75,14 @@ interface Walk {
   readonly folders: Set<string>;
 }
 
-/** Whether a link leads to a folder; one that leads nowhere is told when it is read. */
-async function leadsToFolder(path: string): Promise<boolean> {
+/** What a link leads to. One that leads nowhere counts as a file, and is told when it is read. */
+async function target(path: string): Promise<'folder' | 'file' | 'other'> {
   try {
-    return (await stat(path)).isDirectory();
+    const info = await stat(path);
+    if (info.isDirectory()) return 'folder';
+    return info.isFile() ? 'file' : 'other';
   } catch {
-    return false;
+    return 'file';
   }
 }
 
@@ -73,31 +98,53 @@ async function walk(dir: string, found: Walk): Promise<void> {
     if (entry.name.startsWith('.') || LEFT_OUT.has(entry.name)) continue;
     if (isChart && entry.name === CHART.templates) found.charts.push(dir);
     else if (entry.isDirectory()) await walk(path, found);
-    else if (entry.isSymbolicLink() && (await leadsToFolder(path))) linkedFolders.push(path);
-    else if (!RESOURCE_FILE.test(entry.name)) continue;
-    else if (entry.isSymbolicLink()) found.links.push(path);
-    else found.files.set(join(realDir, entry.name), path);
+    else if (entry.isSymbolicLink()) {
+      const to = await target(path);
+      if (to === 'folder') linkedFolders.push(path);
+      else if (to === 'file' && RESOURCE_FILE.test(entry.name)) found.links.push(path);
+    } else if (entry.isFile() && RESOURCE_FILE.test(entry.name)) found.files.set(join(realDir, entry.name), path);
   }
   for (const path of linkedFolders) await walk(path, found);
 }
 
-async function filesBelow(
-  dir: string,
-): Promise<{ readonly names: readonly string[]; readonly charts: readonly string[] }> {
-  const found: Walk = { files: new Map(), links: [], charts: [], folders: new Set() };
-  await walk(dir, found);
-  for (const link of found.links) {
-    const real = await realpath(link).catch(() => link);
-    if (!found.files.has(real)) found.files.set(real, link);
+interface NamedFiles {
+  /** Files as they are told, by the path that no link leads through: each once. */
+  readonly files: ReadonlyMap<string, string>;
+  /** Of these paths, those that were named themselves. */
+  readonly named: ReadonlySet<string>;
+  readonly charts: readonly string[];
+}
+
+async function filesOf(paths: readonly string[]): Promise<NamedFiles> {
+  const files = new Map<string, string>();
+  const named = new Set<string>();
+  const below: Walk = { files, links: [], charts: [], folders: new Set() };
+  for (const path of paths) {
+    try {
+      if (path !== '-' && (await stat(path)).isDirectory()) {
+        await walk(normalize(path), below);
+        continue;
+      }
+      // A pipe of the shell (`-f <(…)`) has no path of its own.
+      const real = path === '-' ? path : await realpath(path).catch(() => path);
+      files.set(real, normalize(path));
+      named.add(real);
+    } catch (error) {
+      throw unreadable(path, error);
+    }
   }
-  return { names: [...found.files.values()], charts: found.charts };
+  for (const link of below.links) {
+    const real = await realpath(link).catch(() => link);
+    if (!files.has(real)) files.set(real, link);
+  }
+  return { files, named, charts: below.charts.map((chart) => normalize(chart)) };
 }
 
 /** The fault of paths in which there is nothing to read. */
 export function noResources(paths: readonly string[], why?: string): TrysailError {
   return new TrysailError(
     'RESOURCES_UNREADABLE',
-    `there are no resources in ${paths.join(', ')}${why === undefined ? '' : `: ${why}`}`,
+    `there are no resources in ${paths.map((path) => (path === '-' ? STANDARD_INPUT : path)).join(', ')}${why === undefined ? '' : `: ${why}`}`,
     { remedy: 'Name folders with files that end in .yaml, .yml or .json and have an apiVersion and a kind.' },
   );
 }
@@ -110,38 +157,23 @@ export function noResources(paths: readonly string[], why?: string): TrysailErro
  * @throws TrysailError `RESOURCES_UNREADABLE`, also where no file is left
  */
 export async function readResourceFiles(paths: readonly string[], leaveOut?: string): Promise<FoundFiles> {
-  const names = new Set<string>();
-  const named = new Set<string>();
-  const charts = new Set<string>();
-  for (const path of paths) {
-    try {
-      if (path === '-' || !(await stat(path)).isDirectory()) {
-        named.add(normalize(path));
-        names.add(normalize(path));
-        continue;
-      }
-      const below = await filesBelow(path);
-      for (const name of below.names) names.add(normalize(name));
-      for (const chart of below.charts) charts.add(normalize(chart));
-    } catch (error) {
-      throw unreadable(path, error);
-    }
-  }
-  if (leaveOut !== undefined) names.delete(normalize(leaveOut));
-  if (names.size > MAX_FILES) throw unreadable(paths.join(', '), new Error(`more than ${MAX_FILES} files`));
+  const { files: found, named, charts } = await filesOf(paths);
+  if (found.size > MAX_FILES) throw unreadable(paths.join(', '), new Error(`more than ${MAX_FILES} files`));
+  const omitted = leaveOut === undefined ? undefined : await realpath(leaveOut).catch(() => undefined);
   const files: ResourceFile[] = [];
-  for (const name of [...names].toSorted()) {
+  for (const [real, name] of [...found].toSorted(([, a], [, b]) => (a < b ? -1 : 1))) {
+    if (real === omitted) continue;
     try {
-      if (name !== '-' && (await stat(name)).size > MAX_FILE_BYTES)
-        throw new Error(`it is larger than ${MAX_FILE_BYTES} bytes`);
-      const text = await (name === '-' ? standardInput() : readFile(name, 'utf8'));
-      if (named.has(name) ? isEmpty(text) : !MAY_BE_RESOURCE.test(text)) continue;
-      files.push(named.has(name) ? { file: name, text, named: true } : { file: name, text });
+      const text = await read(name);
+      const isNamed = named.has(real);
+      if (isNamed ? isEmpty(text) : !MAY_BE_RESOURCE.test(text)) continue;
+      const file = name === '-' ? STANDARD_INPUT : name;
+      files.push(isNamed ? { file, text, named: true } : { file, text });
     } catch (error) {
       throw unreadable(name, error);
     }
   }
-  if (files.length > 0) return { files, charts: [...charts] };
+  if (files.length > 0) return { files, charts };
   const [chart] = charts;
   throw noResources(
     paths,
