@@ -11,8 +11,6 @@ const MAX_BODY = 64 * 1024;
 const MAX_CONNECTIONS = 32;
 /** How long a client may take to send its request. */
 const RECEIVE_TIMEOUT_MS = 5000;
-/** How long a leftover socket's owner may take to accept a connection. */
-const DIAL_TIMEOUT_MS = 1000;
 
 /** The agent's answer to each call. `signal` aborts when the client has gone or the time is up. */
 export type ApiHandlers = {
@@ -114,7 +112,7 @@ async function answer(
   }
 }
 
-/** Whether somebody accepts connections on the socket. */
+/** Whether somebody accepts connections on the socket. The kernel answers for them, at once. */
 async function isAlive(socket: string): Promise<boolean> {
   return await new Promise((resolve) => {
     const connection = connect(socket);
@@ -123,9 +121,8 @@ async function isAlive(socket: string): Promise<boolean> {
       resolve(alive);
     };
     connection.once('connect', () => end(true));
-    connection.once('error', () => end(false));
-    // Who does not accept in time is alive, only busy: its socket must not be taken away.
-    connection.setTimeout(DIAL_TIMEOUT_MS, () => end(true));
+    // Whose queue of connections is full is alive, only busy: its socket must not be taken away.
+    connection.once('error', (error) => end(errorCode(error) === 'EAGAIN'));
   });
 }
 

@@ -44,8 +44,11 @@ export async function fetchPinnedRoot(
       timeout: options.timeoutMs,
     });
     const late = (): void => {
-      // Whoever takes connections and has no time for them: many hosts come at once, say.
-      socket.destroy(socket.connecting ? new Error('timed out') : new HandshakeTimeout());
+      // On a busy host time can be up before the kernel was asked what has come of the connection.
+      setImmediate(() => {
+        // Whoever takes connections and has no time for them: many hosts come at once, say.
+        socket.destroy(socket.connecting ? new Error('timed out') : new HandshakeTimeout());
+      });
     };
     const overall = setTimeout(late, options.timeoutMs);
     const abort = (): void => {

@@ -15,18 +15,16 @@ export function unixPath(address: string): string | undefined {
 
 async function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
+    // The kernel answers for the server, at once.
     const socket = connect(path);
-    socket.setTimeout(2000, () => {
-      // A server that is too busy to accept is a server.
-      socket.destroy();
-      resolve(true);
-    });
     socket.once('connect', () => {
       socket.destroy();
       resolve(true);
     });
     socket.once('error', (error) => {
-      if (errorCode(error) === 'ECONNREFUSED' || errorCode(error) === 'ENOENT') resolve(false);
+      // A server that is too busy to accept is a server.
+      if (errorCode(error) === 'EAGAIN') resolve(true);
+      else if (errorCode(error) === 'ECONNREFUSED' || errorCode(error) === 'ENOENT') resolve(false);
       else reject(error);
     });
   });

@@ -348,8 +348,10 @@ test('a clock that was a day ahead, and is put right: renewed at once, not a day
   assert.deepEqual(serials(k.material()), serials(changes[0]), 'what there is goes on serving');
   provider.failWith = undefined;
   clock.jump(-24 * HOUR_MS);
+  const asked = provider.asked.length;
   await eventually('renewed within a minute', () => {
-    clock.advance(1000);
+    // Not while a certificate is being made, which takes as long as it takes.
+    if (provider.asked.length === asked) clock.advance(1000);
     return changes.length === 2;
   });
   assert.ok(clock.now() - (changes[1]?.certificates[0]?.notBeforeMs ?? 0) < 240_000);
@@ -390,8 +392,10 @@ test('a first certificate of a CA that is a day ahead is replaced as soon as its
   assert.equal(k.status().diagnostics[0]?.code, 'TRY0803');
   provider.aheadMs = 0;
   const startedMs = clock.now();
+  const asked = provider.asked.length;
   await eventually('replaced', () => {
-    clock.advance(30_000);
+    // Not while a certificate is being made, which takes as long as it takes.
+    if (provider.asked.length === asked) clock.advance(30_000);
     return changes.length === 2;
   });
   assert.ok(clock.now() - startedMs <= 330_000);

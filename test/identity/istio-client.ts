@@ -49,7 +49,7 @@ export async function ask(request: Ask): Promise<Credential & { readonly answer:
         CREATE_CERTIFICATE.responseDeserialize,
         message,
         metadata,
-        { deadline: Date.now() + 10_000 },
+        { deadline: Date.now() + 60_000 },
         (error, value) => {
           if (error !== null) reject(error);
           else resolve({ answer: value?.certChain ?? [], chain: value?.certChain.slice(0, -1) ?? [], key });

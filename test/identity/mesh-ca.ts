@@ -97,7 +97,7 @@ export async function startMeshCa(
         trustDomain: TRUST_DOMAIN,
         addresses,
         readJoinToken: async () => token(),
-        requestTimeoutMs: 5000,
+        requestTimeoutMs: 60_000,
         log,
         ...more,
       }),

@@ -6,6 +6,8 @@ import { eventually } from '../support/eventually.ts';
 export interface Question {
   readonly service: string;
   readonly options: ReadOptions;
+  /** In milliseconds of `performance.now()`. */
+  readonly askedAtMs: number;
   /** Answers it with instances on these nodes. */
   answer(index: number, nodes: readonly string[], change?: Partial<Answer<unknown>>): void;
   fail(error: Error): void;
@@ -25,6 +27,7 @@ export class ScriptedConsul {
       const question: Question = {
         service,
         options,
+        askedAtMs: performance.now(),
         answer: (index, nodes, change = {}) => {
           this.#close(question);
           resolve({

@@ -1,4 +1,7 @@
-/** A server on a Unix socket, a client, and small resources. */
+/**
+ * A server on a Unix socket, a client, and small resources. Nothing of a client that a test answers for is overdue, unless
+ * the test says after how long.
+ */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { create, type DescMessage, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
@@ -9,6 +12,8 @@ import { type Resource, type Resources, TYPE_URL, type TypeUrl } from '../../src
 import { XdsServer, type XdsServerOptions } from '../../src/xds/server.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { connectClient, type DeltaStream, type SotwStream, type TestClient } from './client.ts';
+
+const PATIENT: XdsServerOptions = { ackTimeoutMs: 3_600_000, stageTimeoutMs: 3_600_000 };
 
 export interface Fixture {
   readonly server: XdsServer;
@@ -23,7 +28,7 @@ export async function startServer(
   resources: Resources = new Map(),
   options: XdsServerOptions = {},
 ): Promise<Fixture> {
-  const server = new XdsServer(options);
+  const server = new XdsServer({ ...PATIENT, ...options });
   server.setResources(resources);
   const address = await server.listen(`unix:${join(await tempDir(t), 'xds.sock')}`);
   const client = connectClient(address);
