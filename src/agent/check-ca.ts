@@ -3,6 +3,7 @@ import { connect } from 'node:http2';
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { type CaAddress, formatCaAddress, parseCaAddress } from '../identity/ca-address.ts';
+import type { CallBounds } from '../identity/ca-client.ts';
 import { caSpiffeId } from '../identity/ca-id.ts';
 import { fetchPinnedRoot } from '../identity/ca-root.ts';
 import { namesIn } from '../identity/certificate.ts';
@@ -35,7 +36,7 @@ function originOf(error: Error): Error {
 async function shake(
   address: CaAddress,
   trust: { readonly rootsPem: readonly string[]; readonly serverId: string } | undefined,
-  signal: AbortSignal,
+  { timeoutMs, signal }: CallBounds,
 ): Promise<string | undefined> {
   const check = (_name: string, certificate: PeerCertificate): Error | undefined =>
     namesIn(certificate.subjectaltname).includes(`URI:${trust?.serverId ?? ''}`)
@@ -48,7 +49,7 @@ async function shake(
         { rejectUnauthorized: false }
       : { ca: trust.rootsPem.join(''), checkServerIdentity: check }),
   });
-  const timer = setTimeout(() => session.destroy(new Error('timed out')), TIMEOUT_MS);
+  const timer = setTimeout(() => session.destroy(new Error('timed out')), timeoutMs);
   const abort = (): void => session.destroy(new Error('stopped'));
   signal.addEventListener('abort', abort, { once: true });
   try {
@@ -84,19 +85,19 @@ const NOT_CONNECTED: ReadonlySet<string> = new Set([
 ]);
 
 /** Trusted if it can be; else what the server's clock says and why it is not trusted. Rejects when there is no server. */
-async function meet(address: CaAddress, standing: HostStanding, signal: AbortSignal): Promise<Handshake> {
+async function meet(address: CaAddress, standing: HostStanding, bounds: CallBounds): Promise<Handshake> {
   try {
     const rootsPem =
       standing.rootsPem.length > 0 || standing.tokenRoot === undefined
         ? standing.rootsPem
-        : [await fetchPinnedRoot(address, standing.tokenRoot, { timeoutMs: TIMEOUT_MS, signal })];
+        : [await fetchPinnedRoot(address, standing.tokenRoot, bounds)];
     const serverId = caSpiffeId(standing.trustDomain);
-    return { date: await shake(address, { rootsPem, serverId }, signal), untrusted: undefined };
+    return { date: await shake(address, { rootsPem, serverId }, bounds), untrusted: undefined };
   } catch (error) {
-    signal.throwIfAborted();
+    bounds.signal.throwIfAborted();
     if (NOT_CONNECTED.has(errorCode(error) ?? '') || errorMessage(error) === 'timed out') throw error;
     if (error instanceof TrysailError && ['CA_UNREACHABLE', 'CA_BUSY'].includes(error.code)) throw error;
-    return { date: await shake(address, undefined, signal), untrusted: error };
+    return { date: await shake(address, undefined, bounds), untrusted: error };
   }
 }
 
@@ -142,8 +143,11 @@ function rootNotices(rootsPem: readonly string[], nowMs: number): readonly Diagn
     );
 }
 
-/** The CA that agent.yaml, the host's credential or its token names. */
-export function caCheck(settings: AgentSettings, trustDomain: string): HostCheck {
+/**
+ * The CA that agent.yaml, the host's credential or its token names.
+ * @param timeoutMs for each of up to two handshakes
+ */
+export function caCheck(settings: AgentSettings, trustDomain: string, timeoutMs = TIMEOUT_MS): HostCheck {
   return {
     name: 'ca',
     needsConfiguration: true,
@@ -161,8 +165,9 @@ export function caCheck(settings: AgentSettings, trustDomain: string): HostCheck
           const address = parseCaAddress(text);
           const where = formatCaAddress(address);
           try {
-            const { date, untrusted } = await meet(address, standing, signal);
-            const skew = clockSkew(`the CA at ${where}`, date, io.now());
+            const askedMs = io.now();
+            const { date, untrusted } = await meet(address, standing, { timeoutMs, signal });
+            const skew = clockSkew(`the CA at ${where}`, date, { askedMs, answeredMs: io.now() });
             if (untrusted === undefined) facts.push(where, ...(skew.fact === undefined ? [] : [skew.fact]));
             return {
               reached: true,

@@ -99,8 +99,9 @@ export function consulCheck(settings: AgentSettings): HostCheck {
         return await withConsul(settings, async (transport, address) => {
           const get = async (path: string): Promise<ConsulReply> =>
             transport.send({ method: 'GET', path, timeoutMs: TIMEOUT_MS, signal, accept: [401, 403] });
+          const askedMs = io.now();
           const leader = await get('/v1/status/leader');
-          const skew = clockSkew(`Consul at ${address}`, leader.headers.date, io.now());
+          const skew = clockSkew(`Consul at ${address}`, leader.headers.date, { askedMs, answeredMs: io.now() });
           const findings = skew.finding === undefined ? [] : [skew.finding];
           if (leader.status === 200 && leader.body.toString().trim() === '""')
             findings.push(

@@ -3,7 +3,7 @@ import { formatDuration } from '../lib/duration.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { finding } from '../platform/vm/checks/host-check.ts';
 
-/** A date in HTTP has whole seconds, and the answer took its time. */
+/** A date in HTTP has whole seconds. */
 const WARN_MS = 5000;
 /** Half of what the CA's certificates begin early. */
 const ERROR_MS = 60_000;
@@ -16,13 +16,19 @@ export interface ClockSkew {
 
 /**
  * @param date of the answer's `Date` header
- * @param nowMs this host's clock when the answer came
+ * @param during this host's clock when it asked and when the answer came, in milliseconds: a busy one answers late, which
+ * says nothing of its clock
  */
-export function clockSkew(object: string, date: string | undefined, nowMs: number): ClockSkew {
+export function clockSkew(
+  object: string,
+  date: string | undefined,
+  { askedMs, answeredMs }: { readonly askedMs: number; readonly answeredMs: number },
+): ClockSkew {
   const theirs = Date.parse(date ?? '');
   if (Number.isNaN(theirs)) return { fact: undefined, finding: undefined };
   // The header cuts off the fraction of its second.
-  const skewMs = nowMs - (theirs + 500);
+  const theirMs = theirs + 500;
+  const skewMs = Math.max(0, askedMs - theirMs) + Math.min(0, answeredMs - theirMs);
   const size = Math.abs(skewMs);
   if (size < WARN_MS) return { fact: 'same time', finding: undefined };
   const direction = skewMs > 0 ? 'ahead of' : 'behind';

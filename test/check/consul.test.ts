@@ -210,6 +210,7 @@ test('the token: none, an unknown one, one that may do anything', async (t) => {
 });
 
 test('a date that is none says nothing', () => {
-  assert.deepEqual(clockSkew('x', undefined, 0), { fact: undefined, finding: undefined });
-  assert.deepEqual(clockSkew('x', 'soon', 0), { fact: undefined, finding: undefined });
+  const during = { askedMs: 0, answeredMs: 0 };
+  assert.deepEqual(clockSkew('x', undefined, during), { fact: undefined, finding: undefined });
+  assert.deepEqual(clockSkew('x', 'soon', during), { fact: undefined, finding: undefined });
 });
