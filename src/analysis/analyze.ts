@@ -5,6 +5,7 @@ import type { Mesh } from '../model/mesh.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import type { AnalysisInput, KnownWorkload } from './analysis-rule.ts';
 import { RULES } from './rules.ts';
+import { isTold } from './suppressed.ts';
 
 export interface AnalyzeOptions {
   /** Services of the mesh's host templates may be in Consul alone: that one is not known says nothing of it. */
@@ -42,7 +43,9 @@ export function analyze(
     ? read.filter(({ code, message }) => !(code === 'IST0101' && message.startsWith('nothing is known of ')))
     : read;
   const all = [...told, ...RULES.flatMap(({ check }) => check(input))];
-  const once = new Map(all.map((diagnostic) => [JSON.stringify(diagnostic), diagnostic]));
+  const once = new Map(
+    all.filter(isTold(mesh, serviceEntries)).map((diagnostic) => [JSON.stringify(diagnostic), diagnostic]),
+  );
   return [...once.values()].sort(compareDiagnostics);
 }
 

@@ -314,6 +314,24 @@ test('where services may be in Consul, one that no file names is not missing', (
   assert.deepEqual(codes(true), []);
 });
 
+test('a resource may say which of its findings it knows of', () => {
+  const suppressing = (codes: string): string =>
+    rule('subsets: [{ name: v9, labels: { version: v9 } }]').replace(
+      'metadata: {',
+      `metadata: { annotations: { galley.istio.io/analyze-suppress: "${codes}" },`,
+    );
+  assert.deepEqual(codesOf([ENTRY, suppressing('TRY0505')]), ['IST0173']);
+  assert.deepEqual(codesOf([ENTRY, suppressing('TRY0505, IST0173')]), []);
+  assert.deepEqual(codesOf([ENTRY, suppressing('*')]), []);
+  assert.deepEqual(codesOf([ENTRY, suppressing('*').replace('labels: {', 'lables: {')]), ['IST0106']);
+  const entries = [ENTRY, ENTRY.replace('name: reviews', 'name: again').replace('HTTP }', 'TCP }')];
+  assert.ok(codesOf(entries).includes('IST0177'));
+  const quiet = entries.map((one) =>
+    one.replace('metadata: {', 'metadata: { annotations: { galley.istio.io/analyze-suppress: IST0177 },'),
+  );
+  assert.ok(!codesOf(quiet).includes('IST0177'));
+});
+
 test('where workloads may be in Consul, a selector of none that files name is no finding', () => {
   const text = [
     worker('default'),

@@ -7,6 +7,7 @@ import { addFileOptions, type FileOptions, filesOf } from './configuration-optio
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { serialise } from './output.ts';
 import { COLOUR_STYLE, PLAIN_STYLE } from './status-text.ts';
+import { isSuppressed } from './suppressions.ts';
 
 interface AnalyzeCommandOptions extends FileOptions {
   readonly registry: 'files' | 'consul';
@@ -54,9 +55,8 @@ async function text(diagnostics: readonly Diagnostic[], output: AnalyzeCommandOp
 }
 
 async function analyzeConfiguration(options: AnalyzeCommandOptions): Promise<void> {
-  const suppressed = new Set(options.suppress);
   const all = options.file === undefined ? await fromAgent(options) : await fromFiles(options);
-  const shown = all.filter(({ code }) => !suppressed.has(code));
+  const shown = all.filter((one) => !isSuppressed(one, options.suppress ?? []));
   process.stdout.write(await text(shown, options.output));
   process.exitCode = exitCodeFor(shown, options.failOn);
 }
@@ -75,7 +75,12 @@ export function registerAnalyzeCommand(program: Command): void {
         .choices([...SEVERITIES, 'never'])
         .default('error'),
     )
-    .addOption(new Option('--suppress <code>', 'Leave out findings of this code; may be repeated.').argParser(collect))
+    .addOption(
+      new Option(
+        '-S, --suppress <code>',
+        'Leave out findings of this code, or of <code>=<kind> <namespace>/<name>; may be repeated.',
+      ).argParser(collect),
+    )
     .addOption(
       new Option('-o, --output <format>', 'How to print the findings.')
         .choices(['text', 'json', 'yaml', 'github'])
@@ -93,6 +98,7 @@ Examples:
   trysail analyze
   trysail analyze -f .
   trysail analyze -f ./mesh --mesh meshconfig.yaml --registry consul --fail-on warning
+  trysail analyze -f . --suppress 'IST0173=DestinationRule shop/*'
   trysail analyze -f . -o github
   trysail analyze -f . -o json | jq -r '.diagnostics[] | .code + " " + .message'`,
     )

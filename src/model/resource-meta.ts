@@ -14,6 +14,8 @@ export interface ResourceMeta {
    * namespaces allow. Absent: of a file of this host, whose owner may say anything.
    */
   readonly published?: true;
+  /** Codes of analysis that the resource says it knows of (`galley.istio.io/analyze-suppress`), `*` for all; absent: none. */
+  readonly suppressed?: readonly string[];
 }
 
 /** `VirtualService default/reviews`, as diagnostics name it. */

@@ -17,6 +17,8 @@ export interface Envelope {
   readonly labels: Readonly<Record<string, string>>;
   /** `metadata.creationTimestamp` in milliseconds since 1970. */
   readonly createdMs: number | undefined;
+  /** Codes of analysis that are not to be told of it; undefined: none is named. */
+  readonly suppressed: readonly string[] | undefined;
 }
 
 const NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
@@ -29,6 +31,16 @@ function named(pattern: RegExp): z.ZodMiniType<string, string> {
       params: { remedy: 'Use lower-case letters, digits and "-", beginning and ending with a letter or digit.' },
     }),
   );
+}
+
+/** Istio's annotation for findings that are known: codes with commas between, `*` for all. */
+const SUPPRESS = 'galley.istio.io/analyze-suppress';
+
+/** Annotations are everybody's: one of another form is no fault of the resource. */
+function suppressedBy(metadata: unknown): readonly string[] | undefined {
+  const text = asText(member(member(metadata, 'annotations'), SUPPRESS));
+  const codes = text?.split(',').flatMap((code) => (code.trim() === '' ? [] : code.trim()));
+  return codes === undefined || codes.length === 0 ? undefined : codes;
 }
 
 /** Kubernetes writes much more into metadata than anybody here reads. */
@@ -154,6 +166,7 @@ export function readEnvelope(
       namespace: meta.namespace ?? DEFAULT_NAMESPACE,
       name: meta.name,
       labels: meta.labels ?? {},
+      suppressed: suppressedBy(meta),
       createdMs: meta.creationTimestamp ? Date.parse(meta.creationTimestamp) : undefined,
     },
     issues: [],

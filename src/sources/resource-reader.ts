@@ -90,8 +90,16 @@ function readEntry(value: unknown, document: YamlDocument, base: Path): Entry {
     const fault: Entry = { key, source, passed: undefined, issues };
     return sortOf(value) === 'foreign' ? { ...fault, foreign: true } : fault;
   }
-  const { namespace, name, labels, createdMs } = envelope;
-  const meta: ResourceMeta = { kind: kind.kind, namespace, name, labels, source, age: 0 };
+  const { namespace, name, labels, createdMs, suppressed } = envelope;
+  const meta: ResourceMeta = {
+    kind: kind.kind,
+    namespace,
+    name,
+    labels,
+    source,
+    age: 0,
+    ...(suppressed !== undefined && { suppressed }),
+  };
   const spec = (value as { readonly spec?: unknown }).spec;
   const read = kind.read(meta, spec, document, [...base, 'spec']);
   const passed =
