@@ -45,7 +45,7 @@ export interface SidecarEgress {
 
 /** One `namespace/host` of an egress listener. */
 export interface SidecarHost {
-  /** A name, `*`, or `~` (none). `.` is resolved to the Sidecar's own. */
+  /** A name, `*`, `~` (none), or `.`: that of the workload, which for a Sidecar of the root namespace is not its own. */
   readonly namespace: string;
   /** Canonical name, `*.suffix` or `*`. */
   readonly host: string;

@@ -87,7 +87,7 @@ export function hostResolver(config: MeshConfig, renamed: ReadonlyMap<string, st
       ...sidecar,
       egress: egress?.map((listener) => ({
         ...listener,
-        hosts: listener.hosts.map((one) => to(one, /^[*~]$/.test(one.namespace) ? meta.namespace : one.namespace)),
+        hosts: listener.hosts.map((one) => to(one, /^[.*~]$/.test(one.namespace) ? meta.namespace : one.namespace)),
       })),
       outboundTrafficPolicy:
         policy?.egressProxy === undefined ? policy : { ...policy, egressProxy: to(policy.egressProxy, meta.namespace) },

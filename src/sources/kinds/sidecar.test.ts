@@ -37,7 +37,7 @@ test('a Sidecar with everything that it can say', () => {
     ],
   );
   assert.deepEqual(sidecar.egress?.[1]?.hosts, [
-    { namespace: 'shop', host: '*', excluded: false },
+    { namespace: '.', host: '*', excluded: false },
     { namespace: 'payments', host: 'ledger', excluded: false },
     { namespace: 'payments', host: 'vault', excluded: true },
     { namespace: '~', host: '*', excluded: false },

@@ -65,16 +65,15 @@ function buildIngress(spec: IngressSpec, path: Path, report: Report): SidecarIng
   };
 }
 
-function hostOf(text: string, own: string): SidecarHost {
+function hostOf(text: string): SidecarHost {
   const [first = '', host = ''] = text.split('/');
   const excluded = first.length > 1 && first.startsWith('~');
-  const namespace = excluded ? first.slice(1) : first;
-  return { namespace: namespace === '.' ? own : namespace, host, excluded };
+  return { namespace: excluded ? first.slice(1) : first, host, excluded };
 }
 
 const SECOND = { code: 'TRY0005', severity: 'warning' } as const;
 
-function buildEgress(spec: EgressSpec, own: string, path: Path, report: Report): SidecarEgress {
+function buildEgress(spec: EgressSpec, path: Path, report: Report): SidecarEgress {
   const hosts = spec.hosts ?? [];
   if (hosts.length === 0)
     report(path, 'an egress listener needs hosts', 'Add "hosts", such as "./*", or "~/*" for none.');
@@ -89,7 +88,7 @@ function buildEgress(spec: EgressSpec, own: string, path: Path, report: Report):
     port: spec.port === undefined ? undefined : portOf(spec.port),
     bind: undefined,
     captureMode: spec.captureMode ?? 'DEFAULT',
-    hosts: hosts.map((text) => hostOf(text, own)),
+    hosts: hosts.map(hostOf),
   };
 }
 
@@ -148,7 +147,7 @@ export const sidecarKind = defineKind({
       egress:
         egress === undefined || egress.length === 0
           ? undefined
-          : egress.map((listener, i) => buildEgress(listener, meta.namespace, ['egress', i], report)),
+          : egress.map((listener, i) => buildEgress(listener, ['egress', i], report)),
       inboundConnectionPool:
         inboundConnectionPool && buildConnectionPool(inboundConnectionPool, ['inboundConnectionPool'], report),
       outboundTrafficPolicy: outboundTrafficPolicy && buildPolicy(outboundTrafficPolicy, report),

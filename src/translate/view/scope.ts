@@ -42,29 +42,29 @@ export function sidecarOf(
   );
 }
 
-function isIn(namespace: string, { namespace: pattern }: SidecarHost): boolean {
-  return pattern === '*' || pattern === namespace;
+function isIn(namespace: string, { namespace: pattern }: SidecarHost, own: string): boolean {
+  return pattern === '*' || (pattern === '.' ? own : pattern) === namespace;
 }
 
-function covers(entries: readonly SidecarHost[], namespace: string, names: readonly string[]): boolean {
+function covers(entries: readonly SidecarHost[], namespace: string, own: string, names: readonly string[]): boolean {
   return entries.some(
-    (entry) => isIn(namespace, entry) && names.some((name) => specificity(entry.host, name) !== undefined),
+    (entry) => isIn(namespace, entry, own) && names.some((name) => specificity(entry.host, name) !== undefined),
   );
 }
 
-/** One egress listener. */
+/** One egress listener, of a workload of some namespace. */
 interface Imported {
   readonly service: (service: Service) => boolean;
   readonly virtualService: (virtualService: VirtualService) => boolean;
 }
 
-function imported({ hosts }: SidecarEgress): Imported {
+function imported({ hosts }: SidecarEgress, own: string): Imported {
   const entries = hosts.filter(({ excluded, namespace }) => !excluded && namespace !== '~');
   const without = hosts.filter(({ excluded }) => excluded);
   return {
     service: ({ host, aliases, namespace }) => {
       const names = [host, ...aliases];
-      return covers(entries, namespace, names) && !covers(without, namespace, names);
+      return covers(entries, namespace, own, names) && !covers(without, namespace, own, names);
     },
     // A wildcard of either side is enough: a rule for *.example.com speaks for the one name that is imported of them.
     virtualService: ({ hosts: names, meta: { namespace } }) =>
@@ -72,9 +72,9 @@ function imported({ hosts }: SidecarEgress): Imported {
         (name) =>
           entries.some(
             (entry) =>
-              isIn(namespace, entry) &&
+              isIn(namespace, entry, own) &&
               (specificity(entry.host, name) !== undefined || specificity(name, entry.host) !== undefined),
-          ) && !covers(without, namespace, [name]),
+          ) && !covers(without, namespace, own, [name]),
       ),
   };
 }
@@ -99,7 +99,7 @@ export function scopeOf(
 ): Scope {
   const isExported = (service: Service): boolean => isVisible(service.exportTo ?? [], service.namespace, namespace);
   if (sidecar?.egress === undefined) return { sidecar, calls: isExported, reaches: isExported, imports: () => true };
-  const listeners = sidecar.egress.map((listener) => ({ port: listener.port?.number, ...imported(listener) }));
+  const listeners = sidecar.egress.map((listener) => ({ port: listener.port?.number, ...imported(listener, namespace) }));
   // A listener with a port has it for itself: what the one without a port imports is not called there.
   const of = (port: number | undefined): readonly (typeof listeners)[number][] => {
     if (port === undefined) return listeners;
