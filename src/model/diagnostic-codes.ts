@@ -35,6 +35,8 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   TRY0007: 'A route of a delegate does not narrow the route that delegates to it; it is left out.',
   TRY0008: 'A MeshConfig has another name or namespace than the one of the mesh; it has no effect.',
   TRY0009: 'Documents are passed over, as they are of other programs or no resources; nothing is wrong with them.',
+  TRY0010:
+    'A value is applied as it stands, and hardly what was meant: a method in small letters, a path without "/", a host in capitals.',
   TRY0101: 'Envoy refused a resource; the last good version of it stays in force.',
   TRY0102: 'The last good catalogue or resources cannot be saved on disk; they are kept in memory alone.',
   TRY0103: 'The port of a listener is in use by another process; the listener is left out until it is free.',

@@ -186,6 +186,7 @@ export interface RetryPolicy {
   /** Envoy's conditions and status codes, comma separated; undefined: Istio's default. */
   readonly retryOn: string | undefined;
   readonly retryRemoteLocalities: boolean;
-  readonly retryIgnorePreviousHosts: boolean;
+  /** Whether a retry goes to a host that was not tried; undefined: unless requests are hashed to hosts. */
+  readonly retryIgnorePreviousHosts: boolean | undefined;
   readonly backoffMs: number | undefined;
 }

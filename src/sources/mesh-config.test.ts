@@ -69,7 +69,7 @@ envoyFilters: {namespaces: [istio-system]}
       perTryTimeoutMs: undefined,
       retryOn: '5xx',
       retryRemoteLocalities: false,
-      retryIgnorePreviousHosts: true,
+      retryIgnorePreviousHosts: undefined,
       backoffMs: undefined,
     },
     defaultTrafficPolicy: {

@@ -49,7 +49,7 @@ test('a block is taken whole: nothing of the host’s is mixed in', () => {
   const retries = { attempts: 1, perTryTimeoutMs: 2000, retryOn: '5xx', retryRemoteLocalities: true };
   const host: MeshConfig = {
     ...OF_HOST,
-    defaultHttpRetryPolicy: { ...retries, retryIgnorePreviousHosts: true, backoffMs: undefined },
+    defaultHttpRetryPolicy: { ...retries, retryIgnorePreviousHosts: undefined, backoffMs: undefined },
   };
   const text = meshConfig({ defaultHttpRetryPolicy: { attempts: 4 } });
   const { config } = built(parseResources([{ file: 'a.yaml', text }]), host);

@@ -2,7 +2,7 @@
 import type { Path } from '../../lib/yaml-document.ts';
 import type { ConnectionPool, OutlierDetection } from '../../model/destination-rule.ts';
 import type { ConnectionPoolSpec, OutlierDetectionSpec, TcpKeepaliveSpec } from './destination-rule-schema.ts';
-import { DEPRECATED, type Report } from './kind.ts';
+import { DEPRECATED, type Report, WITHOUT_EFFECT } from './kind.ts';
 
 /** In Istio a limit of 0 is the same as none given. */
 export function limit(value: number | undefined): number | undefined {
@@ -56,6 +56,13 @@ export function buildOutlierDetection(spec: OutlierDetectionSpec, path: Path, re
       'Write consecutiveGatewayErrors, and consecutive5xxErrors: 0, which mean the same.',
       DEPRECATED,
     );
+  if ((spec.consecutiveLocalOriginFailures ?? 0) > 0 && spec.splitExternalLocalOriginErrors !== true)
+    report(
+      [...path, 'consecutiveLocalOriginFailures'],
+      'has no effect: errors that arise here are counted with those of the server',
+      'Write splitExternalLocalOriginErrors: true beside it.',
+      WITHOUT_EFFECT,
+    );
   // As Istio has read it: errors of gateways alone.
   const counts =
     consecutiveErrors === undefined || consecutive5xxErrors !== undefined || consecutiveGatewayErrors !== undefined
@@ -66,7 +73,7 @@ export function buildOutlierDetection(spec: OutlierDetectionSpec, path: Path, re
     ...counts,
     intervalMs: spec.interval,
     baseEjectionTimeMs: spec.baseEjectionTime,
-    maxEjectionPercent: spec.maxEjectionPercent,
+    maxEjectionPercent: limit(spec.maxEjectionPercent),
     alwaysEjectOneHost: spec.alwaysEjectOneHost ?? false,
     minHealthPercent: spec.minHealthPercent,
     splitExternalLocalOriginErrors: spec.splitExternalLocalOriginErrors ?? false,

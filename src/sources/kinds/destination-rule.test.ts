@@ -93,7 +93,11 @@ test('everything that is supported', () => {
     {
       name: 'v1',
       labels: { version: 'v1', my_label: 'x' },
-      trafficPolicy: { ...NO_BLOCKS, portLevelSettings: [] },
+      trafficPolicy: {
+        ...NO_BLOCKS,
+        loadBalancer: { kind: 'simple', simple: 'LEAST_REQUEST' },
+        portLevelSettings: [],
+      },
     },
     { name: 'all', labels: {}, trafficPolicy: undefined },
   ]);
@@ -150,8 +154,8 @@ const bad: readonly (readonly [string, string, string])[] = [
   ],
   [
     'two settings of one port',
-    '  trafficPolicy:\n    portLevelSettings:\n    - port: {number: 80}\n    - port: {number: 80}\n',
-    '9: error IST0106 spec.trafficPolicy.portLevelSettings[1].port.number: port 80 has settings already. Join the two.',
+    '  trafficPolicy:\n    portLevelSettings:\n    - port: {number: 80}\n      tls: {}\n    - port: {number: 80}\n      tls: {}\n',
+    '10: error IST0106 spec.trafficPolicy.portLevelSettings[1].port.number: port 80 has settings already. Join the two.',
   ],
   [
     'two subsets of one name',
@@ -232,6 +236,11 @@ const bad: readonly (readonly [string, string, string])[] = [
     'pings without an interval',
     '  trafficPolicy: {connectionPool: {http: {http2KeepAlive: {timeout: 1s}}}}\n',
     '6: error IST0106 spec.trafficPolicy.connectionPool.http.http2KeepAlive: does not say how often to ask. Write interval.',
+  ],
+  [
+    'a tunnel to a wildcard',
+    '  trafficPolicy: {tunnel: {targetHost: "*.a.com", targetPort: 443}}\n',
+    '6: error IST0106 spec.trafficPolicy.tunnel.targetHost: "*.a.com" is no single host. Write one name or address.',
   ],
   [
     'a warm-up that slows down',

@@ -11,6 +11,7 @@ import {
   type TrafficPolicySpec,
 } from './destination-rule-schema.ts';
 import { defineKind, NETWORKING_VERSIONS, type Report } from './kind.ts';
+import { hintHost, LIKELY_MISTAKE } from './likely-mistakes.ts';
 import { buildLoadBalancer } from './load-balancer.ts';
 
 function buildBlocks(spec: BlocksSpec, path: Path, report: Report): TrafficPolicyBlocks {
@@ -40,11 +41,20 @@ function buildPolicy(spec: TrafficPolicySpec | undefined, path: Path, report: Re
   const at = [...path, 'portLevelSettings'];
   if (tunnel !== undefined && proxyProtocol !== undefined)
     report(path, 'has both tunnel and proxyProtocol', 'Keep one.');
+  if (tunnel?.targetHost.startsWith('*') === true)
+    report([...path, 'tunnel', 'targetHost'], `"${tunnel.targetHost}" is no single host`, 'Write one name or address.');
   return {
     ...buildBlocks(spec, path, report),
     portLevelSettings: ports.map((settings, i) => {
       if (ports.findIndex(({ port }) => port.number === settings.port.number) < i)
         report([...at, i, 'port', 'number'], `port ${settings.port.number} has settings already`, 'Join the two.');
+      if (Object.keys(settings).length === 1)
+        report(
+          [...at, i],
+          'says nothing, and so turns off what is said around it for this port',
+          'Write what is to hold there, or remove it.',
+          LIKELY_MISTAKE,
+        );
       return { port: settings.port.number, ...buildBlocks(settings, [...at, i], report) };
     }),
     ...(tunnel !== undefined && { tunnel: { ...tunnel, protocol: tunnel.protocol ?? 'CONNECT' } }),
@@ -91,6 +101,7 @@ export const destinationRuleKind = defineKind({
   unsupported: DESTINATION_RULE_UNSUPPORTED,
   build(meta, spec, report): DestinationRule {
     const subsets = spec.subsets ?? [];
+    hintHost(spec.host, ['host'], report);
     checkSubsets(subsets, report);
     const workloadSelector = buildSelector(spec, meta.namespace, report);
     return {

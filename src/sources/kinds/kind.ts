@@ -114,5 +114,7 @@ export function defineKind<S extends z.core.$ZodType, Out>(definition: KindDefin
 export const DEPRECATED = { code: 'IST0002', severity: 'warning' } as const;
 /** Known and not supported, for what a table cannot say. */
 export const UNSUPPORTED = { code: 'TRY0003', severity: 'error' } as const;
+/** Known, and without effect where it stands. */
+export const WITHOUT_EFFECT = { code: 'TRY0005', severity: 'warning' } as const;
 /** Applied, without what it says there. */
 export const SCHEMA_WARNING = { code: 'IST0133', severity: 'warning' } as const;

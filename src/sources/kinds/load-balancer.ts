@@ -43,6 +43,12 @@ function buildHash(spec: ConsistentHashSpec, path: Path, report: Report): Consis
     );
   if (spec.ringHash !== undefined && spec.maglev !== undefined)
     report(path, 'has both ringHash and maglev', 'Keep one.');
+  if (spec.minimumRingSize !== undefined && (spec.ringHash !== undefined || spec.maglev !== undefined))
+    report(
+      [...path, 'minimumRingSize'],
+      `stands beside ${spec.maglev === undefined ? 'ringHash' : 'maglev'}`,
+      'Keep the newer one.',
+    );
   const tableSize = limit(spec.maglev?.tableSize);
   if (tableSize !== undefined && !isPrime(tableSize))
     report([...path, 'maglev', 'tableSize'], `${tableSize} is not a prime number`, 'Use a prime such as 65537.');
@@ -140,8 +146,8 @@ function buildAlgorithm(spec: LoadBalancerSpec, path: Path, report: Report): Alg
   return simple === undefined || simple === 'UNSPECIFIED' ? undefined : { kind: 'simple', simple };
 }
 
-/** Undefined where it says nothing: the default, which an inherited block does not replace. */
-export function buildLoadBalancer(spec: LoadBalancerSpec, path: Path, report: Report): LoadBalancer | undefined {
+/** One that says nothing is the default, which holds in place of what it would inherit. */
+export function buildLoadBalancer(spec: LoadBalancerSpec, path: Path, report: Report): LoadBalancer {
   if (spec.simple !== undefined && spec.consistentHash !== undefined)
     report(path, 'has both simple and consistentHash', 'Keep one.');
   const algorithm = buildAlgorithm(spec, path, report);
@@ -150,7 +156,6 @@ export function buildLoadBalancer(spec: LoadBalancerSpec, path: Path, report: Re
     spec.localityLbSetting === undefined
       ? undefined
       : buildLocality(spec.localityLbSetting, [...path, 'localityLbSetting'], report);
-  if (algorithm === undefined && warmup === undefined && locality === undefined) return undefined;
   return {
     ...(algorithm ?? { kind: 'simple', simple: 'LEAST_REQUEST' }),
     ...(locality !== undefined && { locality }),

@@ -55,7 +55,7 @@ export function buildRetries(spec: RetriesSpec, path: Path, report: Report): Ret
     perTryTimeoutMs: spec.perTryTimeout,
     retryOn: retryOn === '' ? undefined : retryOn,
     retryRemoteLocalities: spec.retryRemoteLocalities ?? false,
-    retryIgnorePreviousHosts: spec.retryIgnorePreviousHosts ?? true,
+    retryIgnorePreviousHosts: spec.retryIgnorePreviousHosts,
     backoffMs: spec.backoff,
   };
 }

@@ -2,6 +2,7 @@
 import type { Path } from '../../lib/yaml-document.ts';
 import type { Rewrite } from '../../model/virtual-service.ts';
 import type { Report } from './kind.ts';
+import { hintPath } from './likely-mistakes.ts';
 import { checkRegex } from './string-match.ts';
 import type { RewriteSpec } from './virtual-service-schema.ts';
 
@@ -30,6 +31,7 @@ export function buildRewrite(spec: RewriteSpec, path: Path, report: Report): Rew
   for (const [field, text] of Object.entries({ uri, authority }))
     if (text !== undefined && /[\s\p{Cc}]/u.test(text))
       report([...path, field], `${JSON.stringify(text)} has a space or a control character`, 'Encode it.');
+  if (uri) hintPath(uri, [...path, 'uri'], report, 'what is sent may have none either');
   return {
     ...(uri && { uri }),
     ...(regex !== undefined && { uriRegex: { match: regex.match ?? '', rewrite: regex.rewrite ?? '' } }),

@@ -2,6 +2,7 @@
 import type { Path } from '../../lib/yaml-document.ts';
 import type { DirectResponse, Redirect } from '../../model/virtual-service.ts';
 import type { Report } from './kind.ts';
+import { hintPath } from './likely-mistakes.ts';
 import type { DirectResponseSpec, HttpMatchSpec, RedirectSpec } from './virtual-service-schema.ts';
 
 const CODES = [301, 302, 303, 307, 308] as const;
@@ -34,6 +35,8 @@ export function buildRedirect(
   for (const [field, text] of Object.entries({ uri, prefixRewrite, authority }))
     if (text !== undefined && !isPlain(text))
       report([...path, field], `${JSON.stringify(text)} has characters that no address has`, 'Encode them.');
+  for (const [field, text] of Object.entries({ uri, prefixRewrite }))
+    if (text) hintPath(text, [...path, field], report, 'it is joined to the host as it stands');
   const code = CODES.find((known) => known === (redirectCode || 301));
   if (code === undefined)
     report([...path, 'redirectCode'], `${redirectCode} is no redirect`, `Use one of: ${CODES.join(', ')}.`);

@@ -3,7 +3,8 @@ import type { Path } from '../../lib/yaml-document.ts';
 import type { Mirror, RouteDestination } from '../../model/virtual-service.ts';
 import { MAX_UINT32 } from '../field-types.ts';
 import { buildHeaders } from './header-operations.ts';
-import { DEPRECATED, type Report } from './kind.ts';
+import { DEPRECATED, type Report, WITHOUT_EFFECT } from './kind.ts';
+import { hintHost } from './likely-mistakes.ts';
 import type { DestinationSpec, HeadersSpec, HttpRouteSpec } from './virtual-service-schema.ts';
 
 interface WeightedSpec {
@@ -15,6 +16,7 @@ interface WeightedSpec {
 function buildDestination(spec: DestinationSpec, path: Path, report: Report): Mirror['destination'] {
   // *.example.com is the name of a service that its ServiceEntry has for a whole domain.
   if (spec.host === '*') report([...path, 'host'], '"*" is no service', 'Name one.');
+  hintHost(spec.host, [...path, 'host'], report);
   return { host: spec.host, subset: spec.subset, port: spec.port?.number };
 }
 
@@ -44,6 +46,13 @@ export function buildMirrors(spec: HttpRouteSpec, path: Path, report: Report): r
   const { mirror, mirrors = [], mirrorPercent, mirrorPercentage } = spec;
   if (mirrorPercent !== undefined)
     report([...path, 'mirrorPercent'], 'is deprecated', 'Write "mirrorPercentage: {value: …}".', DEPRECATED);
+  if (mirror === undefined && mirrorPercentage !== undefined)
+    report(
+      [...path, 'mirrorPercentage'],
+      'has no effect without "mirror"',
+      'Add "mirror", or write "percentage" in an entry of "mirrors".',
+      WITHOUT_EFFECT,
+    );
   if (mirror !== undefined && mirrors.length > 0)
     report([...path, 'mirrors'], 'stands beside "mirror"', 'Keep one of the two.');
   if (mirror !== undefined) {

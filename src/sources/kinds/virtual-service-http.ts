@@ -1,4 +1,5 @@
 /** The HTTP routes of a VirtualService. */
+import { formatDuration } from '../../lib/duration.ts';
 import type { Path } from '../../lib/yaml-document.ts';
 import type { SourceLocation } from '../../model/diagnostic.ts';
 import type { HttpRoute } from '../../model/virtual-service.ts';
@@ -6,7 +7,7 @@ import { isNamespaceName } from '../field-types.ts';
 import { buildCors } from './cors-policy.ts';
 import { buildFault } from './fault.ts';
 import { buildHeaders, checkOneAuthority } from './header-operations.ts';
-import type { Report } from './kind.ts';
+import { type Report, WITHOUT_EFFECT } from './kind.ts';
 import { buildRetries } from './retries.ts';
 import { buildRewrite } from './rewrite.ts';
 import { buildDirectResponse, buildRedirect } from './route-answers.ts';
@@ -18,6 +19,8 @@ import type { HttpRouteSpec } from './virtual-service-schema.ts';
 const ENDS = ['delegate', 'redirect', 'directResponse', 'route'] as const;
 /** What needs a request that goes on. */
 const NOT_WITH_ANSWERS = ['fault', 'rewrite'] as const;
+/** The same, which Istio lets pass. */
+const IDLE_WITH_ANSWERS = ['timeout', 'retries', 'mirror', 'mirrors'] as const;
 
 function checkEnds(spec: HttpRouteSpec, path: Path, report: Report, isDelegate: boolean): void {
   const present = ENDS.filter((field) =>
@@ -33,6 +36,26 @@ function checkEnds(spec: HttpRouteSpec, path: Path, report: Report, isDelegate: 
   for (const field of NOT_WITH_ANSWERS)
     if (spec[field] !== undefined)
       report([...path, field], `has no meaning beside "${first}", as no service is called`, 'Remove it.');
+  for (const field of IDLE_WITH_ANSWERS)
+    if (spec[field] !== undefined)
+      report(
+        [...path, field],
+        `has no effect beside "${first}", as no service is called`,
+        'Remove it.',
+        WITHOUT_EFFECT,
+      );
+}
+
+/** The limit of the whole route ends its tries as well. */
+function checkTimes({ timeout, retries }: HttpRouteSpec, path: Path, report: Report): void {
+  const perTry = retries?.perTryTimeout;
+  if (timeout === undefined || perTry === undefined || perTry <= timeout) return;
+  report(
+    [...path, 'retries', 'perTryTimeout'],
+    `${formatDuration(perTry)} is longer than "timeout", ${formatDuration(timeout)}, which ends the first try before`,
+    'Write a shorter one, or a "timeout" that has room for all tries.',
+    WITHOUT_EFFECT,
+  );
 }
 
 /** Where things stand, and what is told of them. */
@@ -47,6 +70,7 @@ export interface RouteContext {
 export function buildHttpRoute(spec: HttpRouteSpec, path: Path, context: RouteContext): HttpRoute {
   const { namespace, report } = context;
   checkEnds(spec, path, report, context.isDelegate);
+  checkTimes(spec, path, report);
   const { match = [], delegate, redirect, directResponse, rewrite, fault, corsPolicy } = spec;
   if (delegate?.namespace && !isNamespaceName(delegate.namespace))
     report([...path, 'delegate', 'namespace'], `"${delegate.namespace}" is no namespace`, 'Write a namespace.');

@@ -3,6 +3,7 @@ import type { Path } from '../../lib/yaml-document.ts';
 import { type HttpMatch, MESH_GATEWAY, type SourceConditions, type StringMatch } from '../../model/virtual-service.ts';
 import { isNamespaceName, isToken } from '../field-types.ts';
 import { type Report, UNSUPPORTED } from './kind.ts';
+import { hintMatch } from './likely-mistakes.ts';
 import { buildStringMatch } from './string-match.ts';
 import type { HttpMatchSpec, SourceSpec, StringMatchSpec } from './virtual-service-schema.ts';
 
@@ -61,6 +62,7 @@ function buildMatches(
 export function buildHttpMatch(spec: HttpMatchSpec, namespace: string, path: Path, report: Report): HttpMatch {
   const one = (field: 'uri' | 'method' | 'scheme' | 'authority'): StringMatch | undefined =>
     spec[field] === undefined ? undefined : buildStringMatch(spec[field], [...path, field], report, false);
+  hintMatch(spec, path, report);
   return {
     name: spec.name,
     uri: one('uri'),

@@ -117,7 +117,7 @@ test('everything that is supported, in both spellings', () => {
           perTryTimeoutMs: undefined,
           retryOn: undefined,
           retryRemoteLocalities: false,
-          retryIgnorePreviousHosts: true,
+          retryIgnorePreviousHosts: undefined,
           backoffMs: undefined,
         },
         source: { file: 'a.yaml', line: 35 },

@@ -2,6 +2,7 @@
 import type { Path } from '../../lib/yaml-document.ts';
 import { MESH_GATEWAY, type VirtualService } from '../../model/virtual-service.ts';
 import { defineKind, NETWORKING_VERSIONS, type Report } from './kind.ts';
+import { hintHost } from './likely-mistakes.ts';
 import { buildTcpRoute, buildTlsRoute } from './virtual-service-connections.ts';
 import { buildHttpRoute } from './virtual-service-http.ts';
 import { buildGateways } from './virtual-service-match.ts';
@@ -18,6 +19,7 @@ function overlap(a: string, b: string): boolean {
 function checkHosts(hosts: readonly string[], forMesh: boolean, report: Report): void {
   for (const [i, host] of hosts.entries()) {
     const path: Path = ['hosts', i];
+    hintHost(host, path, report);
     if (host === '*' && forMesh)
       report(path, '"*" is not allowed within the mesh', 'Name the services, or bind it to gateways alone.');
     const earlier = hosts.slice(0, i).find((other) => overlap(other, host));

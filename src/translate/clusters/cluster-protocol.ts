@@ -111,8 +111,10 @@ function http2Options(pool: ConnectionPool | undefined): Http2 {
 function commonOptions(
   pool: ConnectionPool | undefined,
 ): Fields<typeof HttpProtocolOptionsSchema>['commonHttpProtocolOptions'] {
+  // As in Istio, what is said of TCP holds for HTTP where nothing is said of HTTP.
+  const idleTimeoutMs = pool?.httpIdleTimeoutMs ?? pool?.tcpIdleTimeoutMs;
   const options = {
-    ...(pool?.httpIdleTimeoutMs !== undefined && { idleTimeout: optionalDuration(pool.httpIdleTimeoutMs) }),
+    ...(idleTimeoutMs !== undefined && { idleTimeout: optionalDuration(idleTimeoutMs) }),
     ...(pool?.maxConnectionDurationMs !== undefined && {
       maxConnectionDuration: optionalDuration(pool.maxConnectionDurationMs),
     }),

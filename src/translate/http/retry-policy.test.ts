@@ -7,7 +7,7 @@ const POLICY = {
   perTryTimeoutMs: undefined,
   retryOn: undefined,
   retryRemoteLocalities: false,
-  retryIgnorePreviousHosts: true,
+  retryIgnorePreviousHosts: undefined,
   backoffMs: undefined,
 };
 
@@ -30,7 +30,16 @@ test('no attempts, no retries', () => {
   assert.equal(retryPolicy({ ...POLICY, attempts: 0 }, false), undefined);
 });
 
-test('a hashed request stays with its host', () => {
-  assert.equal(retryPolicy(undefined, false)?.retryHostPredicate?.length, 1);
+test('a hashed request stays with its host, unless its retries are said to go elsewhere', () => {
+  for (const [said, sticky, predicates] of [
+    [undefined, false, 1],
+    [undefined, true, undefined],
+    [true, true, 1],
+    [false, false, undefined],
+  ] as const) {
+    const policy = retryPolicy({ ...POLICY, retryIgnorePreviousHosts: said }, sticky);
+    assert.equal(policy?.retryHostPredicate?.length, predicates, `${said} ${sticky}`);
+    assert.equal(policy?.hostSelectionRetryMaxAttempts, 5n);
+  }
   assert.equal(retryPolicy(undefined, true)?.retryHostPredicate, undefined);
 });

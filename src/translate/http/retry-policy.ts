@@ -39,17 +39,18 @@ export function parseRetryOn(text: string): { readonly retryOn: string; readonly
 
 /**
  * Undefined: no retries.
- * @param sticky whether the destination hashes requests to hosts: then a retry stays with its host
+ * @param sticky whether the destination hashes requests to hosts: then a retry stays with its host, unless the policy says otherwise
  */
 export function retryPolicy(policy: RetryPolicy | undefined, sticky: boolean): Init | undefined {
   if (policy?.attempts === 0) return undefined;
   const { retryOn, retriableStatusCodes } = parseRetryOn(policy?.retryOn ?? '');
-  const otherHosts = !sticky && policy?.retryIgnorePreviousHosts !== false;
+  const otherHosts = policy?.retryIgnorePreviousHosts ?? !sticky;
   return {
     retryOn,
     numRetries: policy?.attempts ?? DEFAULT_ATTEMPTS,
     retriableStatusCodes,
-    ...(otherHosts && { retryHostPredicate: [PREVIOUS_HOSTS], hostSelectionRetryMaxAttempts: HOST_SELECTION_ATTEMPTS }),
+    ...(otherHosts && { retryHostPredicate: [PREVIOUS_HOSTS] }),
+    hostSelectionRetryMaxAttempts: HOST_SELECTION_ATTEMPTS,
     ...(policy?.perTryTimeoutMs !== undefined && { perTryTimeout: duration(policy.perTryTimeoutMs) }),
     ...(policy?.backoffMs !== undefined && { retryBackOff: { baseInterval: duration(policy.backoffMs) } }),
     ...(policy?.retryRemoteLocalities === true && {
