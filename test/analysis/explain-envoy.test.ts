@@ -36,7 +36,7 @@ async function startApplications(t: TestContext): Promise<readonly number[]> {
   const ports = await freePorts(VERSIONS.length);
   await Promise.all(
     ports.map(async (port, i) => {
-      const server = createServer((incoming, response) => {
+      const server = createServer({ keepAliveTimeout: 0 }, (incoming, response) => {
         const seen: Seen = {
           version: VERSIONS[i] ?? '',
           path: incoming.url ?? '',

@@ -86,8 +86,8 @@ test('bypass works with nothing but files: it says what it suspends, is written 
     assert.equal(await localnet(), '1');
   });
   await t.test('and a service, for a while', async () => {
-    const text = await bypass('orders', '--for', '2s');
-    assert.match(text, /^Past the proxy, for 2s: payments, orders\.\n/);
+    const text = await bypass('orders', '--for', '10s');
+    assert.match(text, /^Past the proxy, for 10s: payments, orders\.\n/);
     assert.match(text, /\n {2}PeerAuthentication default\/default\n/);
     assert.equal(await call(other, '10.9.0.1', 8080), 'orders 10.9.0.2 -> 127.0.0.1:8081');
     // Its own instance: Envoy's listener is on the way to that as well.

@@ -64,7 +64,7 @@ test('the first application takes itself back, also when the agent has ended; a 
   const { host } = await twoNamespaces(t);
   const { holder, keeper, dir } = await kept(t, host);
   const proxy = await startProxy(t, host, [{ address: '127.0.0.1', port: 15101, to: 'answer' }], holder.control);
-  const first = await keeper({ trialMs: 5000 });
+  const first = await keeper({ trialMs: 10_000 });
   assert.equal(first.report().state, 'unconfigured');
   await assert.rejects(first.apply(), { code: 'CAPTURE_UNCONFIGURED' });
   first.want(wanting(UID_1001));
@@ -78,7 +78,7 @@ test('the first application takes itself back, also when the agent has ended; a 
   await eventually('it is taken back without an agent', () => !capturing(host));
 
   await t.test('an agent that starts after the trial leaves it so', async () => {
-    const second = await keeper({ trialMs: 5000 });
+    const second = await keeper({ trialMs: 60_000 });
     second.want(wanting(UID_1001));
     second.listening(true);
     assert.equal(second.report().state, 'unapplied');
@@ -103,7 +103,7 @@ test('the first application takes itself back, also when the agent has ended; a 
     assert.equal(third.report().state, 'on');
     // A crash of Envoy takes them away, and its next start brings them back.
     await proxy.stop('SIGKILL');
-    await eventually('gone', () => !capturing(host), 10_000);
+    await eventually('gone', () => !capturing(host));
     await eventually('noticed', () => assert.equal(third.report().state, 'waiting', JSON.stringify(third.report())));
     await startProxy(t, host, [{ address: '127.0.0.1', port: 15101, to: 'answer' }], holder.control);
     await eventually('in force again', () => assert.equal(third.report().state, 'on'));

@@ -87,7 +87,7 @@ export async function namespace(t: Owner): Promise<Namespace> {
     within,
     run: async (command, ...args) => {
       const [program, all] = within(command, args);
-      const { stdout } = await run(program, [...all], { timeout: 20_000 });
+      const { stdout } = await run(program, [...all], { timeout: 180_000 });
       return stdout;
     },
     start: (command, ...args) => startChild(t, ...within(command, args)),

@@ -71,7 +71,7 @@ function clusterOf({ to }: ProxyListener, i: number): readonly unknown[] {
     {
       name,
       type: 'STATIC',
-      connect_timeout: '2s',
+      connect_timeout: '20s',
       load_assignment: {
         cluster_name: name,
         endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(to.address, to.port) } }] }],
@@ -101,7 +101,7 @@ export async function startProxy(
             name: 'passthrough',
             type: 'ORIGINAL_DST',
             lb_policy: 'CLUSTER_PROVIDED',
-            connect_timeout: '2s',
+            connect_timeout: '20s',
           },
           ...listeners.flatMap(clusterOf),
         ],

@@ -66,7 +66,7 @@ test('a Unix socket, with everything that the agent does there', async (t) => {
   );
   assert.match(self.version, /^\d+\.\d+\.\d+/);
   const { index } = await client.health('web');
-  const waiting = client.health('web', { index, waitMs: 10_000 });
+  const waiting = client.health('web', { index, waitMs: 60_000 });
   await client.agent.register({
     ID: 'web-1',
     Name: 'web',
@@ -79,7 +79,7 @@ test('a Unix socket, with everything that the agent does there', async (t) => {
     Checks: [{ CheckID: 'web-1:ttl', Name: 'ttl', TTL: '60s' }],
   });
   let answer = await waiting;
-  while (answer.value.length === 0) answer = await client.health('web', { index: answer.index, waitMs: 10_000 });
+  while (answer.value.length === 0) answer = await client.health('web', { index: answer.index, waitMs: 60_000 });
   assert.equal(answer.value[0]?.serviceId, 'web-1');
   assert.equal(await client.agent.updateCheck('web-1:ttl', 'warning', 'constant'), true);
   assert.equal((await client.agent.checks()).get('web-1:ttl')?.status, 'warning');
@@ -102,7 +102,7 @@ test('keys and values: compare-and-set, blocking reads, transactions', async (t)
   assert.equal(await kv.put(key, bytes('two'), { cas: 0 }), false);
   const first = await kv.get(key);
   assert.equal(Buffer.from(first.value?.value ?? []).toString(), 'one');
-  const waiting = kv.get(key, { index: first.index, waitMs: 10_000 });
+  const waiting = kv.get(key, { index: first.index, waitMs: 60_000 });
   const modifyIndex = first.value?.modifyIndex ?? 0;
   assert.deepEqual(
     await kv.transact([

@@ -115,7 +115,7 @@ test('a change of the names loses no query, and each answer is the old one or th
     Array.from({ length: 4 }, async () => {
       while (!stopping.signal.aborted) {
         asked++;
-        await client.ask('reviews.mesh', 'A', 10_000).then(
+        await client.ask('reviews.mesh', 'A').then(
           ({ code, addresses }) => {
             if (code !== 'NOERROR' || !/^127\.240\.0\.1$/.test(addresses[0] ?? ''))
               lost.push(`${code} ${addresses.join()}`);
@@ -134,10 +134,10 @@ test('a change of the names loses no query, and each answer is the old one or th
     });
     await delay(5);
   }
+  await eventually('enough were asked', () => asked > 100);
   stopping.abort();
   await asking;
   assert.deepEqual(lost, []);
-  assert.ok(asked > 100, `${asked}`);
   assert.deepEqual(agent.rejected, []);
 });
 

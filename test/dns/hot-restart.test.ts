@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { dnsListener } from '../../src/translate/dns/dns-listener.ts';
 import { TYPE_URL } from '../../src/xds/resource.ts';
 import { type Child, startChild } from '../support/child.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, PATIENCE_MS } from '../support/eventually.ts';
 import { freePort } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { envoyBinary } from '../support/tools.ts';
@@ -38,13 +39,15 @@ test('a hot restart of Envoy loses no look-up', async (t) => {
   const stopping = new AbortController();
   const failed: string[] = [];
   let asked = 0;
-  let again = 0;
+  /** Those that were asked again, whether they are answered in the end. */
+  const unanswered: Promise<boolean>[] = [];
   // What lies in the old Envoy's hands in the moment of its end stays unanswered (some microseconds); resolvers ask again.
   const lookUp = async (): Promise<string> => {
     for (let tries = 1; ; tries++) {
-      const code = await client.ask('reviews.mesh', 'A', TRY_MS).then((answer) => answer.code, String);
+      const answer = client.ask('reviews.mesh', 'A', PATIENCE_MS / 4).then(({ code }) => code, String);
+      const code = await Promise.race([answer, delay(TRY_MS, 'late', { ref: false })]);
       if (code === 'NOERROR' || tries === TRIES) return code;
-      again++;
+      unanswered.push(answer.then((last) => last !== 'NOERROR'));
     }
   };
   const asking = Promise.all(
@@ -64,6 +67,7 @@ test('a hot restart of Envoy loses no look-up', async (t) => {
   stopping.abort();
   await asking;
   assert.deepEqual(failed, []);
-  // One moment of the whole restart, not a pause of it.
-  assert.ok(again <= ASKING, `${again} of ${asked} had to be asked again`);
+  // One moment of the whole restart, not a pause of it. What is late on a slow machine was not lost.
+  const lost = (await Promise.all(unanswered)).filter(Boolean).length;
+  assert.ok(lost <= ASKING, `${lost} of ${asked} were lost`);
 });

@@ -81,7 +81,11 @@ test('Consul comes late, forgets, and knows more than us', async (t) => {
         'the ServiceEntry is served',
         async () => (await get(`http://127.0.0.1:${toThere}`)).code === 200,
       );
-      const status = await untilStatus(front, 'it is running', (s) => s.agent.state === 'running');
+      const status = await untilStatus(
+        front,
+        'it is running',
+        (s) => s.agent.state === 'running' && s.consul?.errors[0] !== undefined && diagnosed(s, 'TRY0604') !== '',
+      );
       assert.equal(status.consul?.connected, false);
       assert.equal(status.consul?.address, address);
       assert.equal(status.agent.lastGood, false);
@@ -181,12 +185,7 @@ test('Consul comes late, forgets, and knows more than us', async (t) => {
         const answer = await fetch(`${second.address}/v1/health/service/backend?passing`);
         return ((await answer.json()) as unknown[]).length === 1;
       });
-      await untilStatus(
-        front,
-        'connected again',
-        (s) => s.consul?.connected === true && s.consul.errors.length === 0,
-        30_000,
-      );
+      await untilStatus(front, 'connected again', (s) => s.consul?.connected === true && s.consul.errors.length === 0);
       await untilStatus(back, 'registered again', (s) => s.services[0]?.registered === true);
       await get(backend);
     } finally {
@@ -232,7 +231,7 @@ test('ACL denied: the status names the rule that the token lacks, and a better t
     'service "web" { policy = "write" } service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }',
   );
   await writeFile(tokenFile, enough, { mode: 0o600 });
-  const mended = await untilStatus(host, 'registered', (s) => s.services[0]?.registered === true, 30_000);
+  const mended = await untilStatus(host, 'registered', (s) => s.services[0]?.registered === true);
   assert.equal(mended.services[0]?.registrationError, undefined);
   await eventually('a request passes', async () => (await get(`http://127.0.0.1:${listen}`)).code === 200);
   await untilStatus(host, 'it sees all', (s) => diagnosed(s, 'TRY0602') === '');

@@ -12,7 +12,7 @@ import { tempDir } from '../support/temp-dir.ts';
 import { callTls } from '../traffic/tls-client.ts';
 import { call } from '../translate/applications.ts';
 import { testAuthority } from '../translate/certificates.ts';
-import { statusOf } from './agent-state.ts';
+import { diagnosed, untilStatus } from './agent-state.ts';
 import { backendRecord, loopbackNet, startApplication } from './two-hosts.ts';
 
 test('a gateway host: HTTPS from outside reaches a service over mutual TLS; a host in the mesh finds the gateway', async (t) => {
@@ -144,7 +144,7 @@ test('a gateway host: HTTPS from outside reaches a service over mutual TLS; a ho
     assert.equal(one.status, 200);
   });
 
-  const status = await statusOf(gateway);
+  const status = await untilStatus(gateway, 'the port is said to be taken', (s) => diagnosed(s, 'TRY0103') !== '');
   assert.deepEqual(
     (status.gateways ?? []).map(({ gateway: name, port, serving }) => `${name} ${port} ${serving}`),
     [

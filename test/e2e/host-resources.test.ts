@@ -92,8 +92,9 @@ test('resources that speak of a host', async (t) => {
     });
     await eventually('Envoy has three', async () => (await threads(backend)) === 'server.concurrency: 3');
     assert.equal((await fetch(mesh.url)).status, 200);
-    const kept = await readFile(join(backend.stateDir, 'host-resources.json'), 'utf8');
-    assert.match(kept, /"concurrency":3/);
+    await eventually('it is kept', async () =>
+      assert.match(await readFile(join(backend.stateDir, 'host-resources.json'), 'utf8'), /"concurrency":3/),
+    );
     backend.child.process.kill('SIGTERM');
     await backend.child.exited;
     backend.start();

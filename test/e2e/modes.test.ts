@@ -92,7 +92,7 @@ test('a service moves between all modes, there and back, with no failed request'
     port: servicePort,
     protocol: 'HTTP',
     application: `${address}:${application.port}`,
-    check: { http: '/health', interval: '1s' },
+    check: { http: '/health', interval: '1s', timeout: '30s' },
   };
   const backend = await startHost(t, {
     ...common,

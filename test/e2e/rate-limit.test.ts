@@ -53,7 +53,7 @@ test('a limit of the fleet is shared out anew when hosts come and go', async (t:
           port,
           protocol: 'HTTP',
           application: `127.0.0.1:${application.port}`,
-          check: { http: '/health', interval: '1s' },
+          check: { http: '/health', interval: '1s', timeout: '30s' },
         },
       ],
     });

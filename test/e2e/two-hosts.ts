@@ -36,7 +36,8 @@ export interface Application {
 /** An HTTP application on `address` that remembers the headers it was sent and answers them as JSON. */
 export async function startApplication(t: TestContext, address = '127.0.0.1', port = 0): Promise<Application> {
   const requests: IncomingMessage['headers'][] = [];
-  const server = createServer((request, response) => {
+  // Node would close what Envoy has not used for some seconds, perhaps in the moment in which Envoy uses it again.
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     if (request.url !== '/health') requests.push(request.headers);
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify(request.headers));
@@ -101,7 +102,7 @@ export async function startTwoHosts(
         port: servicePort,
         protocol: 'HTTP',
         application: `127.0.0.1:${application.port}`,
-        check: { http: '/health', interval: '1s' },
+        check: { http: '/health', interval: '1s', timeout: '30s' },
       },
     ],
   });

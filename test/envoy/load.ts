@@ -26,7 +26,7 @@ const same = (bytes: Buffer): Buffer => bytes;
 
 /** An application that answers at once, on a port for each kind. */
 export async function startApplication(t: TestContext): Promise<Ports> {
-  const http = createHttpServer((_, response) => response.end('ok'));
+  const http = createHttpServer({ keepAliveTimeout: 0 }, (_, response) => response.end('ok'));
   t.after(() => http.closeAllConnections());
   const http2 = createHttp2Server((_, response) => response.end('ok'));
   const tcp = createTcpServer((socket) => {

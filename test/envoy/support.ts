@@ -216,7 +216,7 @@ export async function startServer(
   t: TestContext,
 ): Promise<{ readonly server: Server; release(): void; held(): number }> {
   const waiting: (() => void)[] = [];
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     if (request.url === '/held') waiting.push(() => response.end('late'));
     else response.end('ok');
   });

@@ -6,7 +6,7 @@ export interface Child {
   readonly process: ChildProcess;
   /** Everything it printed so far, both streams. */
   output(): string;
-  /** Sends a signal and waits for the end; SIGKILL after twenty seconds. */
+  /** Sends a signal and waits for the end; SIGKILL after a minute. */
   stop(signal?: NodeJS.Signals): Promise<void>;
   readonly exited: Promise<number | null>;
 }
@@ -33,7 +33,7 @@ export function startChild(
   const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
     child.kill(signal);
-    const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
     await exited;
     clearTimeout(timer);
   };

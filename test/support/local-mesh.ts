@@ -21,7 +21,7 @@ export const program = (): string => process.env['TRYSAIL_PROGRAM'] ?? join(ROOT
 
 /** Runs a command to its end; throws with its output when it fails. */
 export async function trysail(...args: readonly string[]): Promise<string> {
-  const { stdout } = await run(program(), args, { timeout: 120_000 });
+  const { stdout } = await run(program(), args, { timeout: 180_000 });
   return stdout;
 }
 

@@ -9,9 +9,9 @@ export interface Run {
   readonly err: string;
 }
 
-/** Runs `trysail` with these arguments to its end, at most a minute. */
+/** Runs `trysail` with these arguments to its end, at most three minutes. */
 export async function trysail(...args: readonly string[]): Promise<Run> {
-  const child = spawn(join(ROOT, 'scripts/trysail'), args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+  const child = spawn(join(ROOT, 'scripts/trysail'), args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 180_000 });
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));

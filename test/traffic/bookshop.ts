@@ -77,7 +77,7 @@ export function to(subset: string, rest: object = {}): object {
 }
 
 async function startVersion(t: TestContext, name: string, conduct: Conduct, arrived: Arrived[]): Promise<number> {
-  const server = createServer((incoming, outgoing) => {
+  const server = createServer({ keepAliveTimeout: 0 }, (incoming, outgoing) => {
     const { method = '', url = '', headers } = incoming;
     const one = { method, url, headers };
     arrived.push(one);

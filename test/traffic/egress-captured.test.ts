@@ -168,6 +168,10 @@ test('captured calls of external services', { skip }, async (t) => {
         '200 10.9.0.3|80 got only-a-rule.example.com/y',
     );
     assert.equal(await call('http', '10.9.0.2', 80, 'api.example.com'), '200 10.9.0.3|80 got api.example.com/y');
+    // Chains of the listener come after the routes.
+    await eventually('the listener', async () =>
+      assert.equal(await call('tls', '10.9.0.5', 443, 'named.example.com'), '10.9.0.4|443 asked for named.example.com'),
+    );
     assert.equal(await call('tls', '10.9.0.2', 443, 'named.example.com'), '10.9.0.3|443 asked for named.example.com');
     assert.equal(await call('tls', '10.9.0.5', 443, 'named.example.com'), '10.9.0.4|443 asked for named.example.com');
     // The range does not strand those who ask for another service there: what no chain takes would be closed.

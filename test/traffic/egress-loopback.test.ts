@@ -60,7 +60,7 @@ test('each resolution', async (t) => {
   await httpApplication(t, a, 'a');
   await httpApplication(t, b, 'b');
   const path = join(await tempDir(t), 'app.sock');
-  const onSocket = createServer((_, outgoing) => outgoing.end('{"name":"socket"}'));
+  const onSocket = createServer({ keepAliveTimeout: 0 }, (_, outgoing) => outgoing.end('{"name":"socket"}'));
   await new Promise<void>((resolve) => onSocket.listen(path, resolve));
   t.after(() => onSocket.close());
   await start(

@@ -30,7 +30,7 @@ const addresses = process.argv.slice(1);
 let left = addresses.length;
 for (const each of addresses) {
   const [host, port] = each.split('|');
-  createServer((incoming, outgoing) => outgoing.end(each + ' got ' + incoming.headers.host + incoming.url))
+  createServer({ keepAliveTimeout: 0 }, (incoming, outgoing) => outgoing.end(each + ' got ' + incoming.headers.host + incoming.url))
     .listen({ host, port: Number(port) }, () => { if (--left === 0) console.log('listening'); });
 }`;
 

@@ -84,7 +84,7 @@ async function announced(port: number): Promise<ReadonlyMap<number, number>> {
   const frame = await new Promise<Buffer>((resolve, reject) => {
     let got = Buffer.alloc(0);
     const socket = connect(port, '127.0.0.1', () => socket.write(preface));
-    socket.setTimeout(10_000, () => socket.destroy(new Error('no settings in 10 s')));
+    socket.setTimeout(30_000, () => socket.destroy(new Error('no settings in 30 s')));
     socket.on('error', reject);
     socket.on('data', (chunk: Buffer) => {
       got = Buffer.concat([got, chunk]);

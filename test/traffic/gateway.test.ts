@@ -155,7 +155,7 @@ async function exchangeTlsStatus(
       },
       () => socket.write(`GET / HTTP/1.1\r\nhost: ${serverName}\r\nconnection: close\r\n\r\n`),
     );
-    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer in 10 s')));
+    socket.setTimeout(30_000, () => socket.destroy(new Error('no answer in 30 s')));
     socket.once('data', (chunk: Buffer) => {
       socket.destroy();
       resolve({ status: Number(chunk.toString('latin1').slice(9, 12)) });

@@ -116,7 +116,7 @@ export function askEdge(port: number, of: EdgeCall = {}): Promise<EdgeAnswer> {
     headers: { host: of.authority ?? host, ...headers },
     localAddress: from,
     agent: false,
-    timeout: 10_000,
+    timeout: 30_000,
   } as const;
   const secure = {
     servername: host,
@@ -131,7 +131,7 @@ export function askEdge(port: number, of: EdgeCall = {}): Promise<EdgeAnswer> {
       incoming.resume();
       incoming.once('end', () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers }));
     });
-    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in 10 s')));
+    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in 30 s')));
     outgoing.once('error', reject);
     outgoing.end();
   });

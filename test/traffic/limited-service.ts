@@ -133,7 +133,7 @@ export async function ask(port: number, { as, ...options }: CallOptions = {}): P
         });
   await once(socket, pair === undefined ? 'connect' : 'secureConnect');
   return new Promise((resolve, reject) => {
-    const outgoing = request({ ...options, createConnection: () => socket, timeout: 10_000 }, (incoming) => {
+    const outgoing = request({ ...options, createConnection: () => socket, timeout: 30_000 }, (incoming) => {
       let body = '';
       incoming.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
       incoming.once('end', () => {
@@ -141,7 +141,7 @@ export async function ask(port: number, { as, ...options }: CallOptions = {}): P
         resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body });
       });
     });
-    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in 10 s')));
+    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in 30 s')));
     outgoing.once('error', reject);
     outgoing.end();
   });

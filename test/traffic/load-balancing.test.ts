@@ -32,8 +32,9 @@ async function answerers(shop: Bookshop, count: number, how?: CallOptions): Prom
 /** Requests that hash alike go to one endpoint; those of many values reach all. */
 async function sticks(shop: Bookshop, how: (value: string) => CallOptions): Promise<void> {
   const reached = new Set<string>();
-  for (let i = 0; i < 40; i++) {
-    const first = await answerers(shop, 3, how(`user-${i}`));
+  // Ports, and with them the ring, are others in each run; one of three with a quarter of it is missed once in 10^12.
+  for (let i = 0; i < 100; i++) {
+    const first = await answerers(shop, 2, how(`user-${i}`));
     assert.equal(first.length, 1, `requests of user-${i} went to ${first.join(', ')}`);
     reached.add(first[0] ?? '');
   }

@@ -106,7 +106,8 @@ test('what fails is followed by the next nearest, and regions by the one that fa
     { us, ap, gone },
     { outlierDetection: OUTLIER, loadBalancer: { localityLbSetting: { enabled: false } } },
   );
-  assert.deepEqual(Object.keys(await other.shares(30)).toSorted(), ['ap', 'gone', 'us']);
+  // At random: one of three is met by none of so many once in 10^13 runs.
+  assert.deepEqual(Object.keys(await other.shares(80)).toSorted(), ['ap', 'gone', 'us']);
 });
 
 test('endpoints that nobody listens at are followed by the next nearest, one distance after the other', async (t) => {

@@ -28,13 +28,13 @@ interface Spoken {
 /** What client and server agree on; the code of the failure where they do not. */
 function agreed(port: number, options: ConnectionOptions): Promise<Spoken | string> {
   return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false, timeout: 10_000, ...options }, () => {
+    const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false, timeout: 30_000, ...options }, () => {
       const key = socket.getEphemeralKeyInfo() as EphemeralKeyInfo | Record<string, never> | null;
       const curve = key !== null && 'name' in key ? key.name : undefined;
       resolve({ version: socket.getProtocol(), cipher: socket.getCipher().name, curve });
       socket.destroy();
     });
-    socket.once('timeout', () => socket.destroy(new Error('no handshake in 10 s')));
+    socket.once('timeout', () => socket.destroy(new Error('no handshake in 30 s')));
     socket.once('error', (error: Error & { readonly code?: string }) => resolve(error.code ?? error.message));
   });
 }

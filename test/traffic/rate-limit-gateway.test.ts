@@ -225,7 +225,7 @@ test('a server counts for the gateway, asked with its certificate', async (t) =>
   const { http, envoy } = await startLimitedGateway(t, {
     limits: limitYaml(
       '[{name: clients, by: [remoteAddress, path], requests: 2, per: 1h}]',
-      'server: {host: limits, domain: edge, timeout: 5s, failClosed: true}',
+      'server: {host: limits, domain: edge, timeout: 30s, failClosed: true}',
     ),
     more: `
 apiVersion: networking.istio.io/v1

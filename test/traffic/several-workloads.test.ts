@@ -159,7 +159,8 @@ test('each workload of a host goes by the rules of its own', { skip }, async (t)
   });
 
   await t.test('what is observed goes by no rules', async () => {
-    const met = new Set(await calls('http', '127.0.0.1', OBSERVED, 'api.example.com', 12));
+    // At random: one of three is met by none of so many once in 10^10 runs.
+    const met = new Set(await calls('http', '127.0.0.1', OBSERVED, 'api.example.com', 60));
     assert.equal(met.size, 3, [...met].join('\n'));
   });
 

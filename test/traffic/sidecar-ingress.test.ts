@@ -52,7 +52,7 @@ async function application(
 ): Promise<{ readonly release: () => void }> {
   const waiting: (() => void)[] = [];
   let released = false;
-  const server = createServer((incoming, outgoing) => {
+  const server = createServer({ keepAliveTimeout: 0 }, (incoming, outgoing) => {
     const answer = (): void => void outgoing.end(name);
     if (incoming.url === '/slow' && !released) waiting.push(answer);
     else answer();

@@ -4,11 +4,11 @@ import { connect } from 'node:tls';
 /** What the server says to its end; undefined: the connection was closed without a word, or refused. */
 export function tlsCall(port: number, servername: string): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port, servername, rejectUnauthorized: false, timeout: 10_000 });
+    const socket = connect({ host: '127.0.0.1', port, servername, rejectUnauthorized: false, timeout: 30_000 });
     let all = '';
     socket.on('data', (chunk: Buffer) => (all += chunk.toString()));
     socket.once('end', () => resolve(all === '' ? undefined : all));
     socket.once('error', () => resolve(undefined));
-    socket.once('timeout', () => socket.destroy(new Error('no answer in 10 s')));
+    socket.once('timeout', () => socket.destroy(new Error('no answer in 30 s')));
   });
 }

@@ -47,7 +47,7 @@ export function callTls(port: number, call: TlsCall): Promise<TlsAnswer> {
         path: call.path ?? '/',
         headers: { host: call.serverName, ...call.headers },
         agent: false,
-        timeout: 10_000,
+        timeout: 30_000,
         ...tlsOptions(call),
       },
       (incoming) => {
@@ -61,7 +61,7 @@ export function callTls(port: number, call: TlsCall): Promise<TlsAnswer> {
         );
       },
     );
-    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in 10 s')));
+    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in 30 s')));
     outgoing.once('error', reject);
     outgoing.end();
   });
@@ -95,7 +95,7 @@ export async function callTlsHttp2(
 export function exchangeTls(port: number, call: TlsCall, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port, ...tlsOptions(call) }, () => socket.write(text));
-    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer in 10 s')));
+    socket.setTimeout(30_000, () => socket.destroy(new Error('no answer in 30 s')));
     socket.once('data', (chunk: Buffer) => {
       socket.destroy();
       resolve(chunk.toString('latin1'));

@@ -25,7 +25,8 @@ function describe(name: string, seen: Seen): string {
 /** Answers each request with its name and what it saw, with the status that `x-status` asks for; echoes websockets. */
 export async function httpApplication(t: TestContext, port: number, name = 'app'): Promise<readonly Seen[]> {
   const all: Seen[] = [];
-  const server = createServer((incoming, outgoing) => {
+  // Node would close what Envoy has not used for some seconds, perhaps in the moment in which Envoy uses it again.
+  const server = createServer({ keepAliveTimeout: 0 }, (incoming, outgoing) => {
     const seen = { httpVersion: incoming.httpVersion, url: incoming.url ?? '', headers: incoming.headers };
     all.push(seen);
     outgoing.writeHead(Number(incoming.headers['x-status'] ?? 200), { 'x-app': name });
@@ -85,7 +86,7 @@ export function call(
         path: options.path ?? '/',
         headers: options.headers ?? {},
         agent: false,
-        timeout: 10_000,
+        timeout: 30_000,
       },
       (incoming) => {
         let body = '';
@@ -94,7 +95,7 @@ export function call(
         incoming.on('end', () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body }));
       },
     );
-    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in 10 s')));
+    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in 30 s')));
     outgoing.once('error', reject);
     outgoing.end();
   });
@@ -136,9 +137,9 @@ export async function callHttp2(port: number): Promise<Answer & { readonly trail
 export function exchange(port: number, text: string): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const socket = tcpConnect(port, '127.0.0.1', () => socket.write(text));
-    socket.setTimeout(10_000, () => {
+    socket.setTimeout(30_000, () => {
       socket.destroy();
-      reject(new Error('no answer in 10 s'));
+      reject(new Error('no answer in 30 s'));
     });
     socket.once('data', (chunk: Buffer) => {
       socket.destroy();

@@ -9,7 +9,7 @@ const addresses = process.argv.slice(1);
 let left = addresses.length;
 for (const each of addresses) {
   const [host, port] = each.split('|');
-  createServer((incoming, outgoing) => {
+  createServer({ keepAliveTimeout: 0 }, (incoming, outgoing) => {
     const { remoteAddress, localAddress, localPort } = incoming.socket;
     const xfcc = incoming.headers['x-forwarded-client-cert'] ?? '';
     outgoing.end(JSON.stringify({ caller: xfcc.replace(/.*URI=/, ''), from: remoteAddress, at: localAddress + '|' + localPort }));

@@ -8,7 +8,7 @@ import type { TLSSocket } from 'node:tls';
 
 /** An application that says its name; returns its port. */
 export async function startApplication(t: Pick<TestContext, 'after'>, name: string): Promise<number> {
-  const server = createServer((_request, response) => response.end(name));
+  const server = createServer({ keepAliveTimeout: 0 }, (_request, response) => response.end(name));
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
