@@ -33,6 +33,8 @@ export async function envoyChangesOf(
   { changes, files }: Pick<Proposal, 'changes' | 'files'>,
   { config = DEFAULT_MESH_CONFIG, maxWorkloads }: EnvoyChangesOptions,
 ): Promise<FleetEnvoyChanges> {
+  const touched = new Set(changes.filter(({ action }) => action !== 'unchanged').map(({ namespace }) => namespace));
+  if (touched.size === 0) return { workloads: [], unchanged: 0, left: [] };
   const { fleetCatalogue } = await import('../fleet/fleet.ts');
   const { envoyChanges } = await import('../analysis/envoy-changes.ts');
   const { unregisteredHosts } = await import('../fleet/unregistered-hosts.ts');
@@ -44,7 +46,6 @@ export async function envoyChangesOf(
     process.stderr.write(
       `${read.left} services of Consul are left out of what follows: only ${MAX_SERVICES} are read.\n`,
     );
-  const touched = new Set(changes.filter(({ action }) => action !== 'unchanged').map(({ namespace }) => namespace));
   const others =
     read === undefined
       ? []

@@ -4,7 +4,7 @@ import type { Mesh } from '../model/mesh.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
 import { publishedRecords } from '../sources/published-records.ts';
-import { parseResources, type ResourceFile } from '../sources/resource-reader.ts';
+import { readResources } from '../sources/resource-reader.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import type { NamespaceChanges } from './compose-head.ts';
 import { type Manifest, writtenLine } from './manifest.ts';
@@ -26,8 +26,7 @@ export type Judge = (mesh: Mesh, resources: ResourceSet) => readonly Diagnostic[
 
 const AS_READ: Judge = ({ diagnostics }) => diagnostics;
 
-function analyse(files: readonly ResourceFile[], config: MeshConfig, judge: Judge): readonly Diagnostic[] {
-  const published = parseResources(files);
+function analyse(published: ResourceSet, config: MeshConfig, judge: Judge): readonly Diagnostic[] {
   const { records, diagnostics } = publishedRecords(published.serviceRecords, config);
   const resources: ResourceSet = {
     ...published,
@@ -54,8 +53,11 @@ export function checkPlan(
   judge: Judge = AS_READ,
 ): readonly Diagnostic[] {
   const files = plannedFiles(all, changes);
-  const after = analyse(files.after, config, judge);
-  const before = new Set(analyse(files.before, config, judge).map(identity));
+  const old = readResources(undefined, files.before);
+  // What stays is not read twice; what is faulty now does not count as it was before.
+  const next = readResources({ ...old, held: new Map() }, files.after);
+  const after = analyse(next.set, config, judge);
+  const before = new Set(analyse(old.set, config, judge).map(identity));
   return after
     .filter((one) => one.source?.file.startsWith('new:') === true || !before.has(identity(one)))
     .map((one) => placed(one, places))
