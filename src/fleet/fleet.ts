@@ -143,9 +143,14 @@ function firstStage(steps: readonly string[] | undefined, hosts: readonly FleetH
   if (living.length === 0)
     throw new TrysailError(
       'FLEET_NO_HOSTS',
-      'No host says that it follows what is to change: there is nobody to begin with.',
+      hosts.length === 0
+        ? 'No host says that it follows what is to change: there is nobody to begin with.'
+        : `Each host that follows what is to change (${hosts.length}) has said nothing for hours, by this machine's clock (${new Date().toISOString()}): there is nobody to begin with.`,
       {
-        remedy: 'Apply without --stage; or let hosts write their key below trysail/v1/status/ (docs/fleet.md).',
+        remedy:
+          hosts.length === 0
+            ? 'Apply without --stage; or let hosts write their key below trysail/v1/status/ (docs/fleet.md).'
+            : "Look at this machine's clock and those hosts; or apply without --stage.",
       },
     );
   const id = randomUUID();

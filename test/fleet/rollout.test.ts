@@ -219,7 +219,16 @@ test('nobody to begin with', async (t) => {
       { manifests: manifestsOf(answering('reviews', 418)) },
       { key: lab.admin, steps: ['1', 'all'] },
     ),
-    { code: 'FLEET_NO_HOSTS' },
+    { code: 'FLEET_NO_HOSTS', message: /No host says/ },
+  );
+  await says(lab, 'long-gone', { atMs: Date.now() - 24 * 3_600_000 });
+  await assert.rejects(
+    applyResources(
+      lab.fleet,
+      { manifests: manifestsOf(answering('reviews', 418)) },
+      { key: lab.admin, steps: ['1', 'all'] },
+    ),
+    { code: 'FLEET_NO_HOSTS', message: /Each host .*\(1\) has said nothing for hours, by this machine's clock/ },
   );
 });
 
