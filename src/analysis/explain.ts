@@ -31,8 +31,10 @@ import { ignoredVirtualServices } from './ignored-virtual-services.ts';
 import { at, objectsAt, textAt } from './json-access.ts';
 import { narrowedMesh } from './narrowed-mesh.ts';
 import { chooseVirtualHost, routedPath, routeMisfit } from './route-matcher.ts';
+import { unknownNameNote } from './unknown-name.ts';
 
 interface Asked extends Called, Translated {
+  readonly caller: Caller;
   readonly request: CalledRequest;
 }
 
@@ -91,7 +93,7 @@ function answerOf(asked: Asked): Answer {
   const port = service?.ports.find(({ number }) => number === request.port);
   const note =
     service === undefined
-      ? `the mesh knows no service ${request.host}`
+      ? unknownNameNote(asked.mesh, request.host, asked.caller.namespace)
       : port === undefined
         ? `${service.host} has no port ${request.port}: it has ${service.ports.map(({ number }) => number).join(', ')}`
         : view.calls(service, request.port)
@@ -152,7 +154,14 @@ export function explain(mesh: Mesh, caller: Caller, request: CalledRequest): Exp
   // What goes to no address of a service may be led to any of them, by the name that it asks for.
   const isNamed = called.service !== undefined && (called.host.namedUpstreams ?? []).length > 0;
   const met = isNamed && called.service !== undefined ? narrowedMesh(mesh, called.service) : mesh;
-  const asked: Asked = { ...called, mesh, request, view, resources: new Translator().translate(met, called.host) };
+  const asked: Asked = {
+    ...called,
+    caller,
+    mesh,
+    request,
+    view,
+    resources: new Translator().translate(met, called.host),
+  };
   const answer = answerOf(asked);
   const first = largest(answer.destinations);
   const isHttp = request.kind === 'http';

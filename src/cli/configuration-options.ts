@@ -109,7 +109,12 @@ export async function workloadOf(configuration: Configuration, options: Workload
       : findWorkload(configuration, workload);
   if (address !== undefined && isIP(address) === 0)
     throw usage(`"${address}" is not an IP address`, 'Write --address 10.0.0.5.');
-  const [region = '', zone = '', subzone = ''] = locality?.split('/') ?? [];
+  const [region = '', zone = '', subzone = '', ...more] = locality?.split('/') ?? [];
+  if (more.length > 0 || (locality !== undefined && region === ''))
+    throw usage(
+      `"${locality ?? ''}" is not a locality`,
+      'Write --locality europe/berlin/rack-1; its end may be missing.',
+    );
   return {
     ...base,
     ...(namespace !== undefined && { namespace }),

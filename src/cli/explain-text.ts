@@ -14,13 +14,14 @@ import type { Style } from './status-text.ts';
 type Row = readonly [string, string];
 
 function headline({ request }: Explanation, style: Style): string {
-  const { kind, method, host, port, path, sni, from, callerKnown, gateway } = request;
+  const { kind, method, port, path, sni, from, callerKnown, gateway } = request;
+  const host = request.host.includes(':') ? `[${request.host}]` : request.host;
   // At a gateway only TLS asks for a server name.
   const scheme = gateway !== undefined && sni !== undefined ? 'https' : 'http';
   const what =
     kind === 'http'
       ? `${method ?? ''} ${scheme}://${host}:${port}${path ?? ''}`
-      : `${kind}://${host}:${port}${sni === undefined || sni === host ? '' : ` (SNI ${sni})`}`;
+      : `${kind}://${host}:${port}${sni === undefined || sni === request.host ? '' : ` (SNI ${sni})`}`;
   if (gateway !== undefined) return `${style.heading(what)} at gateway ${gateway}`;
   return `${style.heading(what)} from ${from}${callerKnown ? '' : style.doubtful(' (in no file: taken to have no labels)')}`;
 }

@@ -40,7 +40,7 @@ async function fromFiles(options: ExplainOptions): Promise<Explanation> {
   const configuration = await readConfiguration(filesOf(options));
   tellDiagnostics(configuration.diagnostics.filter(({ severity }) => severity === 'error'));
   process.exitCode = exitCodeFor(configuration.diagnostics);
-  if (options.from === undefined && options.gateway === undefined && !isDescribed(options))
+  if ((options.from ?? '') === '' && options.gateway === undefined && !isDescribed(options))
     throw new TrysailError('OPTIONS_INVALID', 'nobody is named who calls', {
       remedy: 'Name a workload or service of the files by --from web.default, or describe it: --labels app=web.',
     });
@@ -88,7 +88,12 @@ export function registerExplainCommand(program: Command): void {
       '--from <name.namespace>',
       'Who calls: a workload or service (without -f the first of this host unless named).',
     )
-    .option('--gateway <namespace/name>', 'What arrives from outside at this Gateway, or gateway of this host.')
+    .addOption(
+      new Option(
+        '--gateway <namespace/name>',
+        'What arrives from outside at this Gateway, or gateway of this host.',
+      ).conflicts('from'),
+    )
     .requiredOption('--to <url>', 'What is called: http://name:port/path, https://…, tls://name:port, tcp://name:port.')
     .option('-X, --method <method>', 'Its method.', 'GET')
     .addOption(new Option('-H, --header <name: value>', 'A header of it; may be repeated.').argParser(collect))

@@ -1,5 +1,6 @@
 /** `trysail render`: resource files → the configuration of one workload's Envoy, with nobody asked. */
 import { type Command, Option } from 'commander';
+import { TrysailError } from '../lib/errors.ts';
 import {
   addFileOptions,
   addWorkloadOptions,
@@ -27,9 +28,12 @@ const KINDS = {
   eds: ['ClusterLoadAssignment'],
 } as const;
 
+const NOTHING = 'Nothing: the workload calls nobody and serves no port.\n';
+const NOTHING_OF_TYPE = 'Nothing of this type.\n';
+
 type Resources = ReturnType<typeof import('../analysis/resources-json.ts')['resourcesJson']>;
 
-async function summaryText(resources: Resources): Promise<string> {
+async function summaryText(resources: Resources, { type }: RenderOptions): Promise<string> {
   const { summaryTables } = await import('../analysis/summary.ts');
   // https://no-color.org
   const style = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '' ? COLOUR_STYLE : PLAIN_STYLE;
@@ -37,7 +41,18 @@ async function summaryText(resources: Resources): Promise<string> {
     const [first = '', ...rest] = alignColumns([heading, ...rows.map((row) => row.map(printable))]);
     return [style.heading(first), ...rest].join('\n');
   });
-  return tables.length === 0 ? 'Nothing: the workload calls nobody and serves no port.\n' : `${tables.join('\n\n')}\n`;
+  if (tables.length === 0) return type === undefined ? NOTHING : NOTHING_OF_TYPE;
+  return `${tables.join('\n\n')}\n`;
+}
+
+const nameOf = (resource: Resources[number]): string => String(resource['name'] ?? resource['cluster_name'] ?? '');
+
+async function unknownName(name: string, all: Resources): Promise<TrysailError> {
+  const { nearest } = await import('../lib/nearest.ts');
+  const meant = nearest(name, all.map(nameOf));
+  return new TrysailError('OPTIONS_INVALID', `nothing that Envoy is told has the name "${name}"`, {
+    remedy: meant === undefined ? 'See the names without --name.' : `Did you mean "${meant}"?`,
+  });
 }
 
 async function documents(resources: Resources): Promise<string> {
@@ -54,13 +69,12 @@ async function renderWorkload(options: RenderOptions): Promise<void> {
   const workload = await workloadOf(configuration, options);
   const rendered = render(configuration, offlineHost(configuration, workload, options.mode));
   const all = resourcesJson(rendered.resources, options.type === undefined ? undefined : KINDS[options.type]);
-  const shown = all.filter(
-    (one) => options.name === undefined || [one['name'], one['cluster_name']].includes(options.name),
-  );
+  const shown = all.filter((one) => options.name === undefined || nameOf(one) === options.name);
+  if (options.name !== undefined && shown.length === 0) throw await unknownName(options.name, all);
   tellDiagnostics(rendered.diagnostics);
   process.stdout.write(
     options.output === 'summary'
-      ? await summaryText(shown)
+      ? await summaryText(shown, options)
       : options.output === 'json'
         ? await serialise(shown, 'json')
         : await documents(shown),

@@ -145,7 +145,7 @@ test('render tells errors, and names workloads that there are', async (t) => {
     [EXIT.usage, 'trysail: "10.0.0" is not an IP address'],
   );
   const missing = await trysail('render', '-f', join(dir, 'nowhere'), '--workload', 'a');
-  assert.deepEqual([missing.code, missing.err.includes('cannot be read')], [EXIT.failed, true]);
+  assert.deepEqual([missing.code, missing.err.includes('there is no file or folder')], [EXIT.failed, true]);
 });
 
 test('explain names the route with its line, the destination, and why others were passed', async (t) => {
@@ -329,6 +329,20 @@ test('analyze exits by severity, and annotates', async (t) => {
     json.diagnostics.map(({ code }) => code),
     ['IST0173', 'IST0101'],
   );
+});
+
+test('what is asked for and not there is told, not answered with nothing', async (t) => {
+  const args = ['render', '-f', await shop(t), '--workload', 'default/web-1'];
+  const name = await trysail(...args, '--name', 'outbound|9080||review.default.mesh');
+  assert.deepEqual([name.code, name.out], [EXIT.usage, '']);
+  assert.match(name.err, /Did you mean "outbound\|9080\|\|reviews\.default\.mesh"/);
+  const locality = await trysail(...args, '--locality', 'a/b/c/d');
+  assert.deepEqual([locality.code, locality.out], [EXIT.usage, '']);
+  assert.match(locality.err, /"a\/b\/c\/d" is not a locality/);
+  const both = ['explain', '--from', 'web', '--gateway', 'public', '--to', 'http://[::1]:80/'];
+  assert.equal((await trysail(...both)).code, EXIT.usage);
+  const address = await trysail('explain', ...args.slice(1), '--to', 'http://[::1]:80/');
+  assert.match(address.out, /^GET http:\/\/\[::1\]:80\/ from /);
 });
 
 const OF_KUBERNETES = `apiVersion: apps/v1
