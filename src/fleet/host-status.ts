@@ -3,6 +3,7 @@
  * taken a change that goes out in steps. Nobody signs it: it can hold a roll-out up or let it go on, and change nothing.
  */
 import * as z from 'zod/mini';
+import { catch as otherwise } from 'zod/mini';
 import type { KvStore } from '../consul/kv.ts';
 import { STATUS_PREFIX } from './layout.ts';
 
@@ -19,8 +20,6 @@ const SILENT_MS = 3 * PRESENCE_MS;
 const MAX_BYTES = 64 * 1024 * 1024;
 
 const text = z.string().check(z.maxLength(1000));
-const { catch: otherwise } = z;
-
 /** Not strict: a newer agent may say more. */
 const hostRollout = z.object({
   id: text,
