@@ -1,6 +1,7 @@
 /** The shape of meshconfig.yaml: Istio's MeshConfig names where Istio has one, ours beside them. */
 import * as z from 'zod/mini';
-import { duration, exportTo, int, nonEmpty, unread } from './field-types.ts';
+import { shownValue } from '../lib/shown-value.ts';
+import { duration, exportTo, int, isNamespaceName, nonEmpty, unread } from './field-types.ts';
 import { connectionPool, localityLbSetting, outlierDetection, tcpKeepalive } from './kinds/destination-rule-schema.ts';
 import { retriesSchema } from './kinds/virtual-service-schema.ts';
 import { DEFAULT_CONFIG_WITHOUT_EFFECT, MESH_CONFIG_WITHOUT_EFFECT } from './mesh-config-without-effect.ts';
@@ -15,6 +16,13 @@ const trustDomain = z.string().check(
   z.refine((text: string) => /^[a-z0-9._-]{1,255}$/.test(text), {
     error: ({ input }) => `"${String(input)}" is not a trust domain`,
     params: { remedy: 'Use lower-case letters, digits, ".", "-" and "_", as in mesh.example.com.' },
+  }),
+);
+
+const namespace = z.string().check(
+  z.refine(isNamespaceName, {
+    error: ({ input }) => `${shownValue(input)} is not the name of a namespace`,
+    params: { remedy: 'Use lower-case letters, digits and "-", as in istio-system.' },
   }),
 );
 
@@ -67,7 +75,7 @@ const defaultConfig = z.strictObject({
 export const meshConfigSchema = z.strictObject({
   trustDomain: z.optional(trustDomain),
   trustDomainAliases: z.optional(z.array(trustDomain)),
-  rootNamespace: z.optional(nonEmpty),
+  rootNamespace: z.optional(namespace),
   serviceHosts: z.optional(
     z.array(template).check(
       z.refine((list: readonly string[]) => list.length > 0 && new Set(list).size === list.length, {

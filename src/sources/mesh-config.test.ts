@@ -227,3 +227,21 @@ test('a rule that the shape cannot say', () => {
     'm.yaml:4: error IST0106 MeshConfig localityLbSetting.distribute[0].to: the shares total 50. Make them total 100.',
   ]);
 });
+
+test('a resource that has a mesh configuration in it is told where', () => {
+  const said = (text: string) => parseMeshConfig(text, 'm.yaml').diagnostics.map(formatDiagnostic);
+  assert.deepEqual(said('apiVersion: v1\nkind: ConfigMap\ndata: { mesh: "" }\n'), [
+    'm.yaml:2: error IST0106 MeshConfig kind: is a resource of kind ConfigMap, not a mesh configuration. Write what stands in its "data.mesh" alone.',
+  ]);
+  assert.deepEqual(said('kind: IstioOperator\napiVersion: install.istio.io/v1alpha1\n'), [
+    'm.yaml:1: error IST0106 MeshConfig kind: is a resource of kind IstioOperator, not a mesh configuration. Write what stands in its "spec.meshConfig" alone.',
+  ]);
+  assert.deepEqual(said('kind: constructor\napiVersion: v1\n'), [
+    'm.yaml:1: error IST0106 MeshConfig kind: is a resource of kind constructor, not a mesh configuration. Write fields of the mesh configuration, such as "trustDomain".',
+  ]);
+});
+
+test('the root namespace is a namespace', () => {
+  for (const name of ['A', 'a b', '*', ''])
+    assert.equal(parseMeshConfig(`rootNamespace: '${name}'\n`, 'm.yaml').diagnostics.length, 1, name);
+});

@@ -44,6 +44,28 @@ function withoutEffect(spec: MeshConfigSpec): readonly (readonly [path: readonly
   ];
 }
 
+/** Where a mesh configuration stands in what it is often taken from, by kind. */
+const WRAPPED: Readonly<Record<string, string>> = {
+  ConfigMap: 'data.mesh',
+  IstioOperator: 'spec.meshConfig',
+  MeshConfig: 'spec',
+};
+
+/** What a whole resource is told, which has a mesh configuration in it and is none. */
+function wrapped(value: unknown): Pick<YamlIssue, 'path' | 'message' | 'remedy'> | undefined {
+  if (typeof value !== 'object' || value === null || !('kind' in value) || !('apiVersion' in value)) return undefined;
+  const kind = String(value.kind);
+  const inside = Object.hasOwn(WRAPPED, kind) ? WRAPPED[kind] : undefined;
+  return {
+    path: 'kind',
+    message: `is a resource of kind ${kind}, not a mesh configuration`,
+    remedy:
+      inside === undefined
+        ? 'Write fields of the mesh configuration, such as "trustDomain".'
+        : `Write what stands in its "${inside}" alone.`,
+  };
+}
+
 /** Checks the text of meshconfig.yaml. Never throws; an empty file is the defaults. */
 export function parseMeshConfig(text: string, file: string): ParsedMeshConfig {
   const [document, second] = parseYamlDocuments(text, file);
@@ -52,6 +74,11 @@ export function parseMeshConfig(text: string, file: string): ParsedMeshConfig {
     return { config: undefined, diagnostics: document.issues.map((issue) => diagnose(file, issue, 'TRY0001')) };
   if (second !== undefined) {
     const issue = { path: '', line: second.line, message: 'a second document', remedy: 'Keep one document.' };
+    return { config: undefined, diagnostics: [diagnose(file, issue, 'IST0106')] };
+  }
+  const resource = wrapped(document.value);
+  if (resource !== undefined) {
+    const issue = { ...resource, line: document.lineOf(['kind']) };
     return { config: undefined, diagnostics: [diagnose(file, issue, 'IST0106')] };
   }
   const checked = checkAgainst(meshConfigSchema, normaliseKeys(meshConfigSchema, document.value), document);
