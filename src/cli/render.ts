@@ -45,7 +45,10 @@ async function summaryText(resources: Resources, { type }: RenderOptions): Promi
   return `${tables.join('\n\n')}\n`;
 }
 
-const nameOf = (resource: Resources[number]): string => String(resource['name'] ?? resource['cluster_name'] ?? '');
+/** Endpoints have the name of their cluster. */
+function nameOf({ name, cluster_name: cluster }: Resources[number]): string {
+  return [name, cluster].find((one) => typeof one === 'string') ?? '';
+}
 
 async function unknownName(name: string, all: Resources): Promise<TrysailError> {
   const { nearest } = await import('../lib/nearest.ts');
