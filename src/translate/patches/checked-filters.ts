@@ -16,6 +16,7 @@ import type { EnvoyFilter, PatchTarget } from '../../model/envoy-filter.ts';
 import type { Mesh } from '../../model/mesh.ts';
 import { describeObject } from '../../model/resource-meta.ts';
 import { orderedFilters } from './applicable.ts';
+import { withCanonicalMatches } from './canonical-match.ts';
 import { patchValue } from './patch-value.ts';
 
 const SCHEMAS: Readonly<Partial<Record<PatchTarget, DescMessage>>> = {
@@ -74,5 +75,5 @@ export function checkFilters(mesh: Pick<Mesh, 'envoyFilters' | 'config'>): Check
     diagnostics.push(...faults);
     return faults.length === 0;
   });
-  return { filters, diagnostics };
+  return { filters: filters.map((filter) => withCanonicalMatches(mesh.config, filter)), diagnostics };
 }
