@@ -128,15 +128,30 @@ export function isSubnet(text: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (isIP(address) === 4 ? 32 : 128));
 }
 
+const exportName = z.string().check(
+  z.refine((text: string) => NAMESPACE.test(text), {
+    error: ({ input }) => `${shownValue(input)} is not the name of a namespace`,
+    params: { remedy: 'Write ".", "*", "~" or a namespace.' },
+  }),
+);
+
+/** Why a list of namespaces contradicts itself; else undefined. */
+function exportProblem(names: readonly string[]): string | undefined {
+  if (names.length < 2) return undefined;
+  if (names.includes('*')) return 'has other names beside "*", which is everybody';
+  if (names.includes('~')) return 'has other names beside "~", which is nobody';
+  const again = names.find((name, i) => names.indexOf(name) < i);
+  return again === undefined ? undefined : `has "${again}" twice`;
+}
+
 /** `.` own namespace, `*` all, `~` none, or names of namespaces. */
 export const exportTo = z.optional(
-  z.array(
-    z.string().check(
-      z.refine((text: string) => NAMESPACE.test(text), {
-        error: ({ input }) => `${shownValue(input)} is not the name of a namespace`,
-        params: { remedy: 'Write ".", "*", "~" or a namespace.' },
-      }),
-    ),
+  z.array(exportName).check(
+    z.refine((names: readonly string[]) => exportProblem(names) === undefined, {
+      error: ({ input }) =>
+        (Array.isArray(input) ? exportProblem(input.map(String)) : undefined) ?? 'contradicts itself',
+      params: { remedy: 'Write "*" or "~" alone, or each namespace once.' },
+    }),
   ),
 );
 

@@ -195,6 +195,18 @@ const bad: readonly (readonly [string, string, readonly string[]])[] = [
     ],
   ],
   [
+    'everybody and somebody to be exported to',
+    '  hosts: [a.b]\n  resolution: DNS\n  ports: [{number: 80}]\n  exportTo: [shop, "*"]\n',
+    [
+      '8: error IST0106 spec.exportTo: has other names beside "*", which is everybody. Write "*" or "~" alone, or each namespace once.',
+    ],
+  ],
+  [
+    'a namespace twice to be exported to',
+    '  hosts: [a.b]\n  resolution: DNS\n  ports: [{number: 80}]\n  exportTo: [shop, ., shop]\n',
+    ['8: error IST0106 spec.exportTo: has "shop" twice. Write "*" or "~" alone, or each namespace once.'],
+  ],
+  [
     'an unknown protocol',
     '  hosts: [a.b]\n  resolution: DNS\n  ports: [{number: 80, protocol: UDP}]\n',
     [
