@@ -178,3 +178,35 @@ const NONE = { path: undefined, method: undefined, headers: {}, callers: [] };
 function prefix(value: string) {
   return { kind: 'prefix', value } as const;
 }
+
+test('a query never leads past a condition on the path, wherever the expression has its ends', async (t) => {
+  const matching: readonly (readonly [string, string])[] = [
+    ['^/a$|^/b$', '/a?x'],
+    ['(^/a$)|(^/b$)', '/a?x'],
+    ['^/a\\z', '/a?x'],
+    ['/a\\$', '/a$?x'],
+    ['/[$]', '/$?x'],
+    ['/\\Qa$b\\E$', '/a$b?x'],
+    ['/a', '/a?x'],
+  ];
+  const { port, server, serve } = await startLimited(t, { rateLimits: [] });
+  for (const [i, [value, path]] of matching.entries()) {
+    const name = `r${i}`;
+    const match = [{ ...NONE, path: { kind: 'regex' as const, value } }];
+    serve([rateLimit([limit({ name, match })])]);
+    await eventually(`${value} counts`, async () => {
+      await ask(port, { path });
+      assert.ok((await counted(server, `default/api/${name}`, 'rate_limited')) > 0);
+    });
+  }
+  assert.deepEqual(server.rejected, []);
+});
+
+test('a path beyond ASCII, or with what cannot be printed, is one that Envoy takes', async (t) => {
+  const exact = (value: string) => [{ ...NONE, path: { kind: 'exact' as const, value } }];
+  const limits = ['/é/😀', '/a\u0007b', '/x.y'].map((value, i) => limit({ name: `p${i}`, match: exact(value) }));
+  const { port, server } = await startLimited(t, { rateLimits: [rateLimit(limits)] });
+  assert.deepEqual(await statuses(port, 4, { path: '/x.y?z' }), OK3_NO1);
+  assert.deepEqual(await statuses(port, 4, { path: '/x-y?z' }), [200, 200, 200, 200]);
+  assert.deepEqual(server.rejected, []);
+});

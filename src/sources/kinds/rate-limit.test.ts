@@ -96,6 +96,11 @@ const faulty: readonly (readonly [string, string, RegExp])[] = [
   ['a name with a dot', '  host: web\n  limits: [{name: a.b, requests: 1, per: 1s}]\n', /cannot name statistics/],
   ['none at all', '  host: web\n  limits: [{name: a, requests: 0, per: 1s}]\n', /whole number from 1/],
   ['no duration', '  host: web\n  limits: [{name: a, requests: 1, per: 60}]\n', /is not a duration/],
+  [
+    'a period that is too short',
+    one('dryRun: true').replace('1m', '49ms'),
+    /"?per"?.* is shorter than 50ms.*such as 1s/s,
+  ],
   ['more at once than at all', one('burst: 6'), /6 at once is more than the 5/],
   ['a key that is none', one('by: [ip]'), /"ip" is nothing to count by.*remoteAddress or/s],
   ['one key twice', one('by: [caller, {header: A}, {header: a}]'), /header a stands here twice/],

@@ -24,6 +24,8 @@ const GATEWAY = /^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/;
 const CALLER = /^(?:spiffe:\/\/[^/,\s]+\/ns\/[^/,\s]+\/sa\/[^/,\s]+|ns\/[^/,\s]+(?:\/sa\/[^/,\s]+)?)$/;
 /** The periods that the protocol of rate limit services has. */
 const SERVER_PERIODS_MS = new Set([1000, 60_000, 3_600_000, 86_400_000]);
+/** Envoy fills no bucket more often, and refuses the routes of the whole port. */
+const SHORTEST_PERIOD_MS = 50;
 const DEFAULT_SERVER_TIMEOUT_MS = 100;
 /** Each is one more filter that every request passes. */
 const MOST_LIMITS = 20;
@@ -70,6 +72,12 @@ function buildLimit(spec: LimitSpec, path: Path, report: Report, byServer: boole
       [...path, 'burst'],
       `${spec.burst} at once is more than the ${spec.requests} of the whole period`,
       'Write no more than "requests", or leave it out.',
+    );
+  if (!byServer && spec.per > 0 && spec.per < SHORTEST_PERIOD_MS)
+    report(
+      [...path, 'per'],
+      `is shorter than ${SHORTEST_PERIOD_MS}ms`,
+      'Write the requests of a longer period, such as 1s.',
     );
   if (byServer) {
     if (!SERVER_PERIODS_MS.has(spec.per))

@@ -40,6 +40,11 @@ test('shares follow the weights of the live instances', () => {
   });
 });
 
+test('while nobody is live all instances count, as callers try all of them', () => {
+  const away = [endpoint(1, 1, 'UNHEALTHY'), endpoint(2, 3, 'UNHEALTHY')];
+  assert.deepEqual(fleetShare(away, OWN), { weight: 1, total: 4 });
+});
+
 test('an instance that is not among them takes as much as an average one', () => {
   assert.deepEqual(fleetShare([endpoint(2, 5), endpoint(3, 1)], OWN), { weight: 1, total: 2 });
   const everywhere = { listen: { address: '0.0.0.0', port: 8080 } };
@@ -80,4 +85,11 @@ test('what does not fit into 32 bits is rounded down', () => {
   const bucket = tokenBucket({ ...LIMIT, requests: 4_294_967_295 }, { weight: 2, total: 3 });
   assert.equal(bucket.tokensPerFill, 2_863_311_530);
   assert.equal(bucket.fillInterval?.seconds, 60n);
+});
+
+test('no interval is longer than Envoy can count', () => {
+  const yearMs = 31_536_000_000;
+  const bucket = tokenBucket({ ...LIMIT, requests: 1000, perMs: yearMs }, { weight: 1, total: 500 });
+  assert.equal(bucket.fillInterval?.seconds, BigInt(yearMs / 1000));
+  assert.equal(bucket.tokensPerFill, 2);
 });

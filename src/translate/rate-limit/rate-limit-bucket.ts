@@ -14,17 +14,21 @@ export interface FleetShare {
 
 const WHOLE: FleetShare = { weight: 1, total: 1 };
 const MAX_UINT32 = 4_294_967_295;
+/** Envoy counts time in nanoseconds of 63 bits, and refuses more. */
+const MAX_INTERVAL_MS = 9_000_000_000_000;
 
 function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
 /**
- * The share of the instance at `listen`, by the weights that its callers use as well. An instance that is not among the
+ * The share of the instance at `listen`, by the weights that its callers use as well; where no instance is live all of them
+ * count, as callers then try all. An instance that is not among the
  * live ones, because its registration is on its way or it listens on every address, takes as much as an average one.
  */
 export function fleetShare(endpoints: readonly Endpoint[], { listen }: Pick<InboundPort, 'listen'>): FleetShare {
-  const live = endpoints.filter(({ health }) => health === 'HEALTHY');
+  const healthy = endpoints.filter(({ health }) => health === 'HEALTHY');
+  const live = healthy.length > 0 ? healthy : endpoints;
   if (live.length === 0) return WHOLE;
   const own = live.find(
     ({ address, ports }) => address === listen.address && Object.values(ports).includes(listen.port),
@@ -42,7 +46,7 @@ export function fleetShare(endpoints: readonly Endpoint[], { listen }: Pick<Inbo
 export function tokenBucket(limit: Limit, share: FleetShare | undefined): MessageInitShape<typeof TokenBucketSchema> {
   const { requests, perMs, burst = requests, scope } = limit;
   const { weight, total } = scope === 'fleet' ? (share ?? WHOLE) : WHOLE;
-  const exact = requests * weight <= MAX_UINT32;
+  const exact = requests * weight <= MAX_UINT32 && perMs * total <= MAX_INTERVAL_MS;
   return {
     maxTokens: Math.max(1, Math.floor((burst * weight) / total)),
     tokensPerFill: exact ? requests * weight : Math.max(1, Math.floor((requests * weight) / total)),

@@ -22,8 +22,11 @@ function headerInput(headerName: string): Input {
   return { name: headerName, typedConfig: pack(HttpRequestHeaderMatchInputSchema, { headerName }) };
 }
 
+/** As RE2 takes it for itself: beyond ASCII nothing may be escaped, and of what cannot be printed only the number. */
 function quoted(text: string): string {
-  return text.replaceAll(/[^A-Za-z0-9_/-]/g, String.raw`\$&`);
+  return text.replaceAll(/[^A-Za-z0-9_/\u0080-\uffff-]/g, (sign) =>
+    /\p{Cc}/u.test(sign) ? `\\x{${sign.codePointAt(0)?.toString(16) ?? ''}}` : `\\${sign}`,
+  );
 }
 
 function regex(expression: string): Comparison {
@@ -42,13 +45,24 @@ function compare(match: StringMatch): Comparison {
   return { matchPattern: { case: match.kind, value: match.value } };
 }
 
+/**
+ * What a regular expression is made of that can hold a `$`: texts between `\Q` and `\E`, escapes, classes of characters; and
+ * its ends, `$` and `\z`.
+ */
+const PARTS = /\\Q[^]*?(?:\\E|$)|\\[^]|\[\^?\]?(?:\[:\^?\w+:\]|\\[^]|[^\]\\])*\]|\$/g;
+
+/** An expression for a path whose own ends, those of alternatives among them, may be followed by a query. */
+function endingBeforeQuery(expression: string): string {
+  return expression.replaceAll(PARTS, (part) => (part === '$' || part === '\\z' ? `(?:\\?.*)?${part}` : part));
+}
+
 /** `:path` has the query as well. */
 function comparePath(match: StringMatch): Comparison {
   if (match.kind === 'exact') return regex(`${quoted(match.value)}(?:\\?.*)?`);
   if (match.kind !== 'regex') return compare(match);
   // It matches whole in any case; with an end of its own it would never match a path with a query.
   const open = match.value.replace(/^\^/, '').replace(/(?<!\\)\$$/, '');
-  return regex(`(?:${open})(?:\\?.*)?`);
+  return regex(`(?:${endingBeforeQuery(open)})(?:\\?.*)?`);
 }
 
 function compareCaller(caller: string): Comparison {
