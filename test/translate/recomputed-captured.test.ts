@@ -174,3 +174,18 @@ test('calls of one service that cannot be encoded keep their last good version a
     assert.match(text(after), /240\.240\.0\.3_9080-tcp/);
   }
 });
+
+test('a VirtualService for a name that no service bears: routes on port 80 for its callers, which go again with it', () => {
+  const translator = new Translator();
+  const first = fleet();
+  const before = translator.translate(first, HOST);
+  const other = { ...ROUTE, hosts: ['shop.example.com'] };
+  const with1 = translator.translate({ ...first, virtualServices: [other] }, HOST);
+  assert.deepEqual(changed(before, with1), ['Listener virtualOutbound_15101', 'RouteConfiguration 80~payments']);
+  // A service of the mesh that is not known yet is none.
+  const unknown = { ...ROUTE, hosts: ['unknown.default.mesh'] };
+  const without = translator.translate({ ...first, virtualServices: [unknown] }, HOST);
+  const content = (resources: Resources): unknown =>
+    [...resources].map(([type, byName]) => [type, [...byName].map(([name, { value }]) => [name, value])]);
+  assert.deepEqual(content(without), content(before));
+});

@@ -69,7 +69,7 @@ function namesOf(service: Service, { config }: Mesh, { namespace }: Client): rea
 }
 
 /** The port on which names count that only a VirtualService knows. */
-const HTTP_PORT = 80;
+export const HTTP_PORT = 80;
 
 export class EgressRoutes {
   readonly #hosts = new Memo<Uint8Array>();
@@ -109,7 +109,7 @@ export class EgressRoutes {
         const { host } = target.service;
         return of.part(`${port.port} requests ${host}`, host, () => this.#service(of, target));
       }),
-      ...of.part(`${port.port} other names`, undefined, () => this.#unserved(of, port)),
+      ...(port.port === HTTP_PORT ? this.#others(of) : []),
     ];
     const { defaultHttpRetryPolicy: defaultRetries } = mesh.config;
     const domains = claimedDomains(port.port, drafts);
@@ -166,12 +166,22 @@ export class EgressRoutes {
     };
   }
 
+  /** Whether there are routes on port 80 for names that no service has. */
+  hasOthers(of: Egress): boolean {
+    return this.#others(of).length > 0;
+  }
+
+  #others(of: Egress): readonly HostDraft[] {
+    return of.part(`${HTTP_PORT} other names`, undefined, () => this.#unserved(of));
+  }
+
   /** Names that VirtualServices speak of and no service has: as in Istio on port 80 alone. */
-  #unserved({ mesh, view, need }: Egress, { port }: EgressPort): readonly HostDraft[] {
-    if (port !== HTTP_PORT) return [];
+  #unserved({ mesh, view, need }: Egress): readonly HostDraft[] {
+    const port = HTTP_PORT;
     const hosts = new Set(mesh.virtualServices.flatMap((virtualService) => virtualService.hosts));
     return [...hosts].flatMap((host): readonly HostDraft[] => {
-      if (host === '*' || mesh.services.has(host)) return [];
+      // A service of the mesh that this host does not know yet is learnt when it is called.
+      if (host === '*' || mesh.services.has(host) || serviceOfHost(mesh.config, host) !== undefined) return [];
       const covers =
         host.startsWith('*') && [...mesh.services.keys()].some((name) => specificity(host, name) !== undefined);
       if (covers) return [];

@@ -21,13 +21,16 @@ import { bytesFilters, callInputs, type OutboundCalls, outboundChains } from '..
 import type { ResourceUnits } from '../resource-units.ts';
 import type { Target } from '../view/destination.ts';
 import { type EgressPort, egressPorts } from './egress-ports.ts';
-import { type Egress, EgressRoutes } from './egress-routes.ts';
+import { type Egress, EgressRoutes, HTTP_PORT } from './egress-routes.ts';
 
 /** A port and a range of one listener, which Envoy takes once. */
 function place(port: number, address: string | undefined): string {
   const range = address === undefined ? undefined : ipRange(address);
   return `${port} ${range === undefined ? 'any' : rangeKey(range)}`;
 }
+
+/** The port of names that only VirtualServices know, where no service has it. */
+const OTHERS: EgressPort = { port: HTTP_PORT, addressed: [], http: [], tls: [], rest: [] };
 
 export class EgressSide {
   readonly #routes = new EgressRoutes();
@@ -60,7 +63,8 @@ export class EgressSide {
         return true;
       });
     const called = egressPorts(mesh.services.values(), of.named, (service, { number }) => view.calls(service, number));
-    return called.flatMap((port) => {
+    const others = called.some(({ port }) => port === HTTP_PORT) || !this.#routes.hasOthers(of) ? [] : [OTHERS];
+    return [...called, ...others].flatMap((port) => {
       // Who connects there is not captured.
       if (port.port === of.caller.capturePort) return [];
       const addressed = port.addressed.flatMap(({ addresses, ...target }) => {
@@ -87,7 +91,8 @@ export class EgressSide {
     free: (addresses: readonly string[]) => readonly string[],
   ): readonly CapturedChains[] {
     const { view, mesh, mark } = of;
-    const routeConfig = port.http.length === 0 ? undefined : this.#routes.make(of, port);
+    const asked = port.http.length > 0 || (port.port === HTTP_PORT && this.#routes.hasOthers(of));
+    const routeConfig = asked ? this.#routes.make(of, port) : undefined;
     const [first] = port.rest;
     const routes: ConnectionRoute[] = [];
     for (const target of [...port.tls, ...(first === undefined ? [] : [first])]) {
