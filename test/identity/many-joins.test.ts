@@ -134,6 +134,6 @@ test('what the CA puts off is asked again, until all are in', async (t) => {
   const token = await ca.token({ uses: 60 });
   const hosts = await keepers(t, 60, (host, stateDir) => ca.provider({ stateDir, host, token: () => token }));
   await Promise.all(hosts.map(async (keeper) => keeper.start()));
-  await eventually('all have joined', () => hosts.every((k) => k.material().certificates.length === 1));
+  await eventually('all have joined', () => hosts.every((k) => k.material().certificates.length === 1), 300_000);
   assert.equal((await ca.hosts.list()).length, 60);
 });

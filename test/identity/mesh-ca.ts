@@ -38,7 +38,7 @@ export interface MeshCa {
   readonly server: CaServer;
   /** Sets the CA's own clock this far ahead of the machine's. */
   setClockAhead(ms: number): void;
-  /** The text of a new token: one use, one minute, `default/*` unless said otherwise. */
+  /** The text of a new token: one use, one hour, `default/*` unless said otherwise. */
   token(options?: Partial<NewToken>): Promise<string>;
   /** A provider as the agent has it. */
   provider(options: ProviderOptions): TrysailCaProvider;
@@ -73,7 +73,7 @@ export async function startMeshCa(
   const address = await server.listen('127.0.0.1:0');
   t.after(() => server.close(0));
   const newToken = async (more: Partial<NewToken> = {}): Promise<string> => {
-    const { id, secret } = await tokens.create({ allow: ['default/*'], uses: 1, ttlMs: 60_000, ...more });
+    const { id, secret } = await tokens.create({ allow: ['default/*'], uses: 1, ttlMs: 3_600_000, ...more });
     return encodeJoinToken({ ca: [address], root: material.rootFingerprint, id, secret });
   };
   return {
