@@ -5,11 +5,13 @@ import { annotations, findingsText } from './analyze-text.ts';
 import { socketOption } from './api-socket.ts';
 import { addFileOptions, type FileOptions, filesOf } from './configuration-options.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import { addFleetOptions, type FleetOptions } from './fleet-options.ts';
 import { serialise } from './output.ts';
 import { COLOUR_STYLE, PLAIN_STYLE } from './status-text.ts';
 import { isSuppressed } from './suppressions.ts';
 
-interface AnalyzeCommandOptions extends FileOptions {
+interface AnalyzeCommandOptions extends FileOptions, FleetOptions {
+  readonly fleet?: boolean;
   readonly registry: 'files' | 'consul';
   readonly failOn: Severity | 'never';
   readonly suppress?: readonly string[];
@@ -36,6 +38,11 @@ async function fromAgent({ socket }: AnalyzeCommandOptions): Promise<readonly Di
 
 /** What is no resource of the mesh is no fault of a repository. */
 const PASSED_OVER = 'TRY0009';
+async function found(options: AnalyzeCommandOptions): Promise<readonly Diagnostic[]> {
+  if (options.fleet === true) return (await import('./analyze-fleet.ts')).analyzeFleet(options, options.mesh);
+  return options.file === undefined ? await fromAgent(options) : await fromFiles(options);
+}
+
 const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info'];
 
 function exitCodeFor(diagnostics: readonly Diagnostic[], failOn: AnalyzeCommandOptions['failOn']): ExitCode {
@@ -55,7 +62,7 @@ async function text(diagnostics: readonly Diagnostic[], output: AnalyzeCommandOp
 }
 
 async function analyzeConfiguration(options: AnalyzeCommandOptions): Promise<void> {
-  const all = options.file === undefined ? await fromAgent(options) : await fromFiles(options);
+  const all = await found(options);
   const shown = all.filter((one) => !isSuppressed(one, options.suppress ?? []));
   process.stdout.write(await text(shown, options.output));
   process.exitCode = exitCodeFor(shown, options.failOn);
@@ -86,16 +93,21 @@ export function registerAnalyzeCommand(program: Command): void {
         .choices(['text', 'json', 'yaml', 'github'])
         .default('text'),
     )
+    .addOption(
+      new Option('--fleet', 'All that is published for the fleet, with the services of Consul.').conflicts('file'),
+    )
     .addOption(socketOption());
-  addFileOptions(command)
+  addFleetOptions(addFileOptions(command))
     .addHelpText(
       'after',
       `
-With -f it looks at files, without it at what the agent of this host works with. Exits with ${EXIT.ok} where nothing is as
-severe as --fail-on, ${EXIT.invalidConfiguration} for errors, ${EXIT.warnings} for warnings or notes that count. What each code means: docs/analyze.md.
+With -f it looks at files, with --fleet at what is published in Consul, without either at what the agent of this host works
+with. Exits with ${EXIT.ok} where nothing is as severe as --fail-on, ${EXIT.invalidConfiguration} for errors, ${EXIT.warnings} for warnings or notes that count.
+What each code means: docs/analyze.md.
 
 Examples:
   trysail analyze
+  trysail analyze --fleet
   trysail analyze -f .
   trysail analyze -f ./mesh --mesh meshconfig.yaml --registry consul --fail-on warning
   trysail analyze -f . --suppress 'IST0173=DestinationRule shop/*'

@@ -1,7 +1,7 @@
 /** The options that all commands of the fleet's configuration share: which Consul, which root, whose key. */
 import { type Command, Option } from 'commander';
-import { type FleetAccess, type OpenFleet, openFleet } from '../fleet/fleet.ts';
-import { readSigningKey, type SigningKey } from '../fleet/signing-key.ts';
+import type { FleetAccess, OpenFleet } from '../fleet/fleet.ts';
+import type { SigningKey } from '../fleet/signing-key.ts';
 import { TrysailError } from '../lib/errors.ts';
 
 /** Where the root's public key lies on hosts, and is looked for here. */
@@ -73,6 +73,8 @@ function accessOf({ consul, tokenFile, consulCa, root }: FleetOptions): FleetAcc
 
 /** Runs `work` with the fleet that the options name. */
 export async function withFleet<T>(options: FleetOptions, work: (fleet: OpenFleet) => Promise<T>): Promise<T> {
+  // Commands that may do without the fleet start faster.
+  const { openFleet } = await import('../fleet/fleet.ts');
   const fleet = await openFleet(accessOf(options));
   try {
     return await work(fleet);
@@ -83,7 +85,7 @@ export async function withFleet<T>(options: FleetOptions, work: (fleet: OpenFlee
 
 /** The key that signs. @throws TrysailError `FLEET_KEY_…` */
 export async function signingKeyOf({ key }: KeyOptions): Promise<SigningKey> {
-  if (key !== undefined) return readSigningKey(key);
+  if (key !== undefined) return (await import('../fleet/signing-key.ts')).readSigningKey(key);
   throw new TrysailError('FLEET_KEY_FILE', 'No key to sign the change with.', {
     remedy:
       'Name your private key by --key or TRYSAIL_PUBLISHER_KEY. "trysail publisher key" makes one, which the root’s owner allows by "trysail publisher add".',

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { EXIT } from '../../src/cli/exit-codes.ts';
 import { publishedResources } from '../../src/fleet/fleet.ts';
+import { eventually } from '../support/eventually.ts';
 import { trysail } from '../support/run-trysail.ts';
 import { startFleet } from './fleet-lab.ts';
 
@@ -64,4 +65,28 @@ test('apply holds a change against all that is published, as analyze does; error
   const nothing = await apply([deployment]);
   assert.equal(nothing.code, EXIT.failed);
   assert.match(nothing.err, /there are no resources in /);
+});
+
+test('analyze --fleet looks at all that is published, and at what Consul has', async (t) => {
+  const lab = await startFleet(t);
+  const to = (host: string): object =>
+    resource('VirtualService', host, { hosts: [host], http: [{ route: [{ destination: { host } }] }] });
+  await lab.apply(RATINGS, rule('ratings', 'v9'), to('reviews'), to('nowhere'));
+  const args = ['analyze', '--fleet', '--consul', lab.consul.address, '--root', lab.trustFile, '-o', 'json'];
+  const findings = async (): Promise<readonly string[]> => {
+    const { code, out, err } = await trysail(...args);
+    assert.deepEqual([code, err], [EXIT.invalidConfiguration, '']);
+    const { diagnostics } = JSON.parse(out) as { readonly diagnostics: readonly { code: string; object: string }[] };
+    return diagnostics.map((one) => `${one.code} ${one.object}`);
+  };
+  assert.deepEqual(await findings(), ['IST0173 DestinationRule shop/ratings'], 'nobody knows what else there is');
+
+  const url = `${lab.consul.address}/v1/agent/service/register`;
+  const body = JSON.stringify({ Name: 'shop--reviews', Address: '10.0.2.1', Port: 9080 });
+  assert.ok((await fetch(url, { method: 'PUT', body })).ok);
+  await eventually('the service of Consul counts', async () =>
+    assert.deepEqual(await findings(), ['IST0173 DestinationRule shop/ratings', 'IST0101 VirtualService shop/nowhere']),
+  );
+  const both = await trysail(...args, '-f', 'x');
+  assert.equal(both.code, EXIT.usage);
 });
