@@ -14,6 +14,7 @@ import {
   HttpConnectionManagerSchema,
   HttpFilterSchema,
 } from '../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { type TcpProxy, TcpProxySchema } from '../../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
 import type { EnvoyPatch, ListenerMatch } from '../../model/envoy-filter.ts';
 import { mergeMessage } from './merge-message.ts';
 import { type ClusterPatching, isOfHost } from './patch-cluster.ts';
@@ -21,7 +22,6 @@ import { patchList } from './patch-list.ts';
 import { isOfContext, mergeOptions, type PatchContext, patchRouteConfiguration } from './patch-routes.ts';
 import { patchValue } from './patch-value.ts';
 
-const HTTP_CONNECTION_MANAGER = 'envoy.filters.network.http_connection_manager';
 /** Where connections to many destinations arrive: what a patch calls the port is that of the destination. */
 const CAPTURE = /^virtual(?:Outbound|Inbound)/;
 
@@ -35,11 +35,21 @@ function portsOf({ address, additionalAddresses }: Listener): readonly number[] 
 
 /** The port of the service that a chain's calls are for, where its routes or its cluster name one. */
 function servicePort(chain: FilterChain): number | undefined {
-  const filter = chain.filters.find(({ name }) => name === HTTP_CONNECTION_MANAGER);
-  const manager = filter === undefined ? undefined : managerOf(filter);
-  if (manager?.routeSpecifier.case !== 'rds') return undefined;
-  const found = /:(\d+)(?:~|$)/.exec(manager.routeSpecifier.value.routeConfigName);
-  return found?.[1] === undefined ? undefined : Number(found[1]);
+  const found = chain.filters.flatMap((filter) => {
+    const manager = managerOf(filter);
+    if (manager?.routeSpecifier.case === 'rds')
+      return /:(\d+)(?:~|$)/.exec(manager.routeSpecifier.value.routeConfigName)?.[1] ?? [];
+    const clusters = proxyOf(filter)?.clusterSpecifier;
+    const cluster = clusters?.case === 'weightedClusters' ? clusters.value.clusters[0]?.name : clusters?.value;
+    return (typeof cluster === 'string' && /^outbound\|(\d+)\|/.exec(cluster)?.[1]) || [];
+  });
+  return found[0] === undefined ? undefined : Number(found[0]);
+}
+
+function proxyOf({ configType }: Filter): TcpProxy | undefined {
+  if (configType.case !== 'typedConfig' || !configType.value.typeUrl.endsWith(`/${TcpProxySchema.typeName}`))
+    return undefined;
+  return fromBinary(TcpProxySchema, configType.value.value);
 }
 
 function managerOf(filter: Filter): HttpConnectionManager | undefined {
@@ -52,9 +62,19 @@ function managerOf(filter: Filter): HttpConnectionManager | undefined {
   return fromBinary(HttpConnectionManagerSchema, configType.value.value);
 }
 
-function isListener(match: ListenerMatch | undefined, listener: Listener, portToo: boolean): boolean {
+/** Whether a patch is for the listener: of one that is patched as a whole, or grows, the port counts too. */
+function isListener({ applyTo, operation, match: { listener: match } }: EnvoyPatch, listener: Listener): boolean {
   if (match?.name !== undefined && match.name !== listener.name) return false;
-  return !portToo || match?.portNumber === undefined || portsOf(listener).includes(match.portNumber);
+  const { portNumber } = match ?? {};
+  const whole = applyTo === 'LISTENER' || applyTo === 'LISTENER_FILTER';
+  if (portNumber === undefined || (!whole && !(applyTo === 'FILTER_CHAIN' && operation === 'ADD'))) return true;
+  if (portsOf(listener).includes(portNumber)) return true;
+  if (CAPTURE.test(listener.name)) return applyTo !== 'LISTENER';
+  return chainsOf(listener).some((chain) => servicePort(chain) === portNumber);
+}
+
+function chainsOf({ filterChains, defaultFilterChain }: Listener): readonly FilterChain[] {
+  return defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
 }
 
 function isPort(match: ListenerMatch | undefined, listener: Listener, chain: FilterChain): boolean {
@@ -183,7 +203,7 @@ export function patchListener(
       patch.applyTo !== 'CLUSTER' &&
       !(patch.applyTo === 'LISTENER' && patch.operation === 'ADD') &&
       isOfContext(patch, context) &&
-      isListener(patch.match.listener, listener, patch.applyTo === 'LISTENER' || patch.applyTo === 'LISTENER_FILTER'),
+      isListener(patch, listener),
   );
   if (meant.length === 0) return listener;
   const own = meant.filter(({ applyTo }) => applyTo === 'LISTENER');
