@@ -13,7 +13,7 @@ import { clientOf } from './consul-side.ts';
 import type { DrainSettings } from './drain-record.ts';
 
 /** For all of Consul; what it does not take within this time its checks find out. */
-const CONSUL_MS = 5000;
+const CONSUL_MS = 10_000;
 /** Between two looks whether the agent has ended. */
 const AGENT_POLL_MS = 100;
 

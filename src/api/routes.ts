@@ -106,7 +106,7 @@ function explainRequest(body: unknown): ExplainRequest {
 }
 
 export const ROUTES: { readonly [Call in ApiCall]: Route<ApiCalls[Call]['request']> } = {
-  status: { method: 'GET', path: '/v1/status', timeoutMs: 5000, parse: nothing },
+  status: { method: 'GET', path: '/v1/status', timeoutMs: 10_000, parse: nothing },
   rotate: { method: 'POST', path: '/v1/rotate', timeoutMs: 60_000, parse: rotateRequest },
   reload: { method: 'POST', path: '/v1/reload', timeoutMs: 15_000, parse: nothing },
   analyze: { method: 'GET', path: '/v1/analyze', timeoutMs: 15_000, parse: nothing },

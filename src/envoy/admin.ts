@@ -162,8 +162,8 @@ export class AdminClient {
   }
 
   /** From now on the health listener answers 503 and HTTP connections are told to go elsewhere. */
-  async failHealthCheck(): Promise<void> {
-    await this.post('/healthcheck/fail');
+  async failHealthCheck(call: AdminCallOptions = {}): Promise<void> {
+    await this.post('/healthcheck/fail', call);
   }
 
   async passHealthCheck(): Promise<void> {
@@ -174,11 +174,14 @@ export class AdminClient {
    * Drains listeners. Gracefully: they keep accepting for the drain time while connections are told to close; otherwise
    * they close at once, and requests in progress go on. Final for this process either way.
    */
-  async drainListeners(options: { readonly graceful: boolean; readonly inboundOnly: boolean }): Promise<void> {
+  async drainListeners(
+    options: { readonly graceful: boolean; readonly inboundOnly: boolean },
+    call: AdminCallOptions = {},
+  ): Promise<void> {
     const query = [options.inboundOnly ? 'inboundonly' : '', options.graceful ? 'graceful' : ''].filter(
       (part) => part !== '',
     );
-    await this.post(`/drain_listeners${query.length === 0 ? '' : `?${query.join('&')}`}`);
+    await this.post(`/drain_listeners${query.length === 0 ? '' : `?${query.join('&')}`}`, call);
   }
 
   async #json(path: string, options: AdminCallOptions): Promise<unknown> {

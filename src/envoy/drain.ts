@@ -23,6 +23,8 @@ export type DrainResult =
   | { readonly kind: 'unreachable'; readonly error: unknown };
 
 const POLL_MS = 50;
+/** An Envoy that has to wait for its turn on a busy machine still has requests that must not be cut off. */
+const CALL = { timeoutMs: 10_000 } as const;
 /** A request may arrive between two looks; nothing seen this often in a row means idle. */
 const QUIET_LOOKS = 3;
 
@@ -36,7 +38,7 @@ const OURS = /^http\.(admin|health)\./;
 async function activeWork(admin: AdminClient): Promise<number> {
   let requests = 0;
   let tcpConnections = 0;
-  for (const [name, value] of await admin.stats(ACTIVE)) {
+  for (const [name, value] of await admin.stats(ACTIVE, CALL)) {
     if (name.endsWith('.downstream_rq_active')) requests += OURS.test(name) ? 0 : value;
     else if (name.startsWith('http.')) tcpConnections -= value;
     else if (!name.includes('.worker_') && !name.includes('.main_thread.')) tcpConnections += value;
@@ -59,10 +61,10 @@ export async function drain(admin: AdminClient, options: DrainOptions): Promise<
   const { drainTimeMs, minimumDrainMs = 1000, signal } = options;
   const start = performance.now();
   try {
-    await admin.failHealthCheck();
-    await admin.drainListeners({ graceful: true, inboundOnly: true });
+    await admin.failHealthCheck(CALL);
+    await admin.drainListeners({ graceful: true, inboundOnly: true }, CALL);
     await sleep(Math.min(minimumDrainMs, drainTimeMs / 2), signal);
-    await admin.drainListeners({ graceful: false, inboundOnly: true });
+    await admin.drainListeners({ graceful: false, inboundOnly: true }, CALL);
     const active = await untilIdle(admin, start + drainTimeMs, signal);
     return active === 0 ? { kind: 'idle' } : { kind: 'timeout', active };
   } catch (error) {

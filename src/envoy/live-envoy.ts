@@ -8,8 +8,8 @@ import { isRunning, type ProcessIdentity } from './process-identity.ts';
 const LIFE_POLL_MS = 100;
 /** The same where its launcher is our child: its end is an event then, unless another Envoy still runs. */
 const CHILD_POLL_MS = 500;
-/** After SIGTERM, before SIGKILL. Envoy ends within milliseconds. */
-const GRACE_MS = 3000;
+/** After SIGTERM, before SIGKILL. Envoy ends within milliseconds, on a machine that has time for it. */
+const GRACE_MS = 10_000;
 
 export interface LiveEnvoy {
   readonly identity: ProcessIdentity;

@@ -11,7 +11,7 @@ import { commandLine, findProcesses, identifyOther, isRunning, type ProcessIdent
 import { type EnvoyRecord, readRecord } from './state-file.ts';
 
 /** For how long a process that may be an Envoy in the middle of its start gets to answer, in milliseconds. */
-const ANSWER_MS = 3000;
+const ANSWER_MS = 10_000;
 
 export interface Found {
   readonly identity: ProcessIdentity;

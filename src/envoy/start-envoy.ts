@@ -20,7 +20,7 @@ import { identifyOther } from './process-identity.ts';
 import { fileHash } from './running-envoy.ts';
 
 /** For how long the launcher may take to start what it was asked for. */
-const ANSWER_MS = 3000;
+const ANSWER_MS = 10_000;
 /** A launcher answers within some milliseconds. */
 const POLL_MS = 2;
 

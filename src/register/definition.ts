@@ -11,7 +11,8 @@ const MAX_VALUE = 512;
 /** Consul refuses less. */
 const MIN_DEREGISTER_MS = 60_000;
 const PROXY_INTERVAL_MS = 2000;
-const PROXY_TIMEOUT_MS = 1000;
+/** Long: an Envoy that has to wait for its turn on a busy machine is not to be taken from its callers. A dead one refuses. */
+const PROXY_TIMEOUT_MS = 5000;
 /** Consul stores what its checks print, and every change of it wakes every watcher of the service. */
 const QUIET = { OutputMaxSize: 1 };
 

@@ -17,7 +17,7 @@ import { type RegistrarStatus, registeredService } from './registrar-status.ts';
 const COMPARE_EVERY_MS = 5000;
 /** Between two comparisons at least, so that somebody who keeps changing our registration costs little. */
 const MIN_GAP_MS = 250;
-const DEREGISTER_TIMEOUT_MS = 3000;
+const DEREGISTER_TIMEOUT_MS = 10_000;
 
 export interface RegistrarOptions {
   readonly client: Pick<ConsulClient, 'agent' | 'address' | 'catalogHas'>;

@@ -1,8 +1,9 @@
 // Agent and Envoy live apart, as they do under systemd: the launcher runs beside the agent, and each comes and goes alone.
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { identify } from '../../src/envoy/process-identity.ts';
 import { sleep } from '../../src/lib/sleep.ts';
 import { type Child, startChild } from '../support/child.ts';
 import { eventually, PATIENCE_MS } from '../support/eventually.ts';
@@ -82,7 +83,7 @@ test('the agent stops, is killed and returns; Envoy starts without it: no reques
         binary: envoyBinary(),
         concurrency: 1,
         healthListener: `${address}:${healthPort}`,
-        drainTime: '1s',
+        drainTime: '4s',
         launcher: 'systemd',
         runDir: envoyRun,
       },
@@ -119,12 +120,14 @@ test('the agent stops, is killed and returns; Envoy starts without it: no reques
         () => false,
       ),
     );
+    const old = Number(await readFile(join(envoyRun, 'envoy.0.pid'), 'utf8'));
     const load = keepAsking(t2, url);
     host.start();
     await host.ready();
     await untilStatus(host, 'xDS is back', (status) => status.envoy.epoch === 1 && status.envoy.ready);
-    await sleep(2500);
-    await eventually('the load goes on', () => load.answers() > 20);
+    await eventually('the one before has ended', () => identify(old) === undefined);
+    const before = load.answers();
+    await eventually('the load goes on', () => load.answers() > before + 20);
     assert.deepEqual(load.failures, []);
   });
 });

@@ -150,7 +150,7 @@ test('a service moves between all modes, there and back, with no failed request'
       assert.equal(
         await reload(backend, (settings) => {
           settings['services'] = [{ ...service, mode }];
-          settings['envoy'] = { ...(settings['envoy'] as object), lingerTime: '2s' };
+          settings['envoy'] = { ...(settings['envoy'] as object), lingerTime: '6s' };
         }),
         '',
       );

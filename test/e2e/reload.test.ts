@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { identify } from '../../src/envoy/process-identity.ts';
 import { eventually } from '../support/eventually.ts';
 import { type LocalHost, trysail } from '../support/local-mesh.ts';
 import { freePort, freePorts } from '../support/ports.ts';
@@ -169,7 +170,7 @@ test('reload', async (t) => {
     await mesh.resource('backend.yaml', backendRecord(mesh.servicePort));
     await change(backend, (settings) => {
       settings.services = settings.services.map((service) => ({ ...service, port }));
-      settings.envoy['lingerTime'] = '1s';
+      settings.envoy['lingerTime'] = '5s';
     });
     await eventually('the old port is closed', async () =>
       fetch(`http://${mesh.backendAddress}:${mesh.servicePort}/`, { headers: { connection: 'close' } }).then(
@@ -211,6 +212,8 @@ test('reload', async (t) => {
       await change(backend, (settings) => {
         settings.envoy['healthListener'] = `${mesh.backendAddress}:${port}`;
         settings.envoy['concurrency'] = 2;
+        // For requests whose answer comes when this process has its turn again.
+        settings.envoy['drainTime'] = '5s';
       }),
       WELL,
     );
@@ -222,6 +225,7 @@ test('reload', async (t) => {
       return envoy.ready;
     });
     assert.equal((await fetch(`http://${mesh.backendAddress}:${port}/healthz/ready`)).status, 200);
+    await eventually('the old one has ended', () => identify(before.pid ?? 0) === undefined);
     await unharmed();
   });
 

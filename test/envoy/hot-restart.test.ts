@@ -26,7 +26,7 @@ interface Served {
 }
 
 /** An Envoy in front of an application of four kinds, not started yet. */
-async function served(t: TestContext, drainTimeMs = 1000): Promise<Served> {
+async function served(t: TestContext, drainTimeMs = 3000): Promise<Served> {
   const applications = await startApplication(t);
   const [http = 0, http2 = 0, grpc = 0, tcp = 0] = await freePorts(4);
   const ports = { http, http2, grpc, tcp };
@@ -108,7 +108,7 @@ test('another bootstrap, other arguments, another program: no request fails', as
 });
 
 test('a connection that outlives the drain is closed at its bound, and that is said', async (t) => {
-  const at = await served(t, 10_000);
+  const at = await served(t, 20_000);
   const first = await running(t, at.envoy);
   const socket = connect(at.ports.tcp, '127.0.0.1');
   let closed = false;
@@ -192,7 +192,7 @@ test('a new one that fails leaves the old one serving, and is tried again', asyn
 });
 
 test('an agent that is gone in the middle of a hot restart: the next one goes on, and a third waits for its end', async (t) => {
-  const at = await served(t, 8000);
+  const at = await served(t, 15_000);
   const first = await running(t, at.envoy);
   const load = startLoad(t, at.ports);
   await load.more(5);
@@ -250,7 +250,7 @@ test('where the two cannot share, the old one is drained and replaced, and that 
         const path = join(at.envoy.runDir, 'envoy-bootstrap.json');
         await writeFile(path, JSON.stringify(at.envoy.options.bootstrap));
         startChild(t, at.envoy.options.binary, ['--config-path', path, '--disable-hot-restart', '-l', 'off']);
-        await eventually('it runs', () => envoysOf(at.envoy.runDir).length === 1);
+        await eventually('it serves', async () => fetch(`http://127.0.0.1:${at.ports.http}/`).then(({ ok }) => ok));
         return at.envoy;
       },
     ],
@@ -277,7 +277,7 @@ test('one that hangs hands nothing over, and is ended', async (t) => {
   process.kill(pid, 'SIGSTOP');
   const next = supervisor(t, at.envoy);
   await next.start();
-  await next.ready(AbortSignal.timeout(40_000));
+  await next.ready(soon());
   assert.deepEqual(
     envoysOf(at.envoy.runDir).map((found) => found.pid),
     [pidOf(next)],

@@ -191,7 +191,7 @@ test('an agent that is away at the start: the last good one serves, and the agen
   await load.more(10);
   const agent = supervisor(t, {
     ...envoy,
-    options: { ...envoy.options, launcher, lastGoodBootstrap: files.bootstrap, drainTimeMs: 1000 },
+    options: { ...envoy.options, launcher, lastGoodBootstrap: files.bootstrap, drainTimeMs: 4000 },
   });
   await agent.start();
   await agent.ready(soon());

@@ -94,20 +94,27 @@ for (const shell of ['dash', 'bash']) {
     );
   });
 
-  test(`${shell}: SIGTERM ends all, and what does not hear it is killed`, async (t) => {
-    const run = await launch(t, shell);
-    const polite = await run.programFile('polite', LONG);
-    const deaf = await run.programFile('deaf', 'trap \'\' TERM; touch "$0.deaf"; while :; do sleep 1; done');
-    await run.ask(`start 0 ${polite}\nstart 1 ${deaf}\n`);
-    await eventually('both run', () => alive(run.pid(0)) && existsSync(join(run.dir, 'deaf.sh.deaf')));
-    const pids = [run.pid(0), run.pid(1)];
-    run.launcher.process.kill('SIGTERM');
-    await eventually('the first is gone', () => !alive(pids[0] ?? 0));
-    assert.ok(alive(pids[1] ?? 0));
-    await eventually('all are gone', () => run.launcher.process.exitCode !== null);
-    assert.equal(run.launcher.process.exitCode, 137);
-    assert.deepEqual(pids.map(alive), [false, false]);
-  });
+  for (const [what, stopS] of [
+    ['has its time', '600'],
+    ['is killed', '1'],
+  ] as const)
+    test(`${shell}: SIGTERM ends all, and what does not hear it ${what}`, async (t) => {
+      const run = await launch(t, shell, { env: { TRYSAIL_ENVOY_STOP_S: stopS } });
+      const polite = await run.programFile('polite', LONG);
+      const deaf = await run.programFile('deaf', 'trap \'\' TERM; touch "$0.deaf"; while :; do sleep 1; done');
+      await run.ask(`start 0 ${polite}\nstart 1 ${deaf}\n`);
+      await eventually('both run', () => alive(run.pid(0)) && existsSync(join(run.dir, 'deaf.sh.deaf')));
+      const pids = [run.pid(0), run.pid(1)];
+      run.launcher.process.kill('SIGTERM');
+      await eventually('the first is gone', () => !alive(pids[0] ?? 0));
+      if (what === 'has its time') {
+        assert.ok(alive(pids[1] ?? 0));
+        process.kill(pids[1] ?? 0, 'SIGKILL');
+      }
+      await eventually('all are gone', () => run.launcher.process.exitCode !== null);
+      assert.equal(run.launcher.process.exitCode, 137);
+      assert.deepEqual(pids.map(alive), [false, false]);
+    });
 
   test(`${shell}: its folder taken away does not keep it from ending`, async (t) => {
     const run = await launch(t, shell);
@@ -159,13 +166,14 @@ for (const shell of ['dash', 'bash']) {
     const env = { TRYSAIL_LAST_GOOD: join(dir, 'last-good'), TRYSAIL_LAST_GOOD_AFTER_S: '0.3' };
     const silent = await launch(t, shell, { env });
     await eventually('the last good one runs', () => alive(silent.pid(0)));
-    // Long enough to ask in time.
-    const asked = await launch(t, shell, { env: { ...env, TRYSAIL_LAST_GOOD_AFTER_S: '4' } });
+    const asked = await launch(t, shell, { env: { ...env, TRYSAIL_LAST_GOOD_AFTER_S: '600' } });
     const file = await asked.programFile('args', LONG);
     await asked.ask(`start 0 ${file}\n`);
     await eventually('it runs', () => alive(asked.pid(0)));
     const pid = asked.pid(0);
-    await sleep(4500);
+    // What its timer says when the time is over.
+    await asked.ask(`${asked.launcher.process.pid} quiet\nno request\n`);
+    await eventually('it is heard', () => asked.launcher.output().includes('not understood'));
     assert.equal(asked.pid(0), pid);
     assert.doesNotMatch(asked.launcher.output(), /last good/);
     for (const { launcher } of [silent, asked]) launcher.process.kill('SIGTERM');

@@ -13,8 +13,9 @@ import { call, httpApplication } from '../translate/applications.ts';
 import { host } from '../translate/mesh-literals.ts';
 
 const WARM_UP_S = 8;
-/** Few, so that they are answered while the warm-up has just begun. */
 const REQUESTS = 60;
+/** In which they have to be answered to tell of the beginning. */
+const BEGINNING_MS = 2000;
 
 function meshOf(ports: readonly number[], previous: Mesh | undefined): Mesh {
   const documents = [
@@ -60,8 +61,8 @@ const wholeWarmUp = async (): Promise<void> =>
   });
 
 test('a new endpoint begins with a small share and ends with its own', async (t: TestContext) => {
-  const [port = 0, old = 0, young = 0] = await freePorts(3);
-  await Promise.all([httpApplication(t, old, 'old'), httpApplication(t, young, 'young')]);
+  const [port = 0, old = 0] = await freePorts(2);
+  await httpApplication(t, old, 'old');
   const upstreams = [
     { serviceHost: 'reviews.default.mesh', servicePort: undefined, listen: { address: '127.0.0.1', port } },
   ];
@@ -70,9 +71,22 @@ test('a new endpoint begins with a small share and ends with its own', async (t:
   envoy.serve(first, []);
   await eventually('the old one serves', async () => (await call(port)).status === 200);
   await wholeWarmUp();
-  envoy.serve(meshOf([old, young], first), []);
-  await eventually('the young one serves', async () => (await call(port)).headers['x-app'] === 'young');
-  const cold = await answeredBy(port, 'young');
+  /** How many of the requests a new endpoint has while it has just come. */
+  const atFirst = async (): Promise<number> => {
+    for (;;) {
+      const [young = 0] = await freePorts(1);
+      await httpApplication(t, young, 'young');
+      const began = performance.now();
+      envoy.serve(meshOf([old, young], first), []);
+      await eventually('the young one serves', async () => (await call(port)).headers['x-app'] === 'young');
+      const count = await answeredBy(port, 'young');
+      if (performance.now() - began < BEGINNING_MS) return count;
+      // The machine was too slow for that: once more, with another one.
+      envoy.serve(first, []);
+      await eventually('it is gone', async () => (await answeredBy(port, 'young')) === 0);
+    }
+  };
+  const cold = await atFirst();
   await wholeWarmUp();
   const warm = await answeredBy(port, 'young');
   t.diagnostic(`of ${REQUESTS} requests the new endpoint had ${cold} at first, ${warm} after ${WARM_UP_S} s`);
