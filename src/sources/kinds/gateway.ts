@@ -33,7 +33,7 @@ function buildHost(text: string, meta: ResourceMeta, path: Path, report: Report)
       'Write namespace/host, ./host for the own namespace, or the host alone.',
     );
   const problem = hostProblem(host);
-  if (problem !== undefined)
+  if (problem !== undefined && NAMESPACE.test(namespace))
     report(path, `the host "${host}" ${problem}`, 'Write a DNS name such as shop.example.com, *.example.com, or *.');
   return { namespace: namespace === '.' ? meta.namespace : namespace, host: host.toLowerCase() };
 }

@@ -1,5 +1,5 @@
 /** What of a ServiceEntry its schema cannot say. */
-import { isIpAddress, isSocketAddress } from '../field-types.ts';
+import { hostProblem, isIpAddress, isSocketAddress } from '../field-types.ts';
 import type { Report } from './kind.ts';
 import type { ServiceEntry } from './service-entry.ts';
 
@@ -84,7 +84,13 @@ function checkEndpoints(entry: ServiceEntry, report: Report): void {
     report(['endpoints'], 'DNS_ROUND_ROBIN takes one endpoint at most', 'Use DNS, or keep one endpoint.');
   const names = ports.map(({ name }) => name);
   for (const [i, { address, ports: own }] of endpoints.entries()) {
-    if (address !== '' && resolution === 'EDS' && !isIpAddress(address) && !isSocketAddress(address))
+    // What is no name either has been said already.
+    if (
+      resolution === 'EDS' &&
+      !isIpAddress(address) &&
+      !isSocketAddress(address) &&
+      hostProblem(address) === undefined
+    )
       report(['endpoints', i, 'address'], `"${address}" is not an IP address`, 'Use resolution: DNS for names.');
     if (isSocketAddress(address) && resolution !== 'EDS')
       report(['endpoints', i, 'address'], 'a Unix socket is not resolved by DNS', 'Use resolution: STATIC.');

@@ -265,6 +265,6 @@ for (const [what, spec, expected] of bad)
 
 test('a WorkloadEntry with an address that is none', () => {
   assert.deepEqual(complaints('WorkloadEntry', '  address: "*.x"\n'), [
-    '5: error IST0106 spec.address: "*.x" is neither an IP address nor a DNS name. Correct it.',
+    '5: error IST0106 spec.address: "*.x" is neither an IP address nor a DNS name. Write one alone, such as 10.0.0.5 or db.example.com.',
   ]);
 });

@@ -62,7 +62,11 @@ export function buildWorkload(
     if (Object.keys(spec.ports ?? {}).length > 0)
       report([...path, 'ports'], 'a Unix socket has no ports', 'Remove them.');
   } else if (!isIpAddress(address) && (address.includes('*') || hostProblem(address) !== undefined))
-    report(at, `"${address}" is neither an IP address nor a DNS name`, 'Correct it.');
+    report(
+      at,
+      `"${address}" is neither an IP address nor a DNS name`,
+      'Write one alone, such as 10.0.0.5 or db.example.com.',
+    );
   const all = { ...spec.labels, ...extraLabels };
   const mode = all[TLS_MODE_LABEL];
   return {
