@@ -92,10 +92,13 @@ Next:
   }
 }
 
-const repairedLine = ({ namespace, revision, collected = 0 }: Repaired): string =>
-  revision === undefined
+function repairedLine({ namespace, revision, collected = 0, headless }: Repaired): string {
+  if (headless === true)
+    return `${namespace} has no head, nor a copy of one: nothing was published there, or a snapshot of Consul has it.\n`;
+  return revision === undefined
     ? `${namespace}: ${collected} key${collected === 1 ? '' : 's'} collected that nothing refers to.\n`
     : `${namespace} is at revision ${revision} again.\n`;
+}
 
 export function registerFleetCommands(program: Command): void {
   const fleet = program.command('fleet').description("Begin and look after the fleet's configuration in Consul.");

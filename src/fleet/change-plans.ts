@@ -25,6 +25,42 @@ function loadedOf({ current, bodies }: Base): readonly Loaded[] {
   return current.held === undefined ? [] : [{ held: current.held, bodies }];
 }
 
+/** Namespaces beside those that change. */
+interface Others {
+  readonly bases: readonly Base[];
+  /** Those that cannot be read, each a warning. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+const UNREADABLE: ReadonlySet<string> = new Set(['FLEET_UNVERIFIED', 'FLEET_CONTENT_MISSING']);
+
+/**
+ * Loads what stays as it is. What does not verify there is left out of the check: who may write to one namespace must not
+ * thereby keep everybody from publishing in all others.
+ */
+async function loadOthers(store: FleetStore, names: readonly string[], publishers: Publishers): Promise<Others> {
+  const loaded = await Promise.all(
+    names.map(async (name): Promise<Base | Diagnostic> => {
+      try {
+        return await load(store, name, publishers);
+      } catch (error) {
+        if (!(error instanceof TrysailError) || !UNREADABLE.has(error.code)) throw error;
+        return {
+          code: error.code === 'FLEET_UNVERIFIED' ? 'TRY0702' : 'TRY0703',
+          severity: 'warning',
+          object: `namespace ${name}`,
+          message: `what is published there is left out of the check: ${error.message.replace(/\.$/, '')}`,
+          remedy: 'Find out who can write there, then run "trysail fleet repair".',
+        };
+      }
+    }),
+  );
+  return {
+    bases: loaded.flatMap((one) => ('current' in one ? [one] : [])),
+    diagnostics: loaded.flatMap((one) => ('current' in one ? [] : [one])),
+  };
+}
+
 /** What would change, and what is wrong with it. */
 export interface Proposal {
   readonly changes: readonly ResourceChange[];
@@ -53,10 +89,13 @@ export interface ApplyRequest {
 export async function planned(store: FleetStore, publishers: Publishers, request: ApplyRequest): Promise<Planned> {
   const { manifests, prune = [], config, judge } = request;
   const touched = [...new Set([...manifests.map(({ namespace }) => namespace), ...prune])].sort();
-  const names = [...new Set([...(await store.namespaces()), ...touched])];
   const bases = new Map(
-    await Promise.all(names.map(async (name): Promise<[string, Base]> => [name, await load(store, name, publishers)])),
+    await Promise.all(
+      touched.map(async (name): Promise<[string, Base]> => [name, await load(store, name, publishers)]),
+    ),
   );
+  const untouched = (await store.namespaces()).filter((name) => !bases.has(name));
+  const others = await loadOthers(store, untouched, publishers);
   const places: Places = new Map(manifests.map((one) => [`${one.kind}/${one.namespace}/${one.name}`, one]));
   const changes: ResourceChange[] = [];
   const namespaces: NamespaceChanges[] = [];
@@ -69,8 +108,8 @@ export async function planned(store: FleetStore, publishers: Publishers, request
     changes.push(...describeChanges(base, plan, own));
     if (isChange(plan)) namespaces.push(plan);
   }
-  const all = [...bases.values()].flatMap(loadedOf);
-  const diagnostics = checkPlan(all, namespaces, places, config, judge);
+  const all = [...bases.values(), ...others.bases].flatMap(loadedOf);
+  const diagnostics = [...others.diagnostics, ...checkPlan(all, namespaces, places, config, judge)];
   return { changes, namespaces, diagnostics, files: plannedFiles(all, namespaces) };
 }
 
@@ -126,16 +165,14 @@ export async function planBack(
   const goal = { current: { namespace, held: past, modifyIndex: 0 }, bodies: await store.bodies(past) };
   const plan = planRollback(base, goal);
   refuseTooLarge(base, plan);
-  const names = await store.namespaces();
-  const others = await Promise.all(
-    names.filter((name) => name !== namespace).map(async (name) => load(store, name, publishers)),
-  );
-  const all = [base, ...others].flatMap(loadedOf);
+  const names = (await store.namespaces()).filter((name) => name !== namespace);
+  const others = await loadOthers(store, names, publishers);
+  const all = [base, ...others.bases].flatMap(loadedOf);
   const namespaces = isChange(plan) ? [plan] : [];
   return {
     changes: describeChanges(base, plan),
     namespaces,
-    diagnostics: checkPlan(all, namespaces, new Map()),
+    diagnostics: [...others.diagnostics, ...checkPlan(all, namespaces, new Map())],
     files: plannedFiles(all, namespaces),
   };
 }

@@ -5,7 +5,7 @@ import { collectLeftovers } from './collect-leftovers.ts';
 import type { OpenFleet } from './fleet.ts';
 import type { FleetStore } from './fleet-store.ts';
 import { newestHead } from './history.ts';
-import { headKey, MESH_KEY, NAMESPACES_PREFIX } from './layout.ts';
+import { headKey, MESH_KEY, NAMESPACES_PREFIX, revisionsPrefix } from './layout.ts';
 import { openPublishers, type Publishers } from './publishers.ts';
 import { isRefused } from './signed-document.ts';
 
@@ -16,15 +16,18 @@ export interface Repaired {
   readonly revision?: number;
   /** How many keys are gone that publishers had left behind; absent: none. */
   readonly collected?: number;
+  /** It has neither a head nor a copy of one: nothing was published, or somebody has deleted all of them. Nothing is done. */
+  readonly headless?: true;
 }
 
 /**
  * Puts the newest head that verifies back where the one in force does not, and collects what nothing refers to.
- * @throws TrysailError `FLEET_BEYOND_REPAIR`, `FLEET_…`, `CONSUL_…`
+ * @throws TrysailError `FLEET_BEYOND_REPAIR` when all others are right again, `FLEET_…`, `CONSUL_…`
  */
 export async function repairFleet({ store }: OpenFleet): Promise<readonly Repaired[]> {
   const publishers = await store.publishers();
   const repaired: Repaired[] = [];
+  const beyond: string[] = [];
   for (const namespace of await store.namespaces()) {
     const entry = await store.head(namespace);
     if (entry !== undefined && (await verifies(store, entry, namespace, publishers))) {
@@ -33,10 +36,12 @@ export async function repairFleet({ store }: OpenFleet): Promise<readonly Repair
       continue;
     }
     const best = await newestHead(store, namespace, publishers);
-    if (best === undefined)
-      throw new TrysailError('FLEET_BEYOND_REPAIR', `No head of ${namespace} in Consul verifies any more.`, {
-        remedy: `Restore ${NAMESPACES_PREFIX}${namespace}/ from a snapshot of Consul. Hosts hold what they had.`,
-      });
+    if (best === undefined) {
+      const { value: copies } = await store.kv.keys(revisionsPrefix(namespace));
+      if (entry === undefined && copies.length === 0) repaired.push({ namespace, headless: true });
+      else beyond.push(namespace);
+      continue;
+    }
     const { committed } = await store.kv.transact([
       {
         verb: 'cas',
@@ -47,6 +52,10 @@ export async function repairFleet({ store }: OpenFleet): Promise<readonly Repair
     ]);
     if (committed) repaired.push({ namespace, revision: best.head.revision });
   }
+  if (beyond.length > 0)
+    throw new TrysailError('FLEET_BEYOND_REPAIR', `No head of ${beyond.join(', ')} in Consul verifies any more.`, {
+      remedy: `The other namespaces are right. Restore ${beyond.map((one) => `${NAMESPACES_PREFIX}${one}/`).join(', ')} from a snapshot of Consul. Hosts hold what they had.`,
+    });
   return repaired;
 }
 

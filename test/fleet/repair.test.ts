@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { rollBack } from '../../src/fleet/fleet.ts';
 import { addPublisher, listPublishers } from '../../src/fleet/fleet-admin.ts';
 import { freezeReport, setFrozen } from '../../src/fleet/freeze.ts';
-import { FREEZE_KEY, MESH_KEY } from '../../src/fleet/layout.ts';
-import { restoreList } from '../../src/fleet/repair.ts';
+import { bodyKey, FREEZE_KEY, headKey, MESH_KEY } from '../../src/fleet/layout.ts';
+import { repairFleet, restoreList } from '../../src/fleet/repair.ts';
 import { createSigningKey, publicHalf } from '../../src/fleet/signing-key.ts';
 import { trysail } from '../support/run-trysail.ts';
 import { answering, type FleetLab, startFleet } from './fleet-lab.ts';
@@ -77,4 +78,25 @@ test('a list that the root has not signed is not put back', async (t) => {
   await lab.client.kv.delete(MESH_KEY);
   await assert.rejects(restoreList(lab.fleet, newer.replace('"revision', '"revlsion')), { code: 'FLEET_UNVERIFIED' });
   await assert.rejects(restoreList(lab.fleet, 'nonsense'), { code: 'FLEET_UNVERIFIED' });
+});
+
+test('a namespace that does not verify keeps nobody from publishing in others, and repair from mending them', async (t) => {
+  const lab = await startFleet(t);
+  await lab.apply(answering('reviews', 418));
+  await lab.apply(answering('till', 200, 'pay'));
+  for (const namespace of ['a-broken', 'pay']) await lab.client.kv.put(headKey(namespace), Buffer.from('nonsense'));
+  await lab.client.kv.put(bodyKey('begun', 'x'.repeat(43)), Buffer.from('of somebody who ended before the first head'));
+  const { revisions, diagnostics } = await lab.apply(answering('reviews', 419));
+  assert.deepEqual(revisions, { shop: 2 });
+  assert.deepEqual(
+    diagnostics.map(({ code, severity, object }) => [code, severity, object]),
+    ['a-broken', 'pay'].map((name) => ['TRY0702', 'warning', `namespace ${name}`]),
+  );
+  const back = await rollBack(lab.fleet, 'shop', 1, { key: lab.admin });
+  assert.deepEqual(back.revisions, { shop: 3 });
+  await assert.rejects(lab.apply(answering('till', 201, 'pay')), { code: 'FLEET_UNVERIFIED' });
+  await assert.rejects(repairFleet(lab.fleet), { code: 'FLEET_BEYOND_REPAIR', message: /of a-broken in/ });
+  await lab.client.kv.delete(headKey('a-broken'));
+  assert.deepEqual(await repairFleet(lab.fleet), [{ namespace: 'begun', headless: true }]);
+  await lab.apply(answering('till', 201, 'pay'));
 });
