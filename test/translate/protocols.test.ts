@@ -1,6 +1,7 @@
 /** Every protocol through both sidecars of a real Envoy, whatever the service's TLS. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ConnectionPool, DestinationRule } from '../../src/model/destination-rule.ts';
 import {
   call,
   callHttp2,
@@ -172,16 +173,34 @@ for (const protocol of ['HTTP', 'AUTO'] as const)
     assert.match((await exchange(inboundPort, request)) ?? '', /^HTTP\/1\.[01] 200 /);
   });
 
-test('useClientProtocol keeps the version of HTTP', async (t) => {
-  const connectionPool = pool({ useClientProtocol: true });
+function ruleWith(http: Partial<ConnectionPool>): DestinationRule {
   const source = { file: 'x.yaml', line: 1 };
   const meta = { kind: 'DestinationRule', namespace: 'default', name: 'x', labels: {}, source, age: 0 };
-  const blocks = { loadBalancer: undefined, connectionPool, outlierDetection: undefined };
+  const blocks = { loadBalancer: undefined, connectionPool: pool(http), outlierDetection: undefined };
   const trafficPolicy = { ...blocks, portLevelSettings: [] };
+  return { meta, host: 'reviews.default.mesh', trafficPolicy, subsets: [], exportTo: [] };
+}
+
+for (const tls of MODES)
+  test(`detected, ${tls}: HTTP/1.1 becomes HTTP/2 where a rule says UPGRADE`, async (t) => {
+    const { client, upstreamPort } = await startSidecars(t, {
+      authority,
+      protocol: 'AUTO',
+      service: { tls },
+      mesh: { destinationRules: [ruleWith({ h2UpgradePolicy: 'UPGRADE' })] },
+      application: (port) => http2Application(t, port),
+    });
+    const { body } = await call(upstreamPort);
+    assert.match(body, /"httpVersion":"2.0"/);
+    assert.equal(body.includes('"x-forwarded-client-cert":"By='), tls !== 'plain');
+    assert.equal(await client.stat(`${CLUSTER}.upstream_cx_http2_total`), 1);
+  });
+
+test('useClientProtocol keeps the version of HTTP', async (t) => {
   const { client, upstreamPort } = await startSidecars(t, {
     authority,
     protocol: 'HTTP',
-    mesh: { destinationRules: [{ meta, host: 'reviews.default.mesh', trafficPolicy, subsets: [], exportTo: [] }] },
+    mesh: { destinationRules: [ruleWith({ useClientProtocol: true })] },
     application: (port) => httpApplication(t, port),
   });
   assert.equal((await call(upstreamPort)).status, 200);

@@ -37,6 +37,8 @@ export function hopProtocol(
     if (!tunnelled) return 'bytes';
     return upgrade === 'UPGRADE' ? 'http2' : 'http1';
   }
+  // Whoever writes it for a port of no protocol says that it is HTTP; the mesh's setting does not.
+  if (kind === 'auto' && ofRule === 'UPGRADE') return 'http2';
   if (kind === 'auto' || pool?.useClientProtocol === true) return 'preserved';
   if (kind === 'http2' || upgrade === 'UPGRADE') return 'http2';
   // Envoy refuses negotiation where one of the sockets is plain, as in a migrating service.

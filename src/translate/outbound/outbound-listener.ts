@@ -127,12 +127,13 @@ export function outboundChains(
   const requests = http(calls, statPrefix);
   const rest = calls.cluster === undefined ? undefined : bytesFilters(calls, calls.cluster);
   const bytes = connectionChains(routes, (destinations) => bytesFilters(calls, destinations), rest);
+  const upgrades = calls.policy.connectionPool?.h2UpgradePolicy === 'UPGRADE';
   // One chain a version of HTTP, because the peer must be offered the version that the caller speaks.
   const preserving: readonly FilterChain[] = [
     {
       name: 'http1',
       filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP1 },
-      filters: [...marks, offerAlpn(OFFER_HTTP1), requests],
+      filters: [...marks, offerAlpn(upgrades ? OFFER_HTTP2 : OFFER_HTTP1), requests],
     },
     {
       name: 'http2',
