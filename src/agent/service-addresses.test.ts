@@ -9,6 +9,9 @@ import { TrysailError } from '../lib/errors.ts';
 import { type AddressEntry, assignAddresses, MAX_UNUSED, RELEASE_AFTER_DAYS } from '../model/service-addresses.ts';
 import { ServiceAddresses } from './service-addresses-file.ts';
 
+// The same cases each time: a run that fails by chance tells of no change.
+fc.configureGlobal({ seed: 20_260_101 });
+
 const V4 = parseAddressRange('127.240.0.0/16');
 const V6 = parseAddressRange('2001:2::/64');
 const SMALL = parseAddressRange('127.240.0.8/29');

@@ -11,6 +11,9 @@ import { createSigningKey, publicKeyOf } from './signing-key.ts';
 import { parseSteps, takesPart, upToOf } from './stage.ts';
 import { stagedBase } from './staged-base.ts';
 
+// The same cases each time: a run that fails by chance tells of no change.
+fc.configureGlobal({ seed: 20_260_101 });
+
 test('steps are read as people write them', () => {
   assert.deepEqual(parseSteps('1, 5%,all'), ['1', '5%', 'all']);
   assert.deepEqual(parseSteps('1,5%'), ['1', '5%', 'all']);

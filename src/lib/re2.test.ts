@@ -3,6 +3,9 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compileRe2, re2FullMatch, re2Replace } from './re2.ts';
 
+// The same cases each time: a run that fails by chance tells of no change.
+fc.configureGlobal({ seed: 20_260_101 });
+
 test('re2FullMatch() matches whole texts', () => {
   const cases: readonly (readonly [string, string, boolean])[] = [
     ['/api/.*', '/api/v1', true],

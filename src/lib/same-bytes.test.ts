@@ -3,6 +3,9 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { sameBytes } from './same-bytes.ts';
 
+// The same cases each time: a run that fails by chance tells of no change.
+fc.configureGlobal({ seed: 20_260_101 });
+
 const bytes = fc.uint8Array({ maxLength: 20 });
 
 /** The same bytes at another place of their buffer. */

@@ -4,6 +4,9 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { isIpAddress } from './ip-address.ts';
 
+// The same cases each time: a run that fails by chance tells of no change.
+fc.configureGlobal({ seed: 20_260_101 });
+
 test('addresses of both versions', () => {
   for (const address of ['10.0.0.1', '255.255.255.255', '::', '::1', 'fe80::1', '1:2:3:4:5:6:7:8', '::ffff:10.0.0.1'])
     assert.equal(isIpAddress(address), true, address);
