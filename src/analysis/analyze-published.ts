@@ -39,5 +39,5 @@ export function analyzePublished(
   const built = (of: CatalogueState): Mesh =>
     buildMesh(undefined, { config, resources, catalogue: of, localServices: [] });
   const mesh = catalogue === undefined ? built(EMPTY) : built(withAbsent(catalogue, built(catalogue)));
-  return analyzeResources(mesh, resources, { mayBeElsewhere: catalogue === undefined });
+  return analyzeResources(mesh, files, resources, { mayBeElsewhere: catalogue === undefined });
 }

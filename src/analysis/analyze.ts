@@ -2,8 +2,10 @@
 import { compareDiagnostics, type Diagnostic } from '../model/diagnostic.ts';
 import { serviceOfHost } from '../model/host-names.ts';
 import type { Mesh } from '../model/mesh.ts';
+import type { ResourceFile } from '../sources/resource-reader.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import type { AnalysisInput, KnownWorkload } from './analysis-rule.ts';
+import { located } from './located.ts';
 import { RULES } from './rules.ts';
 import { isTold } from './suppressed.ts';
 
@@ -50,15 +52,18 @@ export function analyze(
 }
 
 /**
- * The same for resources that were read, with the workloads that they describe.
+ * The same for resources that were read, with the workloads that they describe, and at the lines where things are written.
+ * @param files what they were read from
  * @param read what their reading found
  */
 export function analyzeResources(
   mesh: Mesh,
+  files: readonly ResourceFile[],
   { serviceEntries, workloadEntries }: Pick<ResourceSet, 'serviceEntries' | 'workloadEntries'>,
   options: Pick<AnalyzeOptions, 'mayBeElsewhere'>,
   read: readonly Diagnostic[] = mesh.diagnostics,
 ): readonly Diagnostic[] {
   const workloads = workloadEntries.map(({ meta: { namespace }, workload: { labels } }) => ({ namespace, labels }));
-  return analyze(mesh, { ...options, serviceEntries }, read, workloads);
+  const found = located(analyze(mesh, { ...options, serviceEntries }, read, workloads), files);
+  return found.toSorted(compareDiagnostics);
 }

@@ -16,6 +16,8 @@ export interface Configuration {
   readonly mesh: Mesh;
   /** The same resources as they were written: hosts are not completed. */
   readonly resources: ResourceSet;
+  /** What they were read from. */
+  readonly files: readonly ResourceFile[];
   /** What is wrong with the files, and what they say of each other that is not so; most severe first. */
   readonly diagnostics: readonly Diagnostic[];
 }
@@ -33,7 +35,7 @@ export function configurationOf(
   const resources = parseResources(files, passedOver.skip);
   const mesh = buildMesh(undefined, { config, resources, catalogue: undefined, localServices: [] });
   const diagnostics = [...ofConfig, ...mesh.diagnostics, ...passedOver.diagnostics()];
-  return { mesh, resources, diagnostics: diagnostics.sort(compareDiagnostics) };
+  return { mesh, resources, files, diagnostics: diagnostics.sort(compareDiagnostics) };
 }
 
 async function readMeshConfig(file: string): Promise<ReturnType<typeof parseMeshConfig>> {

@@ -74,7 +74,7 @@ const TYPES: Readonly<Record<string, EnvoyChange['type']>> = {
 };
 
 function configured(state: ReadingState, mesh: Mesh): Configuration {
-  return { mesh, resources: state.set, diagnostics: [] };
+  return { mesh, resources: state.set, files: [], diagnostics: [] };
 }
 
 const textOfLabels = (labels: Readonly<Record<string, string>>): string =>

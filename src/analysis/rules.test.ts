@@ -339,7 +339,7 @@ test('where workloads may be in Consul, a selector of none that files name is no
   ].join('---\n');
   const { mesh, resources } = configurationOf([{ file: 'in.yaml', text }]);
   const codes = (mayBeElsewhere: boolean): readonly string[] =>
-    analyzeResources(mesh, resources, { mayBeElsewhere }).map(({ code }) => code);
+    analyzeResources(mesh, [], resources, { mayBeElsewhere }).map(({ code }) => code);
   assert.deepEqual(codes(false), ['IST0127']);
   assert.deepEqual(codes(true), []);
 });

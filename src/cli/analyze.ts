@@ -27,8 +27,8 @@ const collect = (value: string, previous: readonly string[] | undefined): readon
 async function fromFiles(options: AnalyzeCommandOptions): Promise<readonly Diagnostic[]> {
   const { readConfiguration } = await import('../analysis/configuration.ts');
   const { analyzeResources } = await import('../analysis/analyze.ts');
-  const { mesh, resources, diagnostics } = await readConfiguration(filesOf(options), 'tell');
-  return analyzeResources(mesh, resources, { mayBeElsewhere: options.registry === 'consul' }, diagnostics);
+  const { mesh, files, resources, diagnostics } = await readConfiguration(filesOf(options), 'tell');
+  return analyzeResources(mesh, files, resources, { mayBeElsewhere: options.registry === 'consul' }, diagnostics);
 }
 
 async function fromAgent({ socket }: AnalyzeCommandOptions): Promise<readonly Diagnostic[]> {

@@ -53,7 +53,7 @@ async function readFiles({ file, namespace, prune, mesh }: FileOptions): Promise
     manifests,
     prune: pruned,
     // Services and workloads may be in Consul alone.
-    judge: (ofChange, resources) => analyzeResources(ofChange, resources, { mayBeElsewhere: true }),
+    judge: (ofChange, resources, files) => analyzeResources(ofChange, files, resources, { mayBeElsewhere: true }),
   };
   if (mesh === undefined) return { request, passedOver };
   const { loadMeshConfig } = await import('../agent/agent-files.ts');

@@ -4,7 +4,7 @@ import type { Mesh } from '../model/mesh.ts';
 import { DEFAULT_MESH_CONFIG, type MeshConfig } from '../model/mesh-config.ts';
 import { buildMesh } from '../sources/build-mesh.ts';
 import { publishedRecords } from '../sources/published-records.ts';
-import { readResources } from '../sources/resource-reader.ts';
+import { type ResourceFile, readResources } from '../sources/resource-reader.ts';
 import type { ResourceSet } from '../sources/resource-set.ts';
 import type { NamespaceChanges } from './compose-head.ts';
 import { type Manifest, writtenLine } from './manifest.ts';
@@ -22,11 +22,16 @@ function placed(diagnostic: Diagnostic, places: Places): Diagnostic {
 }
 
 /** All that is to be said of a mesh that these resources make; what their reading found is in `mesh.diagnostics`. */
-export type Judge = (mesh: Mesh, resources: ResourceSet) => readonly Diagnostic[];
+export type Judge = (mesh: Mesh, resources: ResourceSet, files: readonly ResourceFile[]) => readonly Diagnostic[];
 
 const AS_READ: Judge = ({ diagnostics }) => diagnostics;
 
-function analyse(published: ResourceSet, config: MeshConfig, judge: Judge): readonly Diagnostic[] {
+function analyse(
+  published: ResourceSet,
+  files: readonly ResourceFile[],
+  config: MeshConfig,
+  judge: Judge,
+): readonly Diagnostic[] {
   const { records, diagnostics } = publishedRecords(published.serviceRecords, config);
   const resources: ResourceSet = {
     ...published,
@@ -35,7 +40,7 @@ function analyse(published: ResourceSet, config: MeshConfig, judge: Judge): read
   };
   // What runs is Consul's to say: a host by the mesh's templates may well exist.
   const catalogue = { services: new Map(), diagnostics: [] };
-  return judge(buildMesh(undefined, { config, resources, catalogue, localServices: [] }), resources);
+  return judge(buildMesh(undefined, { config, resources, catalogue, localServices: [] }), resources, files);
 }
 
 const identity = ({ code, object, path, message }: Diagnostic): string =>
@@ -56,8 +61,8 @@ export function checkPlan(
   const old = readResources(undefined, files.before);
   // What stays is not read twice; what is faulty now does not count as it was before.
   const next = readResources({ ...old, held: new Map() }, files.after);
-  const after = analyse(next.set, config, judge);
-  const before = new Set(analyse(old.set, config, judge).map(identity));
+  const after = analyse(next.set, files.after, config, judge);
+  const before = new Set(analyse(old.set, files.before, config, judge).map(identity));
   return after
     .filter((one) => one.source?.file.startsWith('new:') === true || !before.has(identity(one)))
     .map((one) => placed(one, places))

@@ -62,6 +62,12 @@ test('apply holds a change against all that is published, as analyze does; error
   });
   const old = await apply([elsewhere]);
   assert.deepEqual([old.code, old.err], [EXIT.ok, ''], 'what was doubtful before is no news');
+  const written = 'apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata:\n  name: more\nspec:\n';
+  const subsets = '  host: ratings\n  subsets:\n  - name: v8\n    labels: { version: v8 }\n';
+  const more = join(lab.dir, 'below.yaml');
+  await writeFile(more, `${written}${subsets}`);
+  const below = await apply([elsewhere], '-n', 'shop', '-f', more);
+  assert.match(below.err, /below\.yaml:8: error IST0173 /, 'a namespace that is added moves no line');
   const nothing = await apply([deployment]);
   assert.equal(nothing.code, EXIT.failed);
   assert.match(nothing.err, /there are no resources in /);
