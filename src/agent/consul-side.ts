@@ -31,6 +31,7 @@ export interface ConsulSideOptions {
   readonly onCatalogue: (state: CatalogueState) => void;
 }
 
+/** A client of the Consul that agent.yaml names; opens no connection yet, and asks for the token at each request. */
 export function clientOf({ consul }: Pick<AgentSettings, 'consul'>): ConsulClient {
   const { address, tokenFile, caFile, certFile, keyFile } = consul;
   const tls = {

@@ -20,6 +20,7 @@ export interface JoinMachine {
 const DEFAULT_TIMEOUT_MS = 120_000;
 const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
 
+/** The machine that this process runs on. */
 export function realMachine(): JoinMachine {
   return {
     uid: process.getuid?.() ?? 0,

@@ -90,6 +90,7 @@ async function hasLink(machine: JoinMachine): Promise<boolean> {
   return (await machine.run('ip', ['link', 'show', 'dev', DNS_LINK], TIMEOUT_MS)).code === 0;
 }
 
+/** Removes the link `trysail0`, by which the resolver finds names of the mesh. */
 export function linkStep(machine: JoinMachine): LeaveStep {
   return {
     what: `Mesh names are out of the resolver (link ${DNS_LINK})`,

@@ -99,6 +99,7 @@ async function launcherPid(dir: string): Promise<number | undefined> {
 /** Units that end in this order: draining comes before the end of Envoy, and the rules hold until then. */
 const ENDING = ['trysail-drain.service', 'trysail-envoy.service'] as const;
 
+/** Ends Envoy once it has drained: systemd's, and one that an agent started for itself. */
 export function envoyStep(machine: JoinMachine, { runDirs }: LeaveTarget): LeaveStep {
   const active = async (): Promise<readonly string[]> => {
     if (!machine.hasSystemd) return [];

@@ -12,6 +12,7 @@ const NEVER = [
   /^\/(?:var|run|srv|opt|tmp|mnt|media)(?:\/(?:lib|log|cache|tmp|lock|user|systemd|spool))?\/?$/,
 ];
 
+/** Whether there is something at the path that this user may see. */
 export async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,

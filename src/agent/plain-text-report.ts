@@ -46,6 +46,7 @@ function outbound(host: Host, mesh: Mesh): readonly PlainText[] {
   });
 }
 
+/** Each service of this host that takes plain text, and each upstream that is called in plain text, with the reason. */
 export function reportPlainText(host: Host, mesh: Mesh, hasIdentity: boolean): readonly PlainText[] {
   return [...inbound(host, mesh, hasIdentity), ...outbound(host, mesh)];
 }

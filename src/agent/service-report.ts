@@ -55,6 +55,7 @@ export function reportServices(
   });
 }
 
+/** One row for each server of the Gateways that this host serves, in the order of `gatewayServers`. */
 export function reportGateways(host: Host, mesh: Mesh): readonly GatewayServerStatus[] {
   return gatewayServers(mesh, host).map(
     ({ role, gateway, port, listen, tls, hosts, virtualServices, problem }): GatewayServerStatus => ({
@@ -78,6 +79,7 @@ const TLS: Readonly<Record<ServiceTls, UpstreamStatus['tls']>> = {
   plain: 'plain',
 };
 
+/** One row for each upstream of agent.yaml, in that order; one that nobody knows has no endpoints. */
 export function reportUpstreams(host: Host, mesh: Mesh): readonly UpstreamStatus[] {
   return host.upstreams.map((upstream): UpstreamStatus => {
     const { serviceHost, listen } = upstream;

@@ -9,6 +9,7 @@ import { EXTENSIONS } from './extensions.ts';
 
 const SCHEMAS = [ClusterSchema, ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema, SecretSchema];
 
+/** Whether a JSON value is an object: neither null nor a list. */
 export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

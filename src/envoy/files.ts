@@ -11,6 +11,7 @@ export interface EnvoyFiles {
   argumentsOf(epoch: number): string;
 }
 
+/** The agent's own files of Envoy, all in `runDir`. */
 export function envoyFiles(runDir: string): EnvoyFiles {
   return {
     bootstrap: join(runDir, 'envoy-bootstrap.json'),

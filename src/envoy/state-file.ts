@@ -30,10 +30,12 @@ export async function readRecord(path: string): Promise<EnvoyRecord | undefined>
   }
 }
 
+/** Replaces the record, readable by this user alone. Rejects with what the file system says. */
 export async function writeRecord(path: string, record: EnvoyRecord): Promise<void> {
   await writeFileAtomic(path, `${JSON.stringify(record, undefined, 2)}\n`);
 }
 
+/** Deletes the record; that there is none is no error. Rejects with what the file system says of anything else. */
 export async function removeRecord(path: string): Promise<void> {
   try {
     await unlink(path);

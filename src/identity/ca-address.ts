@@ -22,6 +22,7 @@ export function parseCaAddress(text: string): CaAddress {
   return { host, port };
 }
 
+/** `host:port`, with brackets around IPv6: what `parseCaAddress` reads. */
 export function formatCaAddress({ host, port }: CaAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

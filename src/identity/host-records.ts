@@ -34,6 +34,7 @@ export interface HostRecord extends StoredHost {
 /** Leaves room in a certificate's comment and in a file name. */
 export const MAX_HOST_NAME = 100;
 
+/** Whether it can be part of a SPIFFE id, and is at most `MAX_HOST_NAME` characters long. */
 export function isHostName(name: string): boolean {
   return name.length <= MAX_HOST_NAME && hostSpiffeId('x', name) !== undefined;
 }

@@ -20,6 +20,7 @@ const Schema = z.strictObject({
 /** A decoded join token. `secret` is 256 random bits, base64url: never to be logged. */
 export type JoinToken = z.output<typeof Schema>;
 
+/** The one line that `decodeJoinToken` reads. It holds the secret. */
 export function encodeJoinToken(token: JoinToken): string {
   return PREFIX + Buffer.from(JSON.stringify(token)).toString('base64url');
 }

@@ -7,6 +7,7 @@ function words({ buffer, byteOffset, byteLength }: Uint8Array): Uint32Array | un
   return byteOffset % WORD === 0 ? new Uint32Array(buffer, byteOffset, Math.floor(byteLength / WORD)) : undefined;
 }
 
+/** Compares word by word where both begin at one. Not for secrets: how long it takes tells how much is equal. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   const left = words(a);

@@ -31,6 +31,7 @@ export interface RegistrarStatus {
   readonly services: readonly RegisteredService[];
 }
 
+/** What is told of an entry of the registrar: a copy, which does not change with it. */
 export function registeredService({ instance, registration, ...entry }: Entry): RegisteredService {
   const { definition, warnings } = registration;
   return {

@@ -11,6 +11,7 @@ export interface Pending {
   readonly sinceMs: number;
 }
 
+/** What waits once a change of `generation` has come as well. */
 export function addPending(pending: Pending | undefined, generation: number, nowMs: number): Pending {
   return pending === undefined
     ? { first: generation, latest: generation, sinceMs: nowMs }

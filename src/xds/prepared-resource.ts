@@ -86,6 +86,7 @@ export function absentFrame(name: string): Uint8Array {
   return framedResource({ name, version: '' }, { aliases: [name] });
 }
 
+/** Digests the resource now; serialises a form of it when that is first asked for, and keeps it. */
 export function prepareResource(typeUrl: TypeUrl, resource: Resource): PreparedResource {
   const { name, value, aliases, ttlMs } = resource;
   const version = contentVersion(resource);

@@ -45,6 +45,7 @@ function addMark(mark: MutableMark, { mark: [high, low] }: PreparedResource): vo
 const versionText = ([high, low]: MutableMark): string =>
   (high >>> 0).toString(16).padStart(8, '0') + (low >>> 0).toString(16).padStart(8, '0');
 
+/** `resources` with their version; the map must not change afterwards. */
 export function snapshotOf(resources: ReadonlyMap<string, PreparedResource>): Snapshot {
   const mark: MutableMark = [0, 0];
   for (const resource of resources.values()) addMark(mark, resource);

@@ -6,6 +6,7 @@ export interface ResolvConf {
   readonly ndots: number;
 }
 
+/** Of several `search` lines the last counts, as for the resolver; `domain` is one of them. */
 export function parseResolvConf(text: string): ResolvConf {
   const nameservers: string[] = [];
   let search: readonly string[] = [];
