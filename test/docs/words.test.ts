@@ -14,7 +14,7 @@ const PAGES = [
   'ARCHITECTURE.md',
   'CONTRIBUTING.md',
   'SECURITY.md',
-  ...globSync(['docs/**/*.md', 'examples/**/*.md', 'packaging/*.md', 'src/*/README.md', 'bench/*.md', 'demo/*.md'], {
+  ...globSync(['docs/**/*.md', 'examples/**/*.md', 'packaging/*.md', 'src/*/*.md', 'bench/*.md', 'demo/*.md'], {
     cwd: ROOT,
   }),
 ];
