@@ -15,7 +15,7 @@ export interface AnalysisInput {
   readonly mesh: Mesh;
   readonly workloads: readonly KnownWorkload[];
   /** As written; empty where resources are not at hand. */
-  readonly serviceEntries: readonly Pick<ServiceEntry, 'meta' | 'hosts' | 'ports'>[];
+  readonly serviceEntries: readonly Pick<ServiceEntry, 'meta' | 'hosts' | 'ports' | 'addresses' | 'external'>[];
   /** There may be workloads of which nobody here knows. */
   readonly workloadsElsewhere: boolean;
   /** `unknown`: services may come from elsewhere, so that nobody can say whether there is one of that name. */

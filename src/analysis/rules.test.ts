@@ -30,6 +30,13 @@ const resource = (kind: string, name: string, spec: string, version = 'v1', name
 const worker = (namespace: string): string =>
   resource('WorkloadEntry', 'worker', '{ address: 10.0.0.9, labels: { app: worker } }', 'v1', namespace);
 
+const outside = (protocol: string, name = 'db', rest = ''): string =>
+  resource(
+    'ServiceEntry',
+    name,
+    `{ hosts: [${name}.example.com], ${rest} resolution: DNS, ports: [{ number: 5432, name: db, protocol: ${protocol} }] }`,
+  );
+
 /** Codes that files are found to have. */
 function codesOf(
   files: readonly string[],
@@ -190,6 +197,10 @@ const CASES: Readonly<Record<string, Case>> = {
   IST0177: {
     fires: [ENTRY, ENTRY.replace('name: reviews', 'name: again').replace('protocol: HTTP', 'protocol: TCP')],
     quiet: [ENTRY, ENTRY.replace('name: reviews', 'name: again')],
+  },
+  IST0134: {
+    fires: [outside('TCP')],
+    quiet: [outside('HTTP'), outside('TLS', 'two'), outside('TCP', 'three', 'addresses: [192.0.2.1],')],
   },
   TRY0412: {
     fires: [gateway('front', 'www.example.com'), limitAt('gateway: front, hosts: [api.example.com]')],

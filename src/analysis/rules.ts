@@ -1,5 +1,6 @@
 /** All rules of `trysail analyze`, in the order in which docs/analyze.md has their codes. */
 import type { AnalysisRule } from './analysis-rule.ts';
+import { addresslessPort } from './rules/addressless-port.ts';
 import { applicableEnvoyFilter } from './rules/applicable-envoy-filter.ts';
 import { destinationPort } from './rules/destination-port.ts';
 import { duplicateCertificate } from './rules/duplicate-certificate.ts';
@@ -30,6 +31,7 @@ export const RULES: readonly AnalysisRule[] = [
   selectorWithoutWorkload,
   unverifiedTls,
   unreachableRoute,
+  addresslessPort,
   duplicateCertificate,
   meshRulesAtGateway,
   gatewayConflict,

@@ -17,7 +17,7 @@ export const DIAGNOSTIC_CODES: Readonly<Record<string, string>> = {
   IST0131: 'A match is repeated by an earlier one.',
   IST0132: 'A host of a VirtualService is on no server of the Gateway that it is bound to.',
   IST0133: 'A part of a resource does not follow its schema and is left out; the rest is applied.',
-  IST0134: 'Ports of a ServiceEntry that say nothing of their host have no addresses to be told apart by.',
+  IST0134: 'A port of a ServiceEntry that says nothing of its host has no addresses to be told apart by.',
   IST0138: 'Two Gateways present the same certificate.',
   IST0140: 'Routes of the mesh choose subsets, and a gateway leads past them.',
   IST0145: 'Gateways ask for the same port or host; the older one holds.',
