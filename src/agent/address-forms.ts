@@ -1,6 +1,6 @@
 /** The forms of settings that are addresses, and what kind of address one is. */
 import { isIP } from 'node:net';
-import { parseIp } from 'ip-bigint';
+import { normalizeIp, parseIp } from 'ip-bigint';
 import type { SocketAddress, SocketPath } from '../model/host.ts';
 import { type Form, PORT } from './setting-forms.ts';
 
@@ -18,14 +18,18 @@ export const BIND_ADDRESS: Form<string> = {
   parse: (input) => (typeof input === 'string' && isIP(input) !== 0 && !input.includes('%') ? input : undefined),
 };
 
+/** In one spelling, IPv4 in mapped form as IPv4; what is no IP address as it is. */
+const canonical = (address: string): string =>
+  isIP(address) === 0 ? address : normalizeIp(address, { validate: false, mapv4: true });
+
 /** Whether it stands for all of a machine's addresses. */
 export function isWildcard(address: string): boolean {
-  return address === '0.0.0.0' || /^[0:]+$/.test(address);
+  return ['0.0.0.0', '::'].includes(canonical(address));
 }
 
 /** Whether only this machine can reach it. */
 export function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1' || address === '0:0:0:0:0:0:0:1';
+  return isIP(address) !== 0 && /^(?:127\.|::1$)/.test(canonical(address));
 }
 
 function splitHostPort(input: unknown): { readonly host: string; readonly port: number } | undefined {
