@@ -72,8 +72,10 @@ export function servedPorts(configuration: Configuration, workload: DescribedWor
             })),
           ),
   );
+  const known = new Set(byEndpoint.map(({ service }) => service));
+  // Of what is an endpoint already that says the ports.
+  const selected = selecting(configuration, workload).filter(({ service }) => !known.has(service));
   const served = new Map<number, ServedPort>();
-  for (const one of [...byEndpoint, ...selecting(configuration, workload)])
-    if (!served.has(one.number)) served.set(one.number, one);
+  for (const one of [...byEndpoint, ...selected]) if (!served.has(one.number)) served.set(one.number, one);
   return [...served.values()].toSorted((a, b) => a.number - b.number);
 }

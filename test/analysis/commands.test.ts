@@ -78,6 +78,42 @@ test('render describes a workload that no file has, with the port of the service
   assert.match(out, /virtualInbound +0\.0\.0\.0:15006 +port 9080 TLS mesh +HTTP → inbound\|9080\|\|/);
 });
 
+const SEVERAL_PORTS = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: shop }
+spec:
+  hosts: [shop]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{ number: 80, name: http, protocol: HTTP, targetPort: 8080 }, { number: 5432, name: tcp, protocol: TCP }]
+  workloadSelector: { labels: { app: shop } }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: shop-1 }
+spec: { address: 10.0.0.9, labels: { app: shop }, serviceAccount: shop, ports: { tcp: 5433 } }
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: shop }
+spec:
+  ingress:
+  - { port: { number: 8080, protocol: HTTP, name: http }, defaultEndpoint: 127.0.0.1:7000 }
+  - { port: { number: 5433, protocol: TCP, name: tcp }, defaultEndpoint: 127.0.0.1:7001 }
+  - { port: { number: 9000, protocol: HTTP2, name: more }, defaultEndpoint: 127.0.0.1:7002 }
+`;
+
+test('render has each port of a workload once, where it is dialled, and those of its Sidecar', async (t) => {
+  const dir = await shop(t, SEVERAL_PORTS);
+  const { out, err, code } = await trysail('render', '-f', dir, '--workload', 'default/shop-1', '--type', 'lds');
+  assert.deepEqual([code, err], [EXIT.ok, '']);
+  assert.deepEqual(
+    [...out.matchAll(/^10\.0\.0\.9_(\d+) /gm)].map(([, port]) => port),
+    ['5433', '8080', '9000'],
+  );
+});
+
 const OUTSIDE = `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

@@ -145,3 +145,29 @@ test('of two workloads at one address and port the first holds', () => {
     ['web'],
   );
 });
+
+test('an ingress port of two workloads is whose it is declared, else the first’s of one identity', () => {
+  const at = (port: number, rest: Partial<Workload> = {}): Workload =>
+    workload({ inbound: { ...DECLARED, listen: { address: '10.0.0.1', port } }, ...rest });
+  const sidecar = mesh([ingress(9080, { defaultEndpoint: '127.0.0.1:1' }), ingress(9081), ingress(9090)]);
+  const portsOf = (...workloads: readonly Workload[]) =>
+    workloads.map((one) => inboundPorts(sidecar, one, workloads).map(({ taken }) => taken.listen));
+  const [port9080, port9081, port9090] = [9080, 9081, 9090].map((port) => ({ address: '10.0.0.1', port }));
+  // One workload of two ports.
+  assert.deepEqual(portsOf(at(9080), at(9081)), [[port9080, port9090], [port9081]]);
+  // Two of two identities, which both would listen at the third port.
+  const other = 'spiffe://cluster.local/ns/default/sa/other' as Workload['identity'];
+  assert.deepEqual(portsOf(at(9080), at(9081, { identity: other })), [
+    [port9080, port9090],
+    [port9081, port9090],
+  ]);
+  // Elsewhere on the host the ports are free.
+  const apart = at(9081, { inbound: { ...DECLARED, listen: { address: '10.0.0.2', port: 9081 } } });
+  assert.deepEqual(
+    portsOf(at(9080), apart).map((ports) => ports.map(({ address, port }) => `${address}:${port}`)),
+    [
+      ['10.0.0.1:9080', '10.0.0.1:9081', '10.0.0.1:9090'],
+      ['10.0.0.2:9081', '10.0.0.2:9080', '10.0.0.2:9090'],
+    ],
+  );
+});

@@ -58,9 +58,15 @@ function overridden(declared: InboundPort, { port, bind, defaultEndpoint }: Side
   };
 }
 
+/** The address of what a Sidecar adds to a workload. */
+function addedAddress({ bind }: SidecarIngress, { inbound: declared }: Workload): string {
+  return bind ?? declared?.listen.address ?? EVERYWHERE;
+}
+
 /** A port that only the Sidecar knows: Envoy listens there itself. */
-function added({ port, bind, defaultEndpoint }: SidecarIngress, declared: InboundPort | undefined): TakenPort {
-  const listen = { address: bind ?? declared?.listen.address ?? EVERYWHERE, port: port.number };
+function added(ingress: SidecarIngress, workload: Workload): TakenPort {
+  const { port, defaultEndpoint } = ingress;
+  const listen = { address: addedAddress(ingress, workload), port: port.number };
   return {
     listen,
     protocol: port.protocol,
@@ -98,10 +104,31 @@ function rulePool(mesh: Mesh, workload: Workload, port: number): ConnectionPool 
 }
 
 /**
+ * Whether another workload of the host, for which the same Sidecar is, has an ingress port: one that declares it, or an
+ * earlier one that is the same to peers, as a workload with several ports is several here.
+ */
+function isAnothers(mesh: Mesh, workload: Workload, all: readonly Workload[], one: SidecarIngress): boolean {
+  const address = addedAddress(one, workload);
+  return all.some((other, i) => {
+    if (other === workload || !isProxied(other) || other.mode === 'observe') return false;
+    const { inbound: declared } = other;
+    const isDeclared = declared?.listen.port === one.port.number && declared.listen.address === address;
+    const isSame =
+      i < all.indexOf(workload) && other.identity === workload.identity && addedAddress(one, other) === address;
+    return (isDeclared || isSame) && sidecarOf(mesh, other) === sidecarOf(mesh, workload);
+  });
+}
+
+/**
  * The ports of a workload that pass Envoy; in mode `observe` the declared one alone, since no rule holds there. A pool
  * is that of the ingress listener, else the Sidecar's, else that of the DestinationRules, never a mixture.
+ * @param all the workloads of the host
  */
-export function inboundPorts(mesh: Mesh, workload: Workload): readonly Inbound[] {
+export function inboundPorts(
+  mesh: Mesh,
+  workload: Workload,
+  all: readonly Workload[] = [workload],
+): readonly Inbound[] {
   const { inbound: declared, mode } = workload;
   if (!isProxied(workload)) return [];
   if (mode === 'observe') return declared === undefined ? [] : [{ workload, taken: declared, pool: undefined }];
@@ -121,11 +148,11 @@ export function inboundPorts(mesh: Mesh, workload: Workload): readonly Inbound[]
           },
         ];
   const others = ingress
-    .filter((one) => one !== own)
+    .filter((one) => one !== own && !isAnothers(mesh, workload, all, one))
     .map(
       (one): Inbound => ({
         workload,
-        taken: withTls(mesh, workload, added(one, declared), one),
+        taken: withTls(mesh, workload, added(one, workload), one),
         pool: poolOf(one.port.number, one),
       }),
     );
@@ -135,7 +162,7 @@ export function inboundPorts(mesh: Mesh, workload: Workload): readonly Inbound[]
 /** Those of all workloads, each address and port once: the first holds. */
 export function hostInboundPorts(mesh: Mesh, { workloads }: Pick<Host, 'workloads'>): readonly Inbound[] {
   const byListener = new Map<string, Inbound>();
-  for (const one of workloads.flatMap((workload) => inboundPorts(mesh, workload))) {
+  for (const one of workloads.flatMap((workload) => inboundPorts(mesh, workload, workloads))) {
     const name = listenerName(one.taken.listen);
     if (!byListener.has(name)) byListener.set(name, one);
   }

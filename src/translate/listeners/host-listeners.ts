@@ -21,7 +21,10 @@ const ANY = new Set(['0.0.0.0', '::']);
 export function hostListeners(mesh: Mesh, host: Host, { bindsNames }: HostCalling): readonly HostListener[] {
   const { inboundCapturePort, namedUpstreams = [], withoutIpv6 = false } = host;
   const workloads = host.workloads.flatMap((workload) =>
-    inboundPorts(mesh, workload).map(({ taken }) => ({ owner: `workload ${workload.serviceHost}`, at: taken.listen })),
+    inboundPorts(mesh, workload, host.workloads).map(({ taken }) => ({
+      owner: `workload ${workload.serviceHost}`,
+      at: taken.listen,
+    })),
   );
   const names = bindsNames ? namedUpstreams : [];
   return [

@@ -29,7 +29,7 @@ function unlimited(
   return diagnostic(rateLimit, 'spec.host', { code: 'TRY0412', message, remedy });
 }
 
-function ofWorkload(mesh: Mesh, workload: Workload): readonly Diagnostic[] {
+function ofWorkload(mesh: Mesh, { workloads }: Host, workload: Workload): readonly Diagnostic[] {
   const { rateLimits, services, config } = mesh;
   const service = services.get(workload.serviceHost);
   const chosen = (inbound: Parameters<typeof chooseRateLimits>[2]): readonly RateLimit[] =>
@@ -40,7 +40,7 @@ function ofWorkload(mesh: Mesh, workload: Workload): readonly Diagnostic[] {
       : chosen(workload.inbound).map((rateLimit) =>
           unlimited(rateLimit, workload, `its mode is "${workload.mode ?? 'full'}"`, 'Set "mode: full" in agent.yaml.'),
         );
-  return inboundPorts(mesh, workload)
+  return inboundPorts(mesh, workload, workloads)
     .filter(({ taken }) => protocolKind(taken.protocol) === 'tcp')
     .flatMap(({ taken }) =>
       chosen(taken).map((rateLimit) =>
@@ -95,7 +95,7 @@ export function diagnoseRateLimits(mesh: Mesh, host: Host): readonly Diagnostic[
   });
   return [
     ...servers,
-    ...host.workloads.flatMap((workload) => ofWorkload(mesh, workload)),
+    ...host.workloads.flatMap((workload) => ofWorkload(mesh, host, workload)),
     ...(host.gateways ?? []).flatMap((role) => ofGateway(mesh, role)),
   ];
 }
