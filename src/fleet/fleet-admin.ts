@@ -3,10 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { type KvOperation, MAX_TRANSACTION_OPERATIONS } from '../consul/kv.ts';
 import { TrysailError } from '../lib/errors.ts';
 import { shownValue } from '../lib/shown-value.ts';
+import type { Held } from './accept-head.ts';
 import { type MeshDocument, type Publisher, publisherFault, readMeshDocument, TYPES } from './documents.ts';
 import type { OpenFleet } from './fleet.ts';
 import type { FleetStore } from './fleet-store.ts';
 import { sealFreeze } from './freeze.ts';
+import { newestHead, verified } from './history.ts';
 import { FREEZE_KEY, headKey, MESH_KEY } from './layout.ts';
 import { mayPublish, type Publishers } from './publishers.ts';
 import { isRefused, sealDocument } from './signed-document.ts';
@@ -99,6 +101,9 @@ export async function fleetExists({ kv }: Pick<FleetStore, 'kv'>): Promise<boole
   return (await kv.get(MESH_KEY)).value !== undefined;
 }
 
+/** How often a revocation is tried: at last whatever is published meanwhile. */
+const REVOCATIONS = 3;
+
 interface MeshChange {
   readonly to: Partial<MeshDocument>;
   /** Heads that must be what they were. */
@@ -164,12 +169,35 @@ export async function addPublisher(fleet: OpenFleet, root: SigningKey, added: Ne
   });
 }
 
+/** The newest head of a namespace that verifies, whatever is written over the one in force; undefined: there is none. */
+async function newestOf(
+  store: FleetStore,
+  namespace: string,
+  publishers: Publishers,
+): Promise<{ readonly head: Held | undefined; readonly index: number }> {
+  const entry = await store.head(namespace);
+  const present = entry === undefined ? undefined : await verified(store, entry.value, namespace, publishers);
+  const newer = await newestHead(store, namespace, publishers, present?.head.revision ?? 0);
+  return { head: newer ?? present, index: entry?.modifyIndex ?? 0 };
+}
+
 /**
  * Takes nothing new of a publisher from now on. What it published so far stands: the heads as they are now become the
- * floor below which no host goes.
+ * floor below which no host goes. Nobody keeps it off by writing to heads at the same time.
  * @throws TrysailError `FLEET_PUBLISHER_UNKNOWN`, `FLEET_…`, `CONSUL_…`
  */
 export async function revokePublisher(fleet: OpenFleet, root: SigningKey, name: string): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await revokeOnce(fleet, root, name, tries < REVOCATIONS);
+    } catch (error) {
+      if (!(error instanceof TrysailError) || error.code !== 'FLEET_CONFLICT' || tries >= REVOCATIONS) throw error;
+    }
+  }
+}
+
+/** @param isStrict whether heads must be unmoved, so that nothing that is published meanwhile is lost */
+async function revokeOnce(fleet: OpenFleet, root: SigningKey, name: string, isStrict: boolean): Promise<void> {
   const { store } = fleet;
   await changeMesh(fleet, root, async (publishers) => {
     const { document } = publishers;
@@ -181,10 +209,10 @@ export async function revokePublisher(fleet: OpenFleet, root: SigningKey, name: 
     const floors = { ...document.floors };
     const unmoved: KvOperation[] = [];
     for (const namespace of (await store.namespaces()).filter((one) => mayPublish(found, one))) {
-      const { held, modifyIndex: index } = await store.current(namespace, publishers);
-      if (held === undefined) continue;
-      floors[namespace] = { revision: held.head.revision, hash: held.hash };
-      unmoved.push({ verb: 'check-index', key: headKey(namespace), index });
+      const { head: newest, index } = await newestOf(store, namespace, publishers);
+      if (newest === undefined) continue;
+      floors[namespace] = { revision: newest.head.revision, hash: newest.hash };
+      if (isStrict && index > 0) unmoved.push({ verb: 'check-index', key: headKey(namespace), index });
     }
     const revoked = { ...found, revokedAtMs: Date.now() };
     return { to: { publishers: document.publishers.map((one) => (one === found ? revoked : one)), floors }, unmoved };

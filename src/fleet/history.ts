@@ -1,5 +1,6 @@
 /** The revisions of a namespace that are kept, newest first: each names the one before by its hash. */
-import { type Judged, judgeHead } from './accept-head.ts';
+import { TrysailError } from '../lib/errors.ts';
+import { type Held, type Judged, judgeHead } from './accept-head.ts';
 import type { FleetStore } from './fleet-store.ts';
 import { FLEET_LIMITS, revisionKey, revisionOfKey, revisionsPrefix } from './layout.ts';
 import type { Publishers } from './publishers.ts';
@@ -73,15 +74,30 @@ export async function newestHead(
   namespace: string,
   publishers: Publishers,
   above = 0,
-): Promise<Judged | undefined> {
+): Promise<Held | undefined> {
   const { value: keys } = await store.kv.keys(revisionsPrefix(namespace));
   const newer = keys.filter((key) => revisionOfKey(key) > above).sort((a, b) => revisionOfKey(b) - revisionOfKey(a));
   for (const key of newer) {
     const { value } = await store.kv.get(key);
-    const judged = value === undefined ? undefined : judgeHead(value.value, namespace, publishers, undefined);
-    if (judged !== undefined && !isRefused(judged) && judged.head.revision === revisionOfKey(key)) return judged;
+    const held = value === undefined ? undefined : await verified(store, value.value, namespace, publishers);
+    if (held?.head.revision === revisionOfKey(key)) return held;
   }
   return undefined;
+}
+
+/** A head with all that it names; undefined where hosts would not take it. @throws TrysailError `CONSUL_…` */
+export async function verified(
+  store: FleetStore,
+  bytes: Uint8Array,
+  namespace: string,
+  publishers: Publishers,
+): Promise<Held | undefined> {
+  try {
+    return await store.open(bytes, namespace, publishers);
+  } catch (error) {
+    if (error instanceof TrysailError && error.code.startsWith('FLEET_')) return undefined;
+    throw error;
+  }
 }
 
 /** What is kept of a namespace's history, newest first. */

@@ -4,7 +4,7 @@ import { TrysailError } from '../lib/errors.ts';
 import { collectLeftovers } from './collect-leftovers.ts';
 import type { OpenFleet } from './fleet.ts';
 import type { FleetStore } from './fleet-store.ts';
-import { newestHead } from './history.ts';
+import { newestHead, verified } from './history.ts';
 import { headKey, MESH_KEY, NAMESPACES_PREFIX, revisionsPrefix } from './layout.ts';
 import { openPublishers, type Publishers } from './publishers.ts';
 import { isRefused } from './signed-document.ts';
@@ -94,13 +94,8 @@ async function verifies(
   namespace: string,
   publishers: Publishers,
 ): Promise<boolean> {
-  try {
-    const held = await store.open(entry.value, namespace, publishers);
-    // An old head that was written back verifies, and is not the newest.
-    const best = await newestHead(store, namespace, publishers);
-    return best === undefined || held.head.revision >= best.head.revision;
-  } catch (error) {
-    if (error instanceof TrysailError && error.code.startsWith('FLEET_')) return false;
-    throw error;
-  }
+  const held = await verified(store, entry.value, namespace, publishers);
+  if (held === undefined) return false;
+  // An old head that was written back verifies, and is not the newest.
+  return (await newestHead(store, namespace, publishers, held.head.revision)) === undefined;
 }

@@ -3,14 +3,17 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { rollBack } from '../../src/fleet/fleet.ts';
-import { addPublisher, listPublishers } from '../../src/fleet/fleet-admin.ts';
+import type { KvStore } from '../../src/consul/kv.ts';
+import { composeHead } from '../../src/fleet/compose-head.ts';
+import { applyResources, publishedResources, rollBack } from '../../src/fleet/fleet.ts';
+import { addPublisher, listPublishers, revokePublisher } from '../../src/fleet/fleet-admin.ts';
+import { FleetStore } from '../../src/fleet/fleet-store.ts';
 import { freezeReport, setFrozen } from '../../src/fleet/freeze.ts';
-import { bodyKey, FREEZE_KEY, headKey, MESH_KEY } from '../../src/fleet/layout.ts';
+import { bodyKey, FLEET_LIMITS, FREEZE_KEY, headKey, MESH_KEY, revisionKey } from '../../src/fleet/layout.ts';
 import { repairFleet, restoreList } from '../../src/fleet/repair.ts';
 import { createSigningKey, publicHalf } from '../../src/fleet/signing-key.ts';
 import { trysail } from '../support/run-trysail.ts';
-import { answering, type FleetLab, startFleet } from './fleet-lab.ts';
+import { answering, type FleetLab, manifestsOf, startFleet } from './fleet-lab.ts';
 
 const ENEMIES = [
   ['deleted', async ({ client }: FleetLab, key: string) => client.kv.delete(key)],
@@ -99,4 +102,59 @@ test('a namespace that does not verify keeps nobody from publishing in others, a
   await lab.client.kv.delete(headKey('a-broken'));
   assert.deepEqual(await repairFleet(lab.fleet), [{ namespace: 'begun', headless: true }]);
   await lab.apply(answering('till', 201, 'pay'));
+});
+
+test('a copy that is signed, and names what its publisher may not change, is nothing to go back to', async (t) => {
+  const lab = await startFleet(t);
+  const key = createSigningKey();
+  const team = { name: 'team', publicKey: publicHalf(key), namespaces: ['shop'], kinds: ['Gateway'], mayFreeze: false };
+  await addPublisher(lab.fleet, lab.root, team);
+  await lab.apply(answering('reviews', 418));
+  const { store } = lab.fleet;
+  const { document } = await store.publishers();
+  const current = await store.current('shop', await store.publishers());
+  const [manifest] = manifestsOf(answering('reviews', 500));
+  assert.ok(manifest);
+  const { held } = composeHead(
+    {
+      fleet: document.fleet,
+      transaction: { id: 'x', revisions: { shop: 2 } },
+      key,
+      plan: { action: 'apply', message: undefined },
+      budget: FLEET_LIMITS.headBytes,
+    },
+    { current, puts: [manifest], deletes: [] },
+  );
+  const forged = Buffer.from(held.sealed);
+  await lab.client.kv.put(revisionKey('shop', 2, held.hash), forged);
+  assert.deepEqual((await lab.apply(answering('reviews', 419))).revisions, { shop: 2 });
+  await lab.client.kv.put(headKey('shop'), forged);
+  assert.deepEqual(await repairFleet(lab.fleet), [{ namespace: 'shop', revision: 2 }]);
+  assert.match((await publishedResources(lab.fleet, ['shop']))[0]?.text ?? '', /419/);
+});
+
+test('who is revoked cannot keep that off by writing to heads', async (t) => {
+  const lab = await startFleet(t);
+  const key = createSigningKey();
+  const team = { name: 'team', publicKey: publicHalf(key), namespaces: ['shop'], kinds: ['*'], mayFreeze: false };
+  await addPublisher(lab.fleet, lab.root, team);
+  const publishAs = async (status: number): Promise<unknown> =>
+    applyResources(lab.fleet, { manifests: manifestsOf(answering('reviews', status)) }, { key });
+  await publishAs(418);
+  await publishAs(419);
+  let writes = 0;
+  const kv: KvStore = {
+    ...lab.client.kv,
+    transact: async (...args) => {
+      writes += 1;
+      await lab.client.kv.put(headKey('shop'), Buffer.from(`nonsense ${writes}`));
+      return lab.client.kv.transact(...args);
+    },
+  };
+  const { roots } = lab.fleet.store;
+  await revokePublisher({ store: new FleetStore(kv, roots), close: () => undefined }, lab.root, 'team');
+  assert.equal(writes, 3);
+  assert.deepEqual(await repairFleet(lab.fleet), [{ namespace: 'shop', revision: 2 }]);
+  await assert.rejects(publishAs(420), { code: 'FLEET_FORBIDDEN' });
+  assert.deepEqual((await lab.apply(answering('reviews', 421))).revisions, { shop: 3 });
 });
