@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
 import { test } from 'node:test';
 import { commandLine, findProcesses, identify, isRunning } from './process-identity.ts';
 
@@ -12,14 +13,18 @@ test('identify() knows this process, and isRunning() tells it from one with its 
   assert.equal(commandLine(process.pid)[0], process.execPath);
 });
 
-test('isRunning() is false of a process that has ended, reaped or not', async () => {
+test('isRunning() is false of a process that has ended, reaped or not', async (t) => {
   // The shell never waits for its child, which stays a zombie as long as the shell lives.
-  const shell = spawn('/bin/sh', ['-c', 'sleep 0.05 & echo $!; exec sleep 1000'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
+  const shell = spawn('/bin/sh', ['-c', 'cat <&3 >&2 & echo $!; exec sleep 1000'], {
+    stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
   });
-  const [chunk] = (await once(shell.stdout, 'data')) as [Buffer];
+  t.after(() => shell.kill('SIGKILL'));
+  const [chunk] = (await once(shell.stdout as Readable, 'data')) as [Buffer];
   const identity = identify(Number(chunk.toString()));
   assert.ok(identity !== undefined);
+  assert.equal(isRunning(identity), true);
+  // What the child waits for.
+  (shell.stdio[3] as Writable).end();
   while (isRunning(identity)) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(identify(identity.pid), undefined);
   shell.kill('SIGKILL');
