@@ -8,6 +8,7 @@ import { loadAgentSettings } from '../../src/agent/settings-load.ts';
 import { formatDiagnostic } from '../../src/model/diagnostic.ts';
 import { DEFAULT_MESH_CONFIG } from '../../src/model/mesh-config.ts';
 import { buildMesh } from '../../src/sources/build-mesh.ts';
+import { KINDS } from '../../src/sources/kinds.ts';
 import { parseMeshConfig } from '../../src/sources/mesh-config.ts';
 import { MESH_CONFIG_UNSUPPORTED, meshConfigSchema } from '../../src/sources/mesh-config-schema.ts';
 import {
@@ -15,7 +16,6 @@ import {
   MESH_CONFIG_WITHOUT_EFFECT,
 } from '../../src/sources/mesh-config-without-effect.ts';
 import { parseResources } from '../../src/sources/resource-reader.ts';
-import { KINDS } from '../../src/sources/kinds.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const root = join(import.meta.dirname, '../..');

@@ -99,7 +99,10 @@ export function scopeOf(
 ): Scope {
   const isExported = (service: Service): boolean => isVisible(service.exportTo ?? [], service.namespace, namespace);
   if (sidecar?.egress === undefined) return { sidecar, calls: isExported, reaches: isExported, imports: () => true };
-  const listeners = sidecar.egress.map((listener) => ({ port: listener.port?.number, ...imported(listener, namespace) }));
+  const listeners = sidecar.egress.map((listener) => ({
+    port: listener.port?.number,
+    ...imported(listener, namespace),
+  }));
   // A listener with a port has it for itself: what the one without a port imports is not called there.
   const of = (port: number | undefined): readonly (typeof listeners)[number][] => {
     if (port === undefined) return listeners;
