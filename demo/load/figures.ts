@@ -67,7 +67,7 @@ export function countBy(
  * The counts between which a fair draw of `n` with probability `p` falls, but for a chance of at most `error` on either
  * side (exact, from the binomial distribution). With p = 0 or 1 there is one such count only.
  */
-export function binomialBounds(n: number, p: number, error = 1e-6): { readonly low: number; readonly high: number } {
+export function binomialBounds(n: number, p: number, error = 1e-10): { readonly low: number; readonly high: number } {
   if (p <= 0) return { low: 0, high: 0 };
   if (p >= 1) return { low: n, high: n };
   const probabilities: number[] = [];

@@ -49,7 +49,7 @@ export async function startApplications(options: ApplicationOptions): Promise<Ap
     MESH_MACHINES.map(async (machine) => {
       const program = start(machine);
       const url = `http://${applicationAddress(network, machine)}/health`;
-      await waitFor({ what: `${machine.name} answers /health`, timeoutMs: 15_000, signal }, async () => {
+      await waitFor({ what: `${machine.name} answers /health`, timeoutMs: 120_000, signal }, async () => {
         if (program.hasEnded()) return true;
         await httpFrom(network, machine, url);
         return true;

@@ -81,7 +81,7 @@ async function waitForCluster(
   attempt: () => Promise<boolean>,
 ): Promise<void> {
   let failed: Program | undefined;
-  await waitFor({ what, timeoutMs: 30_000, signal, everyMs: 100 }, async () => {
+  await waitFor({ what, timeoutMs: 120_000, signal, everyMs: 100 }, async () => {
     failed = agents.find((agent) => agent.hasEnded());
     return failed !== undefined || attempt();
   });

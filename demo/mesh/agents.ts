@@ -77,7 +77,7 @@ export async function startAgent(machine: MeshMachine, options: AgentOptions): P
     envoys: async () => (await processesOf(folder)).filter((entry) => entry.program === 'envoy'),
     seesAll: async () => {
       const what = `${machine.name} sees all instances of ${machine.runs.calls.join(' and ')} healthy`;
-      await waitFor({ what, timeoutMs: 30_000, signal, everyMs: 100 }, async () => {
+      await waitFor({ what, timeoutMs: 120_000, signal, everyMs: 100 }, async () => {
         const unseen = (await status()).upstreams.find(({ service, endpoints }) => {
           const all = MESH_MACHINES.filter(({ runs }) => service.startsWith(`${runs.service}.`)).length;
           return endpoints.healthy < all;
@@ -86,7 +86,7 @@ export async function startAgent(machine: MeshMachine, options: AgentOptions): P
         return true;
       });
     },
-    ready: async (timeoutMs = 30_000) => {
+    ready: async (timeoutMs = 120_000) => {
       try {
         await waitFor({ what: `the agent of ${machine.name} is ready`, timeoutMs, signal, everyMs: 100 }, async () => {
           if (program.hasEnded()) return true;
@@ -133,7 +133,7 @@ function agentConfig(
         port: SERVICE_PORT,
         protocol: 'HTTP',
         application: applicationAddress(network, machine),
-        check: { http: '/health', interval: '2s', timeout: '1s' },
+        check: { http: '/health', interval: '2s', timeout: '5s' },
       },
     ],
     upstreams: calls.map((called) => ({

@@ -36,7 +36,7 @@ export async function startAuthority(options: AuthorityOptions): Promise<Certifi
   const argv = [trysail, 'server', '--roles', 'ca', '--config', configFile];
   const server = programs.start(REGISTRY, 'ca', argv);
   const connect = network.commandOn(REGISTRY, [process.execPath, '--eval', CONNECT, host, String(CA_PORT)]);
-  await waitFor({ what: `the CA listens at ${address}`, timeoutMs: 15_000, signal, everyMs: 100 }, async () => {
+  await waitFor({ what: `the CA listens at ${address}`, timeoutMs: 120_000, signal, everyMs: 100 }, async () => {
     if (server.hasEnded()) return true;
     await runCommand(connect);
     return true;

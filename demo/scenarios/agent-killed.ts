@@ -46,7 +46,7 @@ export const agentKilled: Scenario = {
 /** Waits for the first answer of that version to a request sent after `from`. Returns the milliseconds between the two. */
 async function reviewsServe(world: World, load: Load, version: string, from: number): Promise<number> {
   const what = `reviews ${version} serves`;
-  const first = await waitFor({ what, timeoutMs: 15_000, everyMs: 10, signal: world.signal }, () =>
+  const first = await waitFor({ what, timeoutMs: 120_000, everyMs: 10, signal: world.signal }, () =>
     load.since(from).find((sample) => sample.reviews === version),
   );
   return first.at - from;

@@ -44,7 +44,7 @@ async function runPhase(world: World, report: Report, load: Load, phase: Phase):
   const changedAt = Date.now();
   await world.files.write('reviews', reviewsRouting(phase));
   const what = `weights ${phase.v1}/${phase.v3} take effect`;
-  await waitFor({ what, timeoutMs: 15_000, everyMs: 10, signal: world.signal }, () =>
+  await waitFor({ what, timeoutMs: 120_000, everyMs: 10, signal: world.signal }, () =>
     phase.tookEffect(load.since(changedAt)),
   );
   const from = Date.now();

@@ -16,7 +16,7 @@ export const envoyKilled: Scenario = {
       const killedAt = Date.now();
       for (const pid of before) signalProcess(pid, 'SIGKILL');
       const [after] = await waitFor(
-        { what: 'the agent starts another Envoy', timeoutMs: 20_000, signal: world.signal },
+        { what: 'the agent starts another Envoy', timeoutMs: 120_000, signal: world.signal },
         async () => {
           const running = (await agent.envoys()).filter((envoy) => !before.includes(envoy.pid));
           return running.length > 0 ? running : undefined;

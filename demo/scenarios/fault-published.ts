@@ -23,7 +23,7 @@ export const faultPublished: Scenario = {
     const said = await world.fleet.publish(['apply', '-f', '-', '-m', 'what if ratings fail?'], ratingsFault(VICTIM));
     report.note(said.trimEnd());
     const broken = await waitFor(
-      { what: 'the fault is in effect', timeoutMs: 15_000, signal: world.signal },
+      { what: 'the fault is in effect', timeoutMs: 120_000, signal: world.signal },
       async () => {
         const page = await pageFor(world, VICTIM);
         return page.ok ? undefined : page;
@@ -46,7 +46,7 @@ export const faultPublished: Scenario = {
     report.check(/ 503\b/.test(words), 'explain names the fault, without a request');
 
     await world.fleet.publish(['delete', 'virtualservice/ratings', '-m', 'they do not: the page fails']);
-    await waitFor({ what: 'the fault is gone', timeoutMs: 15_000, signal: world.signal }, async () => {
+    await waitFor({ what: 'the fault is gone', timeoutMs: 120_000, signal: world.signal }, async () => {
       return (await pageFor(world, VICTIM)).ok ? true : undefined;
     });
     report.note((await world.fleet.read(['history'])).trimEnd());

@@ -17,7 +17,7 @@ export const rateLimited: Scenario = {
     await world.files.write('limits', detailsLimit(LIMIT));
     try {
       // While one of the two does not count yet, every second request passes.
-      await waitFor({ what: 'both instances count', timeoutMs: 20_000, signal: world.signal }, async () => {
+      await waitFor({ what: 'both instances count', timeoutMs: 120_000, signal: world.signal }, async () => {
         return (await passed(world, 8, 'probe')) === 0 ? true : undefined;
       });
       const ofBot = await passed(world, SENT, 'bot');

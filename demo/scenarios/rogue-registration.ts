@@ -98,7 +98,7 @@ async function impostorCount(world: World): Promise<number> {
 
 async function endpointsSeen(world: World, caller: string, service: string, total: number): Promise<void> {
   const what = `${caller} sees ${total} endpoints of ${service}`;
-  await waitFor({ what, timeoutMs: 15_000, signal: world.signal }, async () => {
+  await waitFor({ what, timeoutMs: 120_000, signal: world.signal }, async () => {
     const { upstreams } = await world.agent(caller).status();
     return upstreams.some(
       (upstream) => upstream.service.startsWith(`${service}.`) && upstream.endpoints.total === total,

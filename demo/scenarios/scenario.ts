@@ -20,7 +20,7 @@ export interface Scenario {
   readonly run: (world: World, report: Report) => Promise<void>;
 }
 
-const REQUESTS_PER_SECOND = 200;
+const REQUESTS_PER_SECOND = 100;
 
 /** Runs `work` while load runs, begun a moment before it and ended a moment after; the figures go into the report. */
 export async function underLoad(
@@ -30,7 +30,7 @@ export async function underLoad(
 ): Promise<{ readonly samples: readonly Sample[]; readonly figures: Figures }> {
   const load = world.startLoad(REQUESTS_PER_SECOND);
   try {
-    await waitFor({ what: 'the load has its first answers', timeoutMs: 10_000, signal: world.signal }, () => {
+    await waitFor({ what: 'the load has its first answers', timeoutMs: 120_000, signal: world.signal }, () => {
       return load.samples().length >= REQUESTS_PER_SECOND / 4;
     });
     await work(load);
@@ -46,7 +46,7 @@ export async function underLoad(
 /** Sends everybody to reviews v3, which calls ratings, and waits until it is so. Returns the first such page. */
 export async function everybodyToV3(world: World): Promise<Product> {
   await world.files.write('reviews', reviewsRouting({ v1: 0, v3: 100 }));
-  return waitFor({ what: 'reviews v3 serves', timeoutMs: 15_000, signal: world.signal }, async () => {
+  return waitFor({ what: 'reviews v3 serves', timeoutMs: 120_000, signal: world.signal }, async () => {
     const page = JSON.parse(await httpFrom(world.network, PRODUCTPAGE, productUrl(world.network))) as Product;
     return page.reviews.version === 'v3' ? page : undefined;
   });
@@ -64,7 +64,7 @@ export async function servedAgain(
   load: Load,
   instance: string,
   from: number,
-  timeoutMs = 30_000,
+  timeoutMs = 120_000,
 ): Promise<number> {
   const service = instance.slice(0, instance.indexOf('-'));
   const sample = await waitFor({ what: `${instance} serves again`, timeoutMs, signal: world.signal }, () =>

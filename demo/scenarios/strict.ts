@@ -26,7 +26,7 @@ export const strict: Scenario = {
       await world.files.write('strict', strictEverywhere());
       for (const [machine, path] of TARGETS) {
         const refusal = await waitFor(
-          { what: `${machine.name} refuses plain text`, timeoutMs: 15_000, signal: world.signal },
+          { what: `${machine.name} refuses plain text`, timeoutMs: 120_000, signal: world.signal },
           async () => {
             const outcome = await plainCall(world, machine, path);
             return outcome === 'accepted' ? undefined : outcome;

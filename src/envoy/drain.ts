@@ -9,7 +9,7 @@ import type { AdminClient } from './admin.ts';
 export interface DrainOptions {
   /** The whole drain takes at most this long. */
   readonly drainTimeMs: number;
-  /** For how long listeners go on accepting although nothing is in progress: until clients know. Default 1 s. */
+  /** For how long listeners go on accepting although nothing is in progress: until clients know. Default 3 s. */
   readonly minimumDrainMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -58,7 +58,7 @@ async function untilIdle(admin: AdminClient, endMs: number, signal: AbortSignal 
 
 /** Drains an Envoy, within `drainTimeMs`. Never rejects; the Envoy still runs afterwards and accepts nothing inbound. */
 export async function drain(admin: AdminClient, options: DrainOptions): Promise<DrainResult> {
-  const { drainTimeMs, minimumDrainMs = 1000, signal } = options;
+  const { drainTimeMs, minimumDrainMs = 3000, signal } = options;
   const start = performance.now();
   try {
     await admin.failHealthCheck(CALL);

@@ -45,7 +45,7 @@ function assertNothingRemains(demo: Child): void {
   assert.deepEqual(remainsOf(folder), []);
 }
 
-const applicationsRun = (demo: Child): Promise<void> => until(demo, /✓ bookshop/, 40_000);
+const applicationsRun = (demo: Child): Promise<void> => until(demo, /✓ bookshop/, 300_000);
 
 async function until(demo: Child, said: RegExp, timeoutMs: number): Promise<void> {
   const ended = demo.exited.then((code) => {
@@ -57,7 +57,7 @@ async function until(demo: Child, said: RegExp, timeoutMs: number): Promise<void
 const interfaces = (): readonly string[] => readdirSync('/sys/class/net');
 
 describe('scripts/demo', { concurrency: false }, () => {
-  it('holds all its checks on network namespaces', { skip: !isRoot && 'needs root', timeout: 240_000 }, async (t) => {
+  it('holds all its checks on network namespaces', { skip: !isRoot && 'needs root', timeout: 1_200_000 }, async (t) => {
     const before = interfaces();
     const demo = startDemo(t, '--check');
     assert.equal(await demo.exited, 0, demo.output());
@@ -67,16 +67,16 @@ describe('scripts/demo', { concurrency: false }, () => {
     assert.deepEqual(interfaces(), before);
   });
 
-  it('holds all its checks on loopback addresses', { timeout: 240_000 }, async (t) => {
+  it('holds all its checks on loopback addresses', { timeout: 1_200_000 }, async (t) => {
     const demo = startDemo(t, '--check', '--loopback');
     assert.equal(await demo.exited, 0, demo.output());
     assert.match(demo.output(), /Every check held/);
     assertNothingRemains(demo);
   });
 
-  it('stays up, and what it says to try works', { timeout: 120_000 }, async (t) => {
+  it('stays up, and what it says to try works', { timeout: 900_000 }, async (t) => {
     const demo = startDemo(t, '--loopback', '--only', 'header routing');
-    await until(demo, /Up until Ctrl-C/, 100_000);
+    await until(demo, /Up until Ctrl-C/, 600_000);
     const url = /http:\/\/127\.0\.0\.1:[0-9]+$/m.exec(demo.output())?.[0] ?? '';
     const page = await (await fetch(`${url}/?user=jason`)).text();
     assert.match(page, /Sailing Alone Around the World/);
@@ -92,7 +92,7 @@ describe('scripts/demo', { concurrency: false }, () => {
     assertNothingRemains(demo);
   });
 
-  it('removes everything when it is stopped in the middle', { timeout: 60_000 }, async (t) => {
+  it('removes everything when it is stopped in the middle', { timeout: 600_000 }, async (t) => {
     const demo = startDemo(t);
     await applicationsRun(demo);
     const folder = runFolder(demo);
@@ -103,7 +103,7 @@ describe('scripts/demo', { concurrency: false }, () => {
     assertNothingRemains(demo);
   });
 
-  it('removes everything when it was killed', { timeout: 60_000 }, async (t) => {
+  it('removes everything when it was killed', { timeout: 600_000 }, async (t) => {
     const demo = startDemo(t, '--loopback');
     await applicationsRun(demo);
     const folder = runFolder(demo);

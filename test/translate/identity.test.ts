@@ -87,7 +87,7 @@ test('meshed and plain instances of a migrating service side by side', async (t)
   const caller = host({ upstreams: [upstream('reviews', upstreamPort)] });
   await startEnvoy(t, both, caller, await authority.secrets(spiffe('caller')));
   const peers = new Map<string, boolean>();
-  for (let i = 0; i < 30; i++) {
+  for (let i = 0; i < 60; i++) {
     const { status, body } = await call(upstreamPort);
     assert.equal(status, 200);
     const { name, headers } = JSON.parse(body) as { name: string; headers: Record<string, string> };

@@ -248,7 +248,7 @@ test('the nearest locality is preferred once outlier detection is on', async (t)
       const upstreams = [{ serviceHost: 'reviews.default.mesh', servicePort: undefined, listen }];
       const locality = { region: 'eu', zone: 'a', subzone: '' };
       const envoy = await startEnvoy(inner, mesh, host({ upstreams, locality, callerIdentity: undefined }), []);
-      const counts = await shares({ envoy, call: (options) => call(port, options) }, 30);
+      const counts = await shares({ envoy, call: (options) => call(port, options) }, 60);
       assert.equal(counts.size, size, JSON.stringify([...counts]));
       assert.ok(counts.has('near'));
     });

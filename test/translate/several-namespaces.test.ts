@@ -74,7 +74,7 @@ test('a route and a subset for one namespace hold for its callers alone', async 
   await startEnvoy(t, both, self, await authority.secrets(anna, bert));
   const answers = async (socket: string): Promise<readonly string[]> => {
     const seen = new Set<string>();
-    for (let i = 0; i < 30; i++) seen.add(await answering(socket));
+    for (let i = 0; i < 60; i++) seen.add(await answering(socket));
     return [...seen].toSorted();
   };
   assert.deepEqual(await answers(annaSocket), ['v1', 'v2']);

@@ -14,7 +14,7 @@ import { type MachineNetwork, startNetwork } from './network.ts';
 import { buildPackages, envoyPid, startApplication, untilServed, VERSIONS } from './packages.ts';
 
 const EXAMPLE = join(ROOT, 'examples/ansible');
-const PLAY_MS = 240_000;
+const PLAY_MS = 300_000;
 const PACKAGE = `/packages/trysail_${VERSIONS[0]}_amd64.deb`;
 const SERVICE = { name: 'web', port: 8080, protocol: 'HTTP', application: '127.0.0.1:8000' };
 
@@ -74,11 +74,11 @@ function assertPlayed(result: CommandResult): void {
 /** The machine with the CA, and a token of it for any service of namespace `default`. */
 async function startCa(network: MachineNetwork, binds: Readonly<Record<string, string>>): Promise<string> {
   const ca = await network.machine({ name: 'ca', number: 2, diskMb: 1200, binds });
-  await ca.run(`dpkg -i ${PACKAGE}`, { timeoutMs: 120_000 });
+  await ca.run(`dpkg -i ${PACKAGE}`, { timeoutMs: 300_000 });
   await ca.run('trysail ca init --trust-domain prod.example');
   await ca.write('/etc/trysail/server.yaml', `ca: { dir: /var/lib/trysail-ca, names: [${ca.address}] }\n`);
   await ca.run('systemctl enable -q --now trysail-server');
-  await eventually('the CA answers', async () => ca.run(`trysail ca status --address ${ca.address}:15012`), 30_000);
+  await eventually('the CA answers', async () => ca.run(`trysail ca status --address ${ca.address}:15012`));
   return (await ca.run(`trysail token create --ca-address ${ca.address}:15012 --allow 'default/*'`)).trim();
 }
 
@@ -86,11 +86,7 @@ async function startHost(network: MachineNetwork, binds: Readonly<Record<string,
   const vm = await network.machine({ name: 'vm1', number: 3, diskMb: 1200, binds });
   await startApplication(vm);
   await vm.run('systemd-run -q --unit=consul /consul/consul agent -dev -bind=127.0.0.1');
-  await eventually(
-    'Consul leads',
-    async () => vm.run('curl -sSf http://127.0.0.1:8500/v1/status/leader | grep :'),
-    30_000,
-  );
+  await eventually('Consul leads', async () => vm.run('curl -sSf http://127.0.0.1:8500/v1/status/leader | grep :'));
   return vm;
 }
 

@@ -5,7 +5,7 @@ import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
-const IMAGE_TIMEOUT_MS = 280_000;
+const IMAGE_TIMEOUT_MS = 900_000;
 
 /** Where the kernel's cgroup2 hierarchy is mounted on this machine; undefined: nowhere. */
 export async function cgroup2Mount(): Promise<string | undefined> {

@@ -72,7 +72,7 @@ export async function startOther(fleet: Fleet): Promise<Machine> {
     '/etc/trysail/agent.yaml',
     stringify({ services: [{ name: 'payments', port: 9280, protocol: 'HTTP' }], envoy: ENVOY }),
   );
-  await other.run(`trysail join --token ${await fleet.token()}`, { timeoutMs: 180_000 });
+  await other.run(`trysail join --token ${await fleet.token()}`, { timeoutMs: 300_000 });
   return other;
 }
 
@@ -145,7 +145,7 @@ export async function tables(host: Machine): Promise<readonly string[]> {
   return stdout.split('\n').filter((line) => line !== '');
 }
 
-export async function untilState(host: Machine, state: CaptureReport['state'], timeoutMs = 60_000): Promise<void> {
+export async function untilState(host: Machine, state: CaptureReport['state'], timeoutMs = 180_000): Promise<void> {
   await eventually(
     `capture is ${state}`,
     async () => {

@@ -14,8 +14,8 @@ import { buildPackages, VERSIONS } from './packages.ts';
 
 export const TRUST_DOMAIN = 'prod.example';
 const PROGRAMS = join(import.meta.dirname, 'programs');
-const INSTALL_MS = 180_000;
-const JOIN_MS = 180_000;
+const INSTALL_MS = 300_000;
+const JOIN_MS = 300_000;
 const DISK_MB = 1500;
 const SERVER_NUMBER = 2;
 const SERVER_ADDRESS = `10.77.0.${SERVER_NUMBER}`;
@@ -127,7 +127,7 @@ WantedBy=multi-user.target
 }
 
 /** Resolves when the agent is well: exit code 0 of `trysail status`, whose words are the error otherwise. */
-export async function untilWell(machine: Machine, timeoutMs = 60_000): Promise<void> {
+export async function untilWell(machine: Machine, timeoutMs = 180_000): Promise<void> {
   await eventually(
     `${machine.name} is well`,
     async () => {
@@ -153,7 +153,7 @@ async function joinMesh(machine: Machine, token: string): Promise<string> {
 
 /** As an operator does it: puts the rules in force, looks whether the host is still there, and keeps them. */
 async function confirmCapture(machine: Machine): Promise<void> {
-  await eventually('the rules can go in', async () => machine.run('trysail capture apply'), 20_000);
+  await eventually('the rules can go in', async () => machine.run('trysail capture apply'));
   await machine.run('trysail capture confirm');
 }
 

@@ -20,26 +20,22 @@ test('a host joins by one command, comes back after a reboot, and leaves without
     network.machine({ name: 'ca', number: 2, diskMb: 1200, binds }),
     network.machine({ name: 'vm1', number: 3, diskMb: 1200, binds }),
   ]);
-  await ca.run('dpkg -i /packages/*.deb', { timeoutMs: 120_000 });
+  await ca.run('dpkg -i /packages/*.deb', { timeoutMs: 300_000 });
   await ca.run('trysail ca init --trust-domain prod.example');
   await ca.write('/etc/trysail/server.yaml', `ca: { dir: /var/lib/trysail-ca, names: [${ca.address}] }\n`);
   await ca.run('systemctl enable -q --now trysail-server');
-  await eventually('the CA answers', async () => ca.run(`trysail ca status --address ${ca.address}:15012`), 20_000);
+  await eventually('the CA answers', async () => ca.run(`trysail ca status --address ${ca.address}:15012`));
   const newToken = async (): Promise<string> =>
     (await ca.run(`trysail token create --ca-address ${ca.address}:15012 --allow 'default/*'`)).trim();
 
   // What the host has already: an application, and Consul.
   const startConsul = async (): Promise<void> => {
     await vm.run('systemd-run -q --unit=consul /consul/consul agent -dev -bind=127.0.0.1');
-    await eventually(
-      'Consul leads',
-      async () => vm.run('curl -sSf http://127.0.0.1:8500/v1/status/leader | grep :'),
-      30_000,
-    );
+    await eventually('Consul leads', async () => vm.run('curl -sSf http://127.0.0.1:8500/v1/status/leader | grep :'));
   };
   await startConsul();
   const before = await hostState(vm);
-  await vm.run('dpkg -i /packages/*.deb', { timeoutMs: 120_000 });
+  await vm.run('dpkg -i /packages/*.deb', { timeoutMs: 300_000 });
   const installed = await hostState(vm);
   assert.equal((await vm.try('trysail join --check')).code, 9);
 
@@ -47,7 +43,7 @@ test('a host joins by one command, comes back after a reboot, and leaves without
   assert.match(unused.stderr, /not a join token/);
   const joined = await vm.try(
     `echo ${await newToken()} | trysail join --token-file - --service orders:8080=8000 --upstream payments=9001`,
-    { timeoutMs: 150_000 },
+    { timeoutMs: 300_000 },
   );
   assert.equal(joined.code, 0, `${joined.stdout}${joined.stderr}\n${await vm.journal('trysail*')}`);
   assert.match(joined.stdout, /vm1 \(10\.77\.0\.3\) is in the mesh prod\.example/);
@@ -70,7 +66,7 @@ test('a host joins by one command, comes back after a reboot, and leaves without
 
   // As where a service has capture: tproxy.
   await vm.write('/etc/systemd/system/trysail-envoy.service.d/50-trysail-tproxy.conf', '[Service]\n');
-  const left = await vm.try('trysail leave --yes', { timeoutMs: 150_000 });
+  const left = await vm.try('trysail leave --yes', { timeoutMs: 300_000 });
   assert.equal(left.code, 0, `${left.stdout}${left.stderr}`);
   assert.doesNotMatch(await vm.run('curl -s http://127.0.0.1:8500/v1/agent/services'), /orders/);
   assert.equal((await vm.try('pgrep -x envoy')).code, 1);
@@ -79,6 +75,6 @@ test('a host joins by one command, comes back after a reboot, and leaves without
   assert.equal(again.code, 0, `${again.stdout}${again.stderr}`);
   assert.doesNotMatch(again.stdout, /^done/m);
   assert.deepEqual(difference(installed, await hostState(vm)), []);
-  await vm.run('dpkg --purge trysail', { timeoutMs: 120_000 });
+  await vm.run('dpkg --purge trysail', { timeoutMs: 300_000 });
   assert.deepEqual(difference(before, await hostState(vm)), []);
 });

@@ -11,7 +11,7 @@ import { baseImage } from './capability.ts';
 import { type CommandResult, outputOf, runCommand } from './command.ts';
 import { cgroupRoots, GATEWAY, type MachineNetwork } from './network.ts';
 
-const BOOT_TIMEOUT_MS = 90_000;
+const BOOT_TIMEOUT_MS = 300_000;
 const ENVIRONMENT = [
   'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   'HOME=/root',
@@ -140,9 +140,9 @@ export async function bootMachine(
     const namespaces = ['-m', '-u', '-i', '-n', '-p', '-r', '-w'];
     return ['-t', String(init), ...namespaces, 'env', '-i', ...ENVIRONMENT, '/bin/bash', '-c', line];
   };
-  const attempt: Machine['try'] = async (line, { timeoutMs = 60_000 } = {}) =>
+  const attempt: Machine['try'] = async (line, { timeoutMs = 300_000 } = {}) =>
     runCommand('nsenter', enter(line), { timeoutMs });
-  const run: Machine['run'] = async (line, { timeoutMs = 60_000 } = {}) => {
+  const run: Machine['run'] = async (line, { timeoutMs = 300_000 } = {}) => {
     const { code, stdout, stderr } = await attempt(line, { timeoutMs });
     if (code !== 0) throw new Error(`${name}: ${line}: exit code ${code}\n${stdout}${stderr}`);
     return stdout;
@@ -154,7 +154,7 @@ export async function bootMachine(
       async () => {
         if (nspawn?.exitCode !== null) return true;
         init = await findInit(join(cgroups[0] ?? '', cgroupName));
-        const { stdout } = await attempt('systemctl is-system-running', { timeoutMs: 5000 });
+        const { stdout } = await attempt('systemctl is-system-running', { timeoutMs: 30_000 });
         if (!['running', 'degraded'].includes(stdout.trim())) throw new Error(`${stdout}\n${console_.slice(-4000)}`);
         return true;
       },

@@ -15,7 +15,7 @@ export async function untilConsulLeads(machine: Machine): Promise<void> {
 
 /** Resolves when the CA on the hub answers. */
 export async function untilCaAnswers(hub: Machine): Promise<void> {
-  await eventually('the CA answers', async () => hub.run(`trysail ca status --address ${hub.address}:15012`), 30_000);
+  await eventually('the CA answers', async () => hub.run(`trysail ca status --address ${hub.address}:15012`));
 }
 
 /** A join token of the CA, good for one host. @param allow identities that it may have; default: all of `default` */

@@ -23,7 +23,7 @@ test('the RPM: install, run, upgrade, erase', { skip: reason ?? false }, async (
   const network = await startNetwork(t);
   const machine = await network.machine({ name: 'rpm', number: 2, diskMb: 2500, binds: { [packages]: '/packages' } });
   const rpm = async (...args: readonly string[]): Promise<string> =>
-    machine.run(`rpm --force-debian --nodeps --nosignature ${args.join(' ')} 2>&1`, { timeoutMs: 120_000 });
+    machine.run(`rpm --force-debian --nodeps --nosignature ${args.join(' ')} 2>&1`, { timeoutMs: 300_000 });
   const file = (version: string): string => `/packages/trysail-${version}-1.x86_64.rpm`;
   const before = await hostState(machine);
 

@@ -169,10 +169,8 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
     await machine.run('trysail reload');
     const get = 'curl -sSf -m 2 -o /dev/null -w "%{http_code} %{redirect_url}" --cacert /root/root.pem';
     const at = `--resolve www.test:443:${machine.address} --resolve www.test:80:${machine.address}`;
-    await eventually(
-      'HTTPS is served',
-      async () => assert.equal((await machine.run(`${get} ${at} https://www.test/`)).trim(), '200'),
-      20_000,
+    await eventually('HTTPS is served', async () =>
+      assert.equal((await machine.run(`${get} ${at} https://www.test/`)).trim(), '200'),
     );
     assert.equal(await machine.run(`${get} ${at} http://www.test/`), '301 https://www.test/');
     await machine.write(file, yaml);
@@ -191,20 +189,16 @@ test('the Debian package: install, run, upgrade, downgrade, remove, purge', { sk
     await untilReady(machine);
     await machine.write(
       '/run/systemd/system/trysail.service.d/test.conf',
-      '[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n',
+      '[Service]\nWatchdogSec=10\nTimeoutAbortSec=1\n',
     );
     await machine.run('systemctl daemon-reload && systemctl restart trysail');
     await untilReady(machine);
     const { mainPid } = await machine.unitState('trysail');
     // Longer than the limit: it tells systemd that it lives.
-    await machine.run('sleep 4');
+    await machine.run('sleep 12');
     assert.equal((await machine.unitState('trysail')).mainPid, mainPid);
     await machine.run(`kill -STOP ${mainPid}`);
-    await eventually(
-      'the watchdog ends it',
-      async () => (await machine.unitState('trysail')).mainPid !== mainPid,
-      20_000,
-    );
+    await eventually('the watchdog ends it', async () => (await machine.unitState('trysail')).mainPid !== mainPid);
     await untilReady(machine);
     assert.match(await machine.journal('trysail'), /watchdog/i);
     await machine.run('rm -r /run/systemd/system/trysail.service.d && systemctl daemon-reload');

@@ -27,7 +27,7 @@ export async function buildPackages(
   const out = join(await tempDir(t), 'packages');
   await mkdir(out);
   await outputOf(join(ROOT, 'scripts/package-tools'), ['strip', ...(kind === 'rpm' ? ['rpmbuild'] : [])], {
-    timeoutMs: 200_000,
+    timeoutMs: 300_000,
   });
   for (const version of versions)
     await outputOf(
@@ -44,7 +44,7 @@ export async function buildPackages(
         '--out',
         out,
       ],
-      { timeoutMs: 200_000 },
+      { timeoutMs: 300_000 },
     );
   return out;
 }
@@ -101,24 +101,18 @@ export async function startApplication(machine: Machine): Promise<void> {
 
 /** Waits until Envoy answers for a service on `port` of the machine. */
 export async function untilServed(machine: Machine, port = 8080): Promise<void> {
-  await eventually(
-    `port ${port} is served`,
-    async () => machine.run(`curl -sSf -m 2 http://${machine.address}:${port}/`),
-    20_000,
+  await eventually(`port ${port} is served`, async () =>
+    machine.run(`curl -sSf -m 2 http://${machine.address}:${port}/`),
   );
 }
 
 /** Waits until the agent says by systemd that it runs, whatever else it says. */
 export async function untilReady(machine: Machine): Promise<void> {
-  await eventually(
-    'the agent is ready',
-    async () => {
-      const { active, status } = await machine.unitState('trysail');
-      if (active !== 'active' || !status.startsWith('running'))
-        throw new Error(`${active} "${status}"\n${await machine.journal('trysail*')}`);
-    },
-    30_000,
-  );
+  await eventually('the agent is ready', async () => {
+    const { active, status } = await machine.unitState('trysail');
+    if (active !== 'active' || !status.startsWith('running'))
+      throw new Error(`${active} "${status}"\n${await machine.journal('trysail*')}`);
+  });
 }
 
 /** Whether a process of the agent's user finds compiled what the installation has compiled. */
@@ -139,7 +133,7 @@ export async function startRequests(
   machine: Machine,
 ): Promise<{ stop(): Promise<{ readonly done: number; readonly failed: readonly string[] }> }> {
   await machine.run(`rm -f /root/stop /root/requests; systemd-run -q --unit=requests sh -c '
-    while [ ! -e /root/stop ]; do curl -sS -m 5 -o /dev/null -w "%{http_code}\\\\n" http://${machine.address}:8080/ >>/root/requests 2>&1; done'`);
+    while [ ! -e /root/stop ]; do curl -sS -m 30 -o /dev/null -w "%{http_code}\\\\n" http://${machine.address}:8080/ >>/root/requests 2>&1; done'`);
   return {
     stop: async () => {
       await machine.run('touch /root/stop; while systemctl is-active -q requests; do sleep 0.1; done');

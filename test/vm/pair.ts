@@ -75,7 +75,7 @@ async function startUnit(machine: Machine, name: string, text: string): Promise<
 
 async function startHub(hub: Machine, { install, caYaml = '' }: PairOptions): Promise<void> {
   await startUnit(hub, 'consul', CONSUL_UNIT(`-server -bootstrap-expect=1 -bind=${hub.address} -client=0.0.0.0`));
-  await hub.run(install(hub.name), { timeoutMs: 120_000 });
+  await hub.run(install(hub.name), { timeoutMs: 300_000 });
   await hub.run('trysail ca init --trust-domain prod.example');
   await hub.write('/etc/trysail/server.yaml', `ca:\n  dir: /var/lib/trysail-ca\n  names: [${hub.address}]\n${caYaml}`);
   await hub.run('systemctl enable -q --now trysail-server');
@@ -86,7 +86,7 @@ async function prepareHost(host: Machine, hub: Machine, options: PairOptions): P
   await startUnit(host, 'consul', CONSUL_UNIT(`-bind=${host.address} -retry-join=${hub.address} -retry-interval=1s`));
   await untilConsulLeads(host);
   await options.beforeInstall?.(host);
-  await host.run(options.install(host.name), { timeoutMs: 120_000 });
+  await host.run(options.install(host.name), { timeoutMs: 300_000 });
   await startUnit(host, 'application', APPLICATION_UNIT(host.name));
   await host.write('/etc/trysail/agent.yaml', options.agentYaml ?? AGENT_YAML);
   if (options.resources !== undefined) await host.write('/etc/trysail/resources.d/test.yaml', options.resources);
@@ -95,7 +95,7 @@ async function prepareHost(host: Machine, hub: Machine, options: PairOptions): P
 /** By one command, as an operator does it. */
 export async function joinHost(host: Machine, hub: Machine): Promise<void> {
   const { code, stdout, stderr } = await host.try(`echo ${await joinToken(hub)} | trysail join --token-file -`, {
-    timeoutMs: 150_000,
+    timeoutMs: 300_000,
   });
   if (code !== 0) throw new Error(`${stdout}${stderr}\n${await host.journal("'trysail*'")}`);
 }
@@ -117,17 +117,13 @@ export async function startPair(t: Pick<TestContext, 'after'>, options: PairOpti
 
 /** Waits until calls from `host` have been answered by all `names`, HTTP/1.1 and TCP. */
 export async function untilCalled(host: Machine, names: readonly string[]): Promise<void> {
-  await eventually(
-    `${host.name} reaches ${names.join(' and ')}`,
-    async () => {
-      const seen = await host.run(
-        `for i in 1 2 3 4 5 6 7 8; do curl -sSf -m 2 http://127.0.0.1:${CALL_PORT}/; echo; done | sort -u`,
-      );
-      if (seen.trim() !== [...names].sort().join('\n')) throw new Error(`only ${seen}`);
-      await host.run(`exec 3<>/dev/tcp/127.0.0.1/${CALL_PORT + 2}; echo x >&3; read -r -t 2 line <&3; [ "$line" = x ]`);
-    },
-    30_000,
-  );
+  await eventually(`${host.name} reaches ${names.join(' and ')}`, async () => {
+    const seen = await host.run(
+      `for i in 1 2 3 4 5 6 7 8; do curl -sSf -m 2 http://127.0.0.1:${CALL_PORT}/; echo; done | sort -u`,
+    );
+    if (seen.trim() !== [...names].sort().join('\n')) throw new Error(`only ${seen}`);
+    await host.run(`exec 3<>/dev/tcp/127.0.0.1/${CALL_PORT + 2}; echo x >&3; read -r -t 2 line <&3; [ "$line" = x ]`);
+  });
 }
 
 export interface RunningLoad {
@@ -183,12 +179,8 @@ export function assertNoneFailed(results: readonly LoadResult[]): void {
 
 /** Waits until the agent runs and Envoy serves, whatever else is wrong. */
 export async function untilRuns(host: Machine): Promise<void> {
-  await eventually(
-    `the agent of ${host.name} runs`,
-    async () => {
-      const { agent, envoy } = await statusOf(host);
-      if (agent.state !== 'running' || !envoy.ready) throw new Error(`${agent.state}, ${envoy.state}`);
-    },
-    30_000,
-  );
+  await eventually(`the agent of ${host.name} runs`, async () => {
+    const { agent, envoy } = await statusOf(host);
+    if (agent.state !== 'running' || !envoy.ready) throw new Error(`${agent.state}, ${envoy.state}`);
+  });
 }

@@ -18,12 +18,8 @@ export const CLOSED = { http: 18, tcp: 0 } as const;
 
 /** Waits for their ends: the exit codes of curl, and of cat, which fails when a connection is reset. */
 export async function endsOfStreams(host: Machine): Promise<{ readonly http: number; readonly tcp: number }> {
-  return eventually(
-    'the streams end',
-    async () => {
-      const [http, tcp] = (await host.run('cat /root/http.end /root/tcp.end')).trim().split('\n');
-      return { http: Number(http), tcp: Number(tcp) };
-    },
-    20_000,
-  );
+  return eventually('the streams end', async () => {
+    const [http, tcp] = (await host.run('cat /root/http.end /root/tcp.end')).trim().split('\n');
+    return { http: Number(http), tcp: Number(tcp) };
+  });
 }

@@ -9,7 +9,7 @@ import { outputOf } from './command.ts';
 import type { Machine } from './machine.ts';
 import type { MachineNetwork } from './network.ts';
 
-const INSTALL_MS = 200_000;
+const INSTALL_MS = 300_000;
 
 /** A capture. What passed an instant ago may not be in its file yet: wait for the last frame that must be. */
 export interface Wire {
