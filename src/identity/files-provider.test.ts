@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -11,6 +11,12 @@ import { generatePrivateKey } from './private-key.ts';
 const ID = 'spiffe://prod.example/ns/default/sa/reviews' as never;
 const HOST = { host: 'vm-1', keySha256: '0'.repeat(64) };
 
+/** Another file in its place: of two within one tick of the kernel's clock the times are the same. */
+async function put(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text);
+  await rename(`${path}.new`, path);
+}
+
 async function files(t: TestContext) {
   const dir = await mkdtemp(join(tmpdir(), 'ts-'));
   t.after(() => rm(dir, { recursive: true, force: true }));
@@ -19,9 +25,9 @@ async function files(t: TestContext) {
   const write = async (id = ID): Promise<string> => {
     const key = await generatePrivateKey();
     const issued = await authority.signWorkload(key.publicKeyDer(), id, HOST, 3_600_000);
-    await writeFile(paths.certificateFile, issued.certificatePem);
-    await writeFile(paths.keyFile, key.reveal());
-    await writeFile(paths.rootFile, authority.material.rootsPem.join(''));
+    await put(paths.certificateFile, issued.certificatePem);
+    await put(paths.keyFile, key.reveal());
+    await put(paths.rootFile, authority.material.rootsPem.join(''));
     return issued.certificatePem;
   };
   return { paths, write };
