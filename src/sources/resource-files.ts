@@ -170,7 +170,7 @@ export async function readResourceFiles(paths: readonly string[], leaveOut?: str
       const file = name === '-' ? STANDARD_INPUT : name;
       files.push(isNamed ? { file, text, named: true } : { file, text });
     } catch (error) {
-      throw unreadable(name, error);
+      throw unreadable(name === '-' ? STANDARD_INPUT : name, error);
     }
   }
   if (files.length > 0) return { files, charts };
