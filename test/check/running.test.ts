@@ -12,7 +12,7 @@ import { startCa, startHost } from '../support/local-mesh.ts';
 import { freePort } from '../support/ports.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-test('a host that runs well has no finding, before and after its agent is gone', { timeout: 90_000 }, async (t) => {
+test('a host that runs well has no finding, before and after its agent is gone', { timeout: 600_000 }, async (t) => {
   const dir = await tempDir(t);
   const [consul, ca] = [await startConsul(t), await startCa(t, dir)];
   const [port, application, upstream] = [await freePort(), await freePort(), await freePort()];
