@@ -38,6 +38,16 @@ export function configurationOf(
   return { mesh, resources, files, diagnostics: diagnostics.sort(compareDiagnostics) };
 }
 
+/** The configuration as callers of a namespace see it: of hosts that several ServiceEntries have, their own one. */
+export function seenFrom(configuration: Configuration, namespace: string): Configuration {
+  const { mesh: all, resources, diagnostics } = configuration;
+  const { config } = all;
+  const mesh = buildMesh(all, { config, resources, catalogue: undefined, localServices: [], seenFrom: namespace });
+  const said = new Set(all.diagnostics);
+  const rest = diagnostics.filter((one) => !said.has(one));
+  return { ...configuration, mesh, diagnostics: [...rest, ...mesh.diagnostics].sort(compareDiagnostics) };
+}
+
 async function readMeshConfig(file: string): Promise<ReturnType<typeof parseMeshConfig>> {
   try {
     return parseMeshConfig(await readFile(file, 'utf8'), file);

@@ -7,7 +7,7 @@ import { labelsOfInstance } from '../model/labels.ts';
 import type { Mesh } from '../model/mesh.ts';
 import { parseWorkloadSpiffeId } from '../model/spiffe-id.ts';
 import { parseRequest, type WrittenRequest } from './called-request.ts';
-import type { Configuration } from './configuration.ts';
+import { type Configuration, seenFrom } from './configuration.ts';
 import { type DescribedWorkload, findWorkload, NO_LOCALITY } from './described-workload.ts';
 import { explain } from './explain.ts';
 import { type Caller, callerIdentity } from './explain-host.ts';
@@ -51,12 +51,16 @@ export function explainOffline(
 ): Explanation {
   const request = parseRequest(question);
   if (question.gateway !== undefined) return explainGatewayOffline(configuration, question.gateway, described, request);
-  if (described !== undefined) return explain(configuration.mesh, callerOf(configuration, described), request);
+  const asked = (caller: DescribedWorkload): Explanation => {
+    const seen = seenFrom(configuration, caller.namespace);
+    return explain(seen.mesh, callerOf(seen, caller), request);
+  };
+  if (described !== undefined) return asked(described);
   const { name, namespace } = splitName(question.from ?? '');
   const found = namedCaller(configuration, namespace, name);
   const labels = labelsOfInstance(name, {});
   const stranger = { namespace, name, labels, serviceAccount: name, address: undefined, locality: NO_LOCALITY };
-  const answer = explain(configuration.mesh, callerOf(configuration, found ?? stranger), request);
+  const answer = asked(found ?? stranger);
   return found === undefined ? { ...answer, request: { ...answer.request, callerKnown: false } } : answer;
 }
 

@@ -64,16 +64,17 @@ async function documents(resources: Resources): Promise<string> {
 }
 
 async function renderWorkload(options: RenderOptions): Promise<void> {
-  const { readConfiguration } = await import('../analysis/configuration.ts');
+  const { readConfiguration, seenFrom } = await import('../analysis/configuration.ts');
   const { offlineHost } = await import('../analysis/offline-host.ts');
   const { render } = await import('../analysis/render.ts');
   const { resourcesJson } = await import('../analysis/resources-json.ts');
-  const configuration = await readConfiguration(filesOf(options));
-  const workload = await workloadOf(configuration, options);
+  const all = await readConfiguration(filesOf(options));
+  const workload = await workloadOf(all, options);
+  const configuration = seenFrom(all, workload.namespace);
   const rendered = render(configuration, offlineHost(configuration, workload, options.mode));
-  const all = resourcesJson(rendered.resources, options.type === undefined ? undefined : KINDS[options.type]);
-  const shown = all.filter((one) => options.name === undefined || nameOf(one) === options.name);
-  if (options.name !== undefined && shown.length === 0) throw await unknownName(options.name, all);
+  const made = resourcesJson(rendered.resources, options.type === undefined ? undefined : KINDS[options.type]);
+  const shown = made.filter((one) => options.name === undefined || nameOf(one) === options.name);
+  if (options.name !== undefined && shown.length === 0) throw await unknownName(options.name, made);
   tellDiagnostics(rendered.diagnostics);
   process.stdout.write(
     options.output === 'summary'

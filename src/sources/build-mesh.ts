@@ -42,6 +42,8 @@ export interface MeshInputs {
   readonly seenMeshed?: ReadonlySet<string>;
   /** Namespaces of the workloads that call from here, for `exportTo` of ServiceEntries; undefined sees all. */
   readonly clientNamespaces?: readonly string[];
+  /** Where two ServiceEntries have one host: the namespace whose own goes first; absent: that of the callers, if it is one. */
+  readonly seenFrom?: string;
 }
 
 /** What the next mesh takes over from the one before. */
@@ -132,8 +134,10 @@ export function buildMesh(previous: Mesh | undefined, inputs: MeshInputs): Mesh 
 
   const clientNamespaces = stage('callers', [JSON.stringify(inputs.clientNamespaces)], () => inputs.clientNamespaces);
   const { serviceEntries, workloadEntries } = resources;
-  const entries = stage<EntryServices>('entries', [index, serviceEntries, workloadEntries, clientNamespaces], (last) =>
-    buildEntryServices(config, serviceEntries, workloadEntries, index.byHost, clientNamespaces, last),
+  const seenFrom = inputs.seenFrom ?? (clientNamespaces?.length === 1 ? clientNamespaces[0] : undefined);
+  const ofEntries = [index, serviceEntries, workloadEntries, clientNamespaces, seenFrom];
+  const entries = stage<EntryServices>('entries', ofEntries, (last) =>
+    buildEntryServices(config, serviceEntries, workloadEntries, index.byHost, clientNamespaces, last, seenFrom),
   );
   const local = stage('local', [JSON.stringify(inputs.localServices)], () => inputs.localServices);
   const isKnownMeshed = stage('meshed', [config, local, seenMeshed, entries, previous?.services], () =>

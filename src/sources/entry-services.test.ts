@@ -304,3 +304,24 @@ test('exportTo hides an entry from other namespaces', () => {
     build({ resources: set, ...(clientNamespaces && { clientNamespaces }) }).services.size;
   assert.deepEqual([visible(undefined), visible(['default']), visible(['shop']), visible(['other'])], [1, 1, 1, 0]);
 });
+
+test('a host that two namespaces have for themselves is each one’s own', () => {
+  const entry = (namespace: string, address: string, exportTo: string): string =>
+    `apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: { name: api, namespace: ${namespace} }\nspec: { hosts: [x.y], resolution: STATIC, ports: [{ number: 80 }], endpoints: [{ address: ${address} }], exportTo: ['${exportTo}'] }\n`;
+  const seen = (texts: readonly string[], inputs: { seenFrom?: string; clientNamespaces?: readonly string[] }) => {
+    const mesh = build({ resources: resources(texts.join('---\n')), ...inputs });
+    return [mesh.endpoints.get('x.y')?.[0]?.address, ...mesh.diagnostics.map(({ message }) => message)];
+  };
+  const own = [entry('a', '10.0.0.1', '.'), entry('b', '10.0.0.2', '.')];
+  assert.deepEqual(seen(own, { seenFrom: 'a' }), ['10.0.0.1']);
+  assert.deepEqual(seen(own, { seenFrom: 'b' }), ['10.0.0.2']);
+  assert.deepEqual(seen(own, { clientNamespaces: ['b'] }), ['10.0.0.2']);
+  // Of what all see, too, the own one goes first; who else there is has the older one.
+  const all = [entry('a', '10.0.0.1', '*'), entry('b', '10.0.0.2', '*')];
+  const said = (other: string, rest: string): string =>
+    `the host x.y is that of ServiceEntry ${other}/api already, ${rest}`;
+  assert.deepEqual(seen(all, { seenFrom: 'b' }), ['10.0.0.2', said('b', 'which comes first in namespace b')]);
+  assert.deepEqual(seen(all, { seenFrom: 'c' }), ['10.0.0.1', said('a', 'which is older')]);
+  assert.deepEqual(seen(all, { clientNamespaces: ['b', 'c'] }), ['10.0.0.1', said('a', 'which is older')]);
+  assert.deepEqual(seen(all, {}), ['10.0.0.1', said('a', 'which is older')]);
+});
