@@ -18,9 +18,15 @@ export function isPassing(error: unknown): boolean {
 /**
  * Does something again while Consul is away, at most `forMs` milliseconds from the first failure on, or until the signal
  * aborts. What was written may have come through although no answer came: `work` must bear being done again.
+ * @param mayPass which failures pass; `isPassing` unless somebody knows better
  * @throws what `work` throws: at once what does not pass, the latest failure else
  */
-export async function throughOutage<T>(work: () => Promise<T>, forMs: number, signal: AbortSignal): Promise<T> {
+export async function throughOutage<T>(
+  work: () => Promise<T>,
+  forMs: number,
+  signal: AbortSignal,
+  mayPass: (error: unknown) => boolean = isPassing,
+): Promise<T> {
   const backoff = new Backoff({ baseMs: 200, maxMs: 2000 });
   let endMs: number | undefined;
   for (;;) {
@@ -28,7 +34,7 @@ export async function throughOutage<T>(work: () => Promise<T>, forMs: number, si
       return await work();
     } catch (error) {
       endMs ??= performance.now() + forMs;
-      if (!isPassing(error) || performance.now() >= endMs) throw error;
+      if (!mayPass(error) || performance.now() >= endMs) throw error;
       if (!(await sleep(backoff.nextMs(), signal))) throw error;
     }
   }

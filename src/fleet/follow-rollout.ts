@@ -122,23 +122,54 @@ function lost({ stage }: Rollout, namespace: string, cause: unknown, isInterrupt
   );
 }
 
+/** What a Consul shows for a moment that has started anew, though more was there: its log is not read to the end. */
+const LAGGING: ReadonlySet<string> = new Set(['FLEET_CONTENT_MISSING', 'FLEET_MISSING', 'FLEET_UNVERIFIED']);
+
+const mayCatchUp = (error: unknown): boolean =>
+  isPassing(error) || (error instanceof TrysailError && LAGGING.has(error.code));
+
+function lagging(namespace: string, shown: number, seen: number): TrysailError {
+  return new TrysailError(
+    'FLEET_UNVERIFIED',
+    `Consul shows revision ${shown} of ${namespace}, and ${seen} was published.`,
+    {
+      remedy: 'Find out who can write there. "trysail fleet repair" puts the newest revision that verifies back.',
+    },
+  );
+}
+
 /** The roll-out, unless another change has taken its place. */
 async function sameRollout(store: FleetStore, namespace: string, last: Rollout | undefined): Promise<Rollout> {
   const publishers = await store.publishers();
-  try {
-    const rollout = await rolloutOf(store, publishers, namespace);
-    if (last === undefined || last.stage.id === rollout.stage.id) return rollout;
-  } catch (error) {
-    if (last === undefined || !hasCode(error, 'FLEET_NO_ROLLOUT')) throw error;
-  }
+  if (last === undefined) return rolloutOf(store, publishers, namespace);
+  const { stage, heads } = last;
+  const seen = Math.max(...heads.map((one) => (one.namespace === namespace ? one.head.revision : 0)));
   const { held } = await store.current(namespace, publishers);
+  const { revision = 0, action = '' } = held?.head ?? {};
+  if (revision < seen) throw lagging(namespace, revision, seen);
+  if (held?.head.stage?.id === stage.id) {
+    const rollout = await rolloutOf(store, publishers, namespace).catch((error: unknown) => {
+      throw hasCode(error, 'FLEET_NO_ROLLOUT') ? lagging(namespace, 0, seen) : error;
+    });
+    if (rollout.stage.id === stage.id) return rollout;
+  }
   const by = publishers.byKey.get(held?.key ?? '')?.publisher.name ?? 'somebody';
-  const place = last === undefined ? '' : ` It was at step ${stepText(last.stage)}.`;
   throw new TrysailError(
     'FLEET_NO_ROLLOUT',
-    `The change goes out no more: ${by} has published revision ${held?.head.revision ?? 0} of ${namespace} (${held?.head.action ?? ''}).${place}`,
+    `The change goes out no more: ${by} has published revision ${revision} of ${namespace} (${action}). It was at step ${stepText(stage)}.`,
     { remedy: `See "trysail history -n ${namespace}".` },
   );
+}
+
+/** Does something with a roll-out; false: there is none any more, or so Consul says at the moment. */
+async function isStill(work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'FLEET_NO_ROLLOUT')) return false;
+    throw error;
+  }
 }
 
 /**
@@ -158,7 +189,8 @@ export async function followRollout(
   try {
     for (;;) {
       const last = rollout;
-      rollout = await throughOutage(async () => sameRollout(store, namespace, last), timeoutMs, signal);
+      const mayPass = last === undefined ? isPassing : mayCatchUp;
+      rollout = await throughOutage(async () => sameRollout(store, namespace, last), timeoutMs, signal, mayPass);
       registered ??= await catalogueHosts(
         fleet,
         rollout.heads.map((one) => one.namespace),
@@ -167,13 +199,14 @@ export async function followRollout(
       if (outcome === 'moved') continue;
       if (outcome === 'rejected' || (outcome === 'late' && onTimeout === 'revert')) {
         const refusing = `refused by Envoy on ${progress.rejected[0]?.host ?? ''}`;
-        await backFor(fleet, namespace, outcome === 'rejected' ? refusing : 'hosts did not answer', options);
+        const why = outcome === 'rejected' ? refusing : 'hosts did not answer';
+        if (!(await isStill(async () => backFor(fleet, namespace, why, options)))) continue;
         return { state: 'reverted', outcome, progress };
       }
       if (outcome !== 'accepted') return { state: 'stays', outcome, progress };
       const { stage } = rollout;
       if (stage.step >= stage.steps.length) return { state: 'done', outcome, progress };
-      await throughOutage(async () => nextStep(store, namespace, stage, key), timeoutMs, signal);
+      await isStill(async () => throughOutage(async () => nextStep(store, namespace, stage, key), timeoutMs, signal));
     }
   } catch (error) {
     if (rollout === undefined || !isPassing(error)) throw error;

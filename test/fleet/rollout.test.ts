@@ -3,12 +3,14 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { KvStore } from '../../src/consul/kv.ts';
 import { applyResources, deleteResources, publishedResources, rollBack } from '../../src/fleet/fleet.ts';
 import { addPublisher, revokePublisher } from '../../src/fleet/fleet-admin.ts';
+import { FleetStore } from '../../src/fleet/fleet-store.ts';
 import { followRollout, type RolloutOptions } from '../../src/fleet/follow-rollout.ts';
 import { setFrozen } from '../../src/fleet/freeze.ts';
 import type { HostStatus } from '../../src/fleet/host-status.ts';
-import { statusKey } from '../../src/fleet/layout.ts';
+import { headKey, statusKey } from '../../src/fleet/layout.ts';
 import { nextStep, rolloutProgress, takeBack } from '../../src/fleet/rollout.ts';
 import { createSigningKey, publicHalf } from '../../src/fleet/signing-key.ts';
 import { startChild } from '../support/child.ts';
@@ -180,6 +182,41 @@ test('Consul goes away and comes back: the wait goes on', async (t) => {
   };
   const { state } = await lab.follow('shop', { onProgress });
   await outage;
+  assert.equal(state, 'done');
+});
+
+test('a Consul that shows an earlier state for a moment ends nothing', async (t) => {
+  const lab = await rig(t);
+  await lab.apply(answering('reviews', 418));
+  const { value: earlier } = await lab.client.kv.get(headKey('shop'));
+  await lab.staged(['1', 'all'], answering('reviews', 419));
+  let lags = 0;
+  // While hosts are waited for, and once more when the next step is to be made of what Consul shows.
+  const lagging = [3, 2];
+  const kv: KvStore = {
+    ...lab.client.kv,
+    get: async (key, ...rest) => {
+      const answer = await lab.client.kv.get(key, ...rest);
+      if (key !== headKey('shop') || lags === 0) return answer;
+      lags -= 1;
+      return { ...answer, value: earlier };
+    },
+  };
+  const fleet = { store: new FleetStore(kv, lab.fleet.store.roots), close: () => undefined };
+  const said: Promise<void>[] = [];
+  const { state } = await followRollout(fleet, 'shop', {
+    key: lab.admin,
+    timeoutMs: PATIENCE_MS,
+    pauseMs: 0,
+    onTimeout: 'stay',
+    signal: AbortSignal.timeout(2 * PATIENCE_MS),
+    onProgress: ({ waiting }) => {
+      lags = lagging.shift() ?? 0;
+      if (waiting.length > 0)
+        said.push(Promise.all(HOSTS.map(async (host) => answer(lab, host, 'shop'))).then(() => undefined));
+    },
+  });
+  await Promise.all(said);
   assert.equal(state, 'done');
 });
 
