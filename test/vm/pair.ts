@@ -55,8 +55,8 @@ RestartSec=0.2
 WantedBy=multi-user.target
 `;
 
-/** agent.yaml of both hosts before they join. */
-export const AGENT_YAML = `envoy: { drainTime: 6s }
+/** agent.yaml of both hosts before they join. A drain is several of the five seconds in which Envoy counts connections. */
+export const AGENT_YAML = `envoy: { drainTime: 20s }
 callAs: default/web
 services:
   - { name: web, port: 8080, protocol: HTTP, application: "127.0.0.1:8000", check: { http: /, interval: 1s } }

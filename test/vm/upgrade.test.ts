@@ -99,11 +99,14 @@ test('the life of the package: upgrades and restarts under load, bypass, leave',
 
       // What goes on for longer than the drain is ended then, not reset, and said.
       assert.deepEqual(await endsOfStreams(east), CLOSED);
-      const saying = await filter(both, async (host) =>
-        (await statusOf(host)).diagnostics.some(({ code }) => code === 'TRY0106'),
-      );
-      // The one whose Envoy ended first; the other's may have had nothing left.
-      assert.notEqual(saying.length, 0);
+      // The one whose Envoy ended first; the other's may have had nothing left. Its agent sees the end a moment after it.
+      const saying = await eventually('it is said', async () => {
+        const hosts = await filter(both, async (host) =>
+          (await statusOf(host)).diagnostics.some(({ code }) => code === 'TRY0106'),
+        );
+        assert.notEqual(hosts.length, 0);
+        return hosts;
+      });
       for (const host of saying)
         assert.match(await host.journal('trysail'), /connections that outlived its drain were closed/);
     });
