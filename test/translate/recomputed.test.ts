@@ -19,8 +19,8 @@ function meta(kind: string, name: string) {
   return { kind, namespace: 'default', name, labels: {}, source: { file: 'x.yaml', line: 1 }, age: 0 };
 }
 
-function rule(name: string): DestinationRule {
-  const subsets = ['v0', 'v1', 'v2'].map((version) => ({
+function rule(name: string, versions: readonly string[] = ['v0', 'v1', 'v2']): DestinationRule {
+  const subsets = versions.map((version) => ({
     name: version,
     labels: { version },
     trafficPolicy: undefined,
@@ -135,12 +135,18 @@ test('a VirtualService changes: one route configuration', () => {
   assert.deepEqual(changed(before, after), ['RouteConfiguration s0.default.mesh:9080']);
 });
 
-test('a VirtualService names another subset: its cluster comes, and goes again', () => {
+test('a VirtualService leads to another subset: its cluster is there already', () => {
   const { translator, first, before } = start();
-  const wider = translator.translate({ ...first, virtualServices: [route('s0', { v0: 50, v1: 50, v2: 0 })] }, HOST);
+  const wider = translator.translate({ ...first, virtualServices: [route('s0', { v0: 50, v2: 50 })] }, HOST);
+  assert.deepEqual(changed(before, wider), ['RouteConfiguration s0.default.mesh:9080']);
+});
+
+test('a DestinationRule has another subset: its cluster comes, and goes again', () => {
+  const { translator, first, before } = start();
+  const wider = translator.translate({ ...first, destinationRules: [rule('s0', ['v0', 'v1', 'v2', 'v3'])] }, HOST);
   assert.deepEqual(changed(before, wider), [
-    'Cluster outbound|9080|v2|s0.default.mesh',
-    'ClusterLoadAssignment outbound|9080|v2|s0.default.mesh',
+    'Cluster outbound|9080|v3|s0.default.mesh',
+    'ClusterLoadAssignment outbound|9080|v3|s0.default.mesh',
   ]);
   const again = translator.translate(first, HOST);
   assert.deepEqual(

@@ -121,7 +121,7 @@ export class CalledPorts {
     const kind = protocolKind(target.port.protocol);
     const direct = view.destination({ host: service.host, subset: undefined, port }, port);
     const whole: Target = { service, port: target.port, subset: undefined };
-    this.clusters.add(view, whole, who);
+    this.needWhole(view, whole, who);
     const policy = view.blocks(whole);
     if (kind !== 'tcp') {
       const overTls = policy.tls !== undefined && policy.tls.mode !== 'DISABLE';
@@ -170,6 +170,12 @@ export class CalledPorts {
       routeConfig({ name, host, port, domains, routes: routes?.spec, direct, defaultRetries, loopbackHost: loopback }),
     );
     this.need(view, destinations, who);
+  }
+
+  /** Has the clusters of a service's port made: its subsets too, whether routes lead there or not, as in Istio. */
+  needWhole(view: MeshView, { service, port }: Omit<Target, 'subset'>, who: Calling): void {
+    for (const subset of [undefined, ...view.subsetNames(service)])
+      this.clusters.add(view, { service, port, subset }, who);
   }
 
   /** Has the clusters of these destinations made. */

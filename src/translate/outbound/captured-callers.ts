@@ -133,7 +133,7 @@ export class CapturedCallers {
       named: new Set((of.host.namedUpstreams ?? []).map(({ serviceHost }) => serviceHost)),
       unknown,
       part: (key, host, make) => this.#part(of, `egress ${caller.capturePort} ${key}`, host, make),
-      add: (target) => this.#called.clusters.add(view, target, who),
+      add: (target) => this.#called.needWhole(view, target, who),
       need: (destinations) => this.#called.need(view, destinations, who),
       calls: ({ service, port }) => this.#called.calls(of, service.host, { kind: 'known', service, port }, who),
       chains: (name, destination, inputs, make) => this.#capturedChains(of, caller, name, destination, inputs, make),

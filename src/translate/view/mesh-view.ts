@@ -163,6 +163,11 @@ export class MeshView {
     return this.ownName(routeConfigName(host, port));
   }
 
+  /** Of the rule that holds for calls of the service. */
+  subsetNames(service: Service): readonly string[] {
+    return [...this.#policy(service).subsets.keys()];
+  }
+
   subset(service: Service, name: string): Subset | undefined {
     return this.#policy(service).subsets.get(name);
   }
