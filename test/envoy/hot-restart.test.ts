@@ -26,7 +26,7 @@ interface Served {
 }
 
 /** An Envoy in front of an application of four kinds, not started yet. */
-async function served(t: TestContext, drainTimeMs = 3000): Promise<Served> {
+async function served(t: TestContext, drainTimeMs = 10_000): Promise<Served> {
   const applications = await startApplication(t);
   const [http = 0, http2 = 0, grpc = 0, tcp = 0] = await freePorts(4);
   const ports = { http, http2, grpc, tcp };
