@@ -108,6 +108,8 @@ test('two hundred hosts join at once with one token, behind one address, by the 
         trustDomain: TRUST_DOMAIN,
         addresses: [],
         readJoinToken: async () => text,
+        // The hosts share this process and its processor: what is put off is not lost.
+        requestTimeoutMs: 60_000,
         log: silentLog(),
       }),
   );
