@@ -177,6 +177,9 @@ for (const shell of ['dash', 'bash']) {
     assert.equal(asked.pid(0), pid);
     assert.doesNotMatch(asked.launcher.output(), /last good/);
     for (const { launcher } of [silent, asked]) launcher.process.kill('SIGTERM');
+    // Killed meanwhile, it would leave its timer behind.
+    for (const { launcher } of [silent, asked])
+      await eventually('it has ended', () => launcher.process.exitCode !== null);
   });
 
   test(`${shell}: the capture FIFO ends with the last Envoy, whoever reads it before`, async (t) => {
