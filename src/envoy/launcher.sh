@@ -177,6 +177,7 @@ stop() {
   [ -z "$stopping" ] || return
   stopping=1
   later=
+  [ -z "$timer" ] || kill "$timer" 2>/dev/null
   signal TERM
   {
     sleep "$stop_s"
