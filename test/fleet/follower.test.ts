@@ -7,7 +7,7 @@ import type { KvStore } from '../../src/consul/kv.ts';
 import { applyResources, publishedResources } from '../../src/fleet/fleet.ts';
 import { revokePublisher, setLocalResources } from '../../src/fleet/fleet-admin.ts';
 import { FleetFollower } from '../../src/fleet/follower.ts';
-import { bodyKey, headKey, MESH_KEY } from '../../src/fleet/layout.ts';
+import { bodyKey, headKey, MESH_KEY, revisionOfKey, revisionsPrefix } from '../../src/fleet/layout.ts';
 import { publicHalf } from '../../src/fleet/signing-key.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import { sleep } from '../../src/lib/sleep.ts';
@@ -232,6 +232,8 @@ test('a revocation that comes while a head of that publisher is read counts', as
   const list = await kv.get(MESH_KEY);
   assert.ok(first && second);
   await kv.put(headKey('shop'), first.value);
+  for (const key of (await kv.keys(revisionsPrefix('shop'))).value)
+    if (revisionOfKey(key) === 2) assert.ok(await kv.delete(key));
   await revokePublisher(lab.fleet, lab.root, 'admin');
   // What the publisher signs after the revocation.
   await kv.put(headKey('shop'), second.value);
