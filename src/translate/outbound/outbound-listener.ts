@@ -48,31 +48,18 @@ export interface OutboundCalls {
 
 /** What a listener with such calls is rebuilt for. */
 export function callInputs(calls: OutboundCalls): readonly unknown[] {
-  const {
-    routeConfig: name,
-    kind,
-    grpcWeb,
-    cluster,
-    routes,
-    policy,
-    caller,
-    dynamicDnsMs,
-    pathNormalization,
-    detectionTimeoutMs,
-    accessLog,
-  } = calls;
   return [
-    name,
-    kind,
-    grpcWeb,
-    cluster,
-    routes,
-    policy,
-    caller,
-    dynamicDnsMs,
-    pathNormalization,
-    detectionTimeoutMs,
-    accessLog,
+    calls.routeConfig,
+    calls.kind,
+    calls.grpcWeb,
+    calls.cluster,
+    calls.routes,
+    calls.policy,
+    calls.caller,
+    calls.dynamicDnsMs,
+    calls.pathNormalization,
+    calls.detectionTimeoutMs,
+    calls.accessLog,
   ];
 }
 
